@@ -1,0 +1,76 @@
+"""Every limit of the system, with its unit and its reason.
+
+[C] marks consensus-relevant limits: all members must use the same value, because it decides
+whether a block, batch or event is valid. The others may differ from member to member and most
+of them can be set in the member's configuration file.
+"""
+
+from typing import Final
+
+# --- encoding [C] ---------------------------------------------------------------------------
+INT_MAX: Final = 2**63 - 1  # largest integer in any message: fits a signed 64-bit word
+HASH_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+
+# --- events [C] -----------------------------------------------------------------------------
+ENTRY_BYTES_MAX: Final = 65_535  # one C2SP tile entry has a 16-bit length prefix
+EVENT_DATA_BYTES_MAX: Final = 32_768  # inline content; larger content stays with its owner
+CHAIN_ID_CHARS_MAX: Final = 80
+TOPIC_CHARS_MAX: Final = 255
+TOPIC_TOKENS_MAX: Final = 16
+DID_CHARS_MAX: Final = 256
+EVENT_TYPE_CHARS_MAX: Final = 128
+SUBJECT_CHARS_MAX: Final = 512
+LOCATION_CHARS_MAX: Final = 2_048
+CONTENT_TYPE_CHARS_MAX: Final = 128
+TAGS_COUNT_MAX: Final = 16
+TAG_CHARS_MAX: Final = 64
+EVENT_AGE_MS_MAX: Final = 24 * 3_600_000  # older than the block by more: refused
+EVENT_FUTURE_MS_MAX: Final = 60_000  # ahead of the block by more: refused
+
+# --- genesis [C] ----------------------------------------------------------------------------
+VALIDATORS_COUNT_MAX: Final = 100  # votes go to all: n*n messages a round
+PARTICIPANTS_COUNT_MAX: Final = 10_000
+PARTICIPANT_KEYS_COUNT_MAX: Final = 32
+PARTICIPANT_TOPICS_COUNT_MAX: Final = 64
+GENESIS_BYTES_MAX: Final = 16 * 2**20
+
+# --- batches and blocks [C] -----------------------------------------------------------------
+BATCH_BYTES_MAX: Final = 262_144  # sum of entry lengths; cut early so that acks start early
+BATCH_ENTRIES_MAX: Final = 1_024
+BLOCK_BATCHES_MAX: Final = 16
+INLINE_BYTES_MAX: Final = 32_768  # sum of inline batches of one proposal
+BLOCK_DRIFT_MS_MAX: Final = 5_000  # a block may be ahead of a voter's clock by this much
+SCHEDULE_WINDOW_ROUNDS_PER_VALIDATOR: Final = 4  # leader schedule: see consensus/core/leader.py
+
+# --- consensus core -------------------------------------------------------------------------
+ROUND_TIMEOUT_MS: Final = 400  # base timer of a round on a local network
+ROUND_TIMEOUT_ABSENT_MS: Final = 60  # when the leader's connection is known to be down
+ROUND_TIMEOUT_MS_MAX: Final = 10_000  # cap of the back-off
+ROUND_TIMEOUT_GRACE_ROUNDS: Final = 4  # rounds without a commit before the back-off begins
+IDLE_INTERVAL_MS: Final = 250  # an idle leader waits this long before an empty block
+VOTE_WINDOW_ROUNDS: Final = 1  # votes are kept for rounds up to the current one plus this
+FUTURE_PROPOSALS_MAX: Final = 4  # proposals kept while their ancestors are fetched
+PENDING_BLOCKS_MAX: Final = 1_024  # uncommitted blocks kept in memory
+VERIFIED_CACHE_MAX: Final = 4_096  # digests of certificates already verified
+EVIDENCE_COUNT_MAX: Final = 1_000
+SYNC_INFO_REPLY_INTERVAL_MS: Final = 100  # at most one answer to each straggler in this time
+RECOVERY_MARGIN_ROUNDS: Final = 100  # rounds sat out when the safety record was lost
+
+# --- dissemination --------------------------------------------------------------------------
+BATCH_INTERVAL_MS: Final = 5  # a non-empty batch is closed after this much
+BATCH_INFLIGHT_MAX: Final = 16  # own batches on the way (not yet ordered)
+MEMPOOL_ENTRIES_MAX: Final = 20_000  # accepted, not yet in a batch
+MEMPOOL_BYTES_MAX: Final = 64 * 2**20
+OPEN_BATCHES_PER_ORIGIN_MAX: Final = 256  # stored for one peer and not yet ordered
+REBROADCAST_INTERVAL_MS: Final = 1_000  # uncertified own batches are sent again
+FETCH_RETRY_MS: Final = 250  # ask the next peer when an answer is this late
+SUBMIT_ENTRIES_MAX: Final = 4_096  # entries in one submission
+
+# --- block sync -----------------------------------------------------------------------------
+SYNC_BLOCKS_MAX: Final = 256  # blocks in one answer
+SYNC_BYTES_MAX: Final = 4 * 2**20  # bytes of one answer
+SYNC_BATCH_REQUESTS_MAX: Final = 16  # batches asked for at one time
+
+# --- transport ------------------------------------------------------------------------------
+FRAME_BYTES_MAX: Final = 8 * 2**20
