@@ -1,0 +1,1 @@
+"""The shell of the ledger: the LMDB store, the only place that reads or writes its files."""

@@ -1,0 +1,1 @@
+"""Compiled kernels of the ledger: pure functions over whole batches, run without the GIL."""

@@ -1,0 +1,1 @@
+"""The shell of publish/subscribe: the ASGI gateway, server-sent events and the client."""
