@@ -1,0 +1,61 @@
+# Every command of the project. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+BIN := .venv/bin
+READY := .venv/.ready
+NATIVE := $(wildcard ledger/native/*.py ledger/native/*.pyx ledger/native/*.pxd \
+	ledger/native/*.c ledger/native/*.h)
+
+.PHONY: help setup demo test check chaos fuzz bench bench-native coverage lock clean
+
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
+		awk -F'|' '{printf "  make %-14s%s\n", $$1, $$2}'
+
+setup: $(READY) ## Make .venv: locked dependencies, compiled kernels, editable install
+
+# Skipped when neither the lock, the metadata nor a kernel changed.
+$(READY): requirements/dev.txt requirements/setup.sh pyproject.toml setup.py $(NATIVE)
+	@echo "concordat: setting up"
+	@requirements/setup.sh
+	@touch $@
+
+demo: setup ## Show a four-validator network agree, fail, catch up and prove
+	@$(BIN)/concordat demo
+
+test: setup ## Run all tests (two processes)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
+
+check: setup ## Format, lint, types, import rules, tidiness
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/tidy
+
+chaos: setup ## Kill, stop and restart real validators under load for ten minutes
+	$(BIN)/python -m tests.chaos
+
+fuzz: setup ## Run the property tests with many more, random, examples
+	$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile=fuzz
+
+bench: setup ## Measure a four-validator network on this machine
+	$(BIN)/python -m bench
+
+bench-native: setup ## Measure the compiled kernels alone
+	$(BIN)/python -m bench.native
+
+coverage: setup ## Branch coverage of the core packages
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" --cov --cov-report=term
+
+lock: setup ## Resolve the dependencies anew into requirements/*.txt (needs uv)
+	requirements/lock.sh
+
+clean: ## Remove everything that was built or measured, .venv too
+	rm -rf .venv build dist *.egg-info htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache \
+		.hypothesis .import_linter_cache demo-home bench-out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f ledger/native/*.so
