@@ -6,8 +6,8 @@ MAKEFLAGS += --no-builtin-rules
 
 BIN := .venv/bin
 READY := .venv/.ready
-NATIVE := $(wildcard ledger/native/*.py ledger/native/*.pyx ledger/native/*.pxd \
-	ledger/native/*.c ledger/native/*.h)
+NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
+	-o -name '*.[chS]')
 
 .PHONY: help setup demo test check chaos fuzz bench bench-native coverage lock clean
 
@@ -39,8 +39,8 @@ check: setup ## Format, lint, types, import rules, tidiness
 chaos: setup ## Kill, stop and restart real validators under load for ten minutes
 	$(BIN)/python -m tests.chaos
 
-fuzz: setup ## Run the property tests with many more, random, examples
-	$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile=fuzz
+fuzz: setup ## Run the slow tests, and the property tests with many more, random, examples
+	$(BIN)/pytest -q -n 2 -m "hypothesis or slow" --hypothesis-profile=fuzz
 
 bench: setup ## Measure a four-validator network on this machine
 	$(BIN)/python -m bench
