@@ -18,9 +18,7 @@ T = TypeVar("T")
 
 UInt = Annotated[int, msgspec.Meta(ge=0, le=INT_MAX)]
 Hash32 = Annotated[bytes, msgspec.Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
-Signature64 = Annotated[
-    bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)
-]
+Signature64 = Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

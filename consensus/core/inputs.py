@@ -1,0 +1,130 @@
+"""What can happen to a node: the inputs of ``NodeCore.step``."""
+
+import msgspec
+
+from consensus.core.messages import Message
+from ledger.core.admission import Verdict
+from ledger.core.block import LedgerRoot
+from ledger.core.errors import Offence
+from ledger.core.ids import BatchId, BlockId, Height, NodeIndex
+
+__all__ = [
+    "BatchExamined",
+    "BatchStored",
+    "ChainDurable",
+    "EntriesExamined",
+    "Executed",
+    "Input",
+    "PeerDown",
+    "PeerMessage",
+    "PeerMisbehaved",
+    "PeerUp",
+    "Started",
+    "Submitted",
+    "Timer",
+    "TimerFired",
+]
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """Name of a timer; setting the same name again replaces it."""
+
+    name: str
+    key: bytes = b""
+
+
+class _Input(msgspec.Struct, frozen=True):
+    pass
+
+
+class Started(_Input, frozen=True):
+    """The shell is ready: always the first input."""
+
+
+class PeerUp(_Input, frozen=True):
+    """Both lanes to a peer are connected."""
+
+    peer: NodeIndex
+
+
+class PeerDown(_Input, frozen=True):
+    """A lane to a peer was lost."""
+
+    peer: NodeIndex
+
+
+class PeerMessage(_Input, frozen=True):
+    """A decoded message from an authenticated peer."""
+
+    peer: NodeIndex
+    message: Message
+
+
+class PeerMisbehaved(_Input, frozen=True):
+    """The transport saw a peer break the protocol (garbage, flood); it has disconnected it."""
+
+    peer: NodeIndex
+    offence: Offence
+
+
+class TimerFired(_Input, frozen=True):
+    """A timer ran out."""
+
+    timer: Timer
+
+
+class Submitted(_Input, frozen=True):
+    """A client hands in encoded entries; answered by a Reply with the same ticket."""
+
+    ticket: int
+    entries: tuple[bytes, ...]
+
+
+class EntriesExamined(_Input, frozen=True):
+    """Answer to ExamineEntries: one verdict for each entry, in their order."""
+
+    ticket: int
+    verdicts: tuple[Verdict, ...]
+
+
+class BatchExamined(_Input, frozen=True):
+    """Answer to ExamineBatch: is every entry canonical, of this chain and correctly signed?"""
+
+    batch_id: BatchId
+    valid: bool
+
+
+class BatchStored(_Input, frozen=True):
+    """Answer to StoreBatch: the batch is durable."""
+
+    batch_id: BatchId
+
+
+class Executed(_Input, frozen=True):
+    """Answer to Execute: the block was applied (its durability follows as ChainDurable)."""
+
+    height: Height
+    block_id: BlockId
+    root: LedgerRoot
+
+
+class ChainDurable(_Input, frozen=True):
+    """The chain store is durable up to this height."""
+
+    height: Height
+
+
+Input = (
+    Started
+    | PeerUp
+    | PeerDown
+    | PeerMessage
+    | PeerMisbehaved
+    | TimerFired
+    | Submitted
+    | EntriesExamined
+    | BatchExamined
+    | BatchStored
+    | Executed
+    | ChainDurable
+)
