@@ -61,19 +61,19 @@ BROKEN_TEXTS: list[tuple[TextRule, str]] = [
 ]
 
 
-@pytest.mark.parametrize("rule,source", BROKEN_TREES)
+@pytest.mark.parametrize(("rule", "source"), BROKEN_TREES)
 def test_rule_finds_fault(rule: TreeRule, source: str) -> None:
     """Each planted fault in code is found."""
     assert list(rule(ast.parse(source)))
 
 
-@pytest.mark.parametrize("rule,source", SOUND_TREES)
+@pytest.mark.parametrize(("rule", "source"), SOUND_TREES)
 def test_rule_accepts_sound_code(rule: TreeRule, source: str) -> None:
     """Sound code that looks similar is accepted."""
     assert not list(rule(ast.parse(source)))
 
 
-@pytest.mark.parametrize("rule,text", BROKEN_TEXTS)
+@pytest.mark.parametrize(("rule", "text"), BROKEN_TEXTS)
 def test_rule_finds_fault_in_text(rule: TextRule, text: str) -> None:
     """Each planted fault in a text is found."""
     assert list(rule(text))
