@@ -20,7 +20,7 @@ find_python() {
             return
         fi
     done
-    stop "needs Python 3.11 or newer; found $(python3 --version 2>&1 || true).
+    stop "needs Python 3.11 or newer; found $(python3 --version 2>/dev/null || echo none).
   Install one (Debian 12 or newer: apt install python3 python3-venv python3-dev),
   or name one: make setup PYTHON=/path/to/python3.11"
 }
