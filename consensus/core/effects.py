@@ -98,7 +98,8 @@ class Execute(_Effect, frozen=True):
     """Apply a final block, oldest first; answered by Executed, later by ChainDurable.
 
     ``certificate`` commits exactly this block, or is None where only a descendant was committed
-    by a certificate of its own. ``batches`` holds the encoded batches that the chain store does not hold yet.
+    by a certificate of its own. ``batches`` holds the encoded batches that the chain store does
+    not hold yet.
     """
 
     block_id: BlockId
