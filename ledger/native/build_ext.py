@@ -1,0 +1,44 @@
+"""Describes the extension modules to setuptools; ``setup.py`` calls :func:`extensions`.
+
+Vector code is compiled for its instruction set by target attributes inside the C files, and
+chosen at run time, so one wheel runs on every machine of an architecture.
+"""
+
+from pathlib import Path
+
+from setuptools import Extension  # type: ignore[import-untyped]
+
+__all__ = ["extensions"]
+
+NATIVE = Path("ledger/native")
+SOURCES = {
+    "ed25519": (
+        "batch.c",
+        "batch_portable.c",
+        "ed25519.c",
+        "scalar.c",
+        "sha512.c",
+        "single.c",
+    ),
+}
+COMPILE_FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"]
+
+
+def extensions() -> list[Extension]:
+    """Give one extension for each module; paths are relative to the project's root."""
+    from Cython.Build import cythonize  # noqa: PLC0415  # only a build has Cython
+
+    headers = sorted(str(path) for path in (NATIVE / "c").glob("*.h"))
+    modules = [
+        Extension(
+            f"ledger.native.{name}",
+            [str(NATIVE / f"{name}.pyx"), *(str(NATIVE / "c" / source) for source in sources)],
+            depends=headers,
+            extra_compile_args=COMPILE_FLAGS,
+        )
+        for name, sources in SOURCES.items()
+    ]
+    result: list[Extension] = cythonize(  # type: ignore[no-untyped-call]
+        modules, build_dir="build/cython"
+    )
+    return result

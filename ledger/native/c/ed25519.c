@@ -1,0 +1,67 @@
+/* Choosing between the batch equation and individual verdicts, and cutting work into chunks. */
+#include "ed25519.h"
+
+#include "batch.h"
+
+/* Below this many signatures individual verification costs no more than an equation. */
+enum { BATCH_MIN = 2 };
+
+ed25519_path ed25519_best_path(void)
+{
+    return ED25519_PORTABLE;
+}
+
+static ed25519_result verify_chunk(const ed25519_item *items, size_t count,
+                                   const uint8_t seed[32], ed25519_path path)
+{
+    batch b;
+    (void)path;
+    if (!batch_open(&b, items, count)) {
+        return ED25519_NO_MEMORY;
+    }
+    ed25519_result result = ED25519_INVALID;
+    if (batch_hash_portable(&b)) {
+        batch_combine(&b, seed);
+        result = batch_evaluate_portable(&b);
+    }
+    batch_close(&b);
+    return result;
+}
+
+static size_t chunk_size(size_t left)
+{
+    return left < ED25519_CHUNK ? left : ED25519_CHUNK;
+}
+
+ed25519_result ed25519_verify_batch(const ed25519_item *items, size_t count,
+                                    const uint8_t seed[32], ed25519_path path)
+{
+    for (size_t done = 0; done < count; done += ED25519_CHUNK) {
+        const ed25519_result result =
+            verify_chunk(items + done, chunk_size(count - done), seed, path);
+        if (result != ED25519_VALID) {
+            return result;
+        }
+    }
+    return ED25519_VALID;
+}
+
+ed25519_result ed25519_verify_many(const ed25519_item *items, size_t count, const uint8_t seed[32],
+                                   uint8_t *verdicts, ed25519_path path)
+{
+    for (size_t done = 0; done < count; done += ED25519_CHUNK) {
+        const size_t chunk = chunk_size(count - done);
+        ed25519_result result = ED25519_INVALID;
+        if (chunk >= BATCH_MIN) {
+            result = verify_chunk(items + done, chunk, seed, path);
+        }
+        if (result == ED25519_VALID) {
+            memset(verdicts + done, 1, chunk);
+        } else if (result == ED25519_INVALID) {
+            ed25519_verify_each(items + done, chunk, verdicts + done, path);
+        } else {
+            return result;
+        }
+    }
+    return ED25519_VALID;
+}

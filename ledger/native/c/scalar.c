@@ -1,0 +1,131 @@
+/* Arithmetic modulo the group order; see scalar.h. */
+#include "scalar.h"
+
+typedef unsigned __int128 u128;
+
+static const uint64_t ORDER[4] = {0x5812631a5cf5d3ed, 0x14def9dea2f79cd6, 0, 0x1000000000000000};
+
+/* floor(2^512 / l), for Barrett's reduction with words of 64 bits. */
+static const uint64_t ORDER_INVERSE[5] = {0xed9ce5a30a2c131b, 0x2106215d086329a7,
+                                          0xffffffffffffffeb, 0xffffffffffffffff, 0xf};
+
+scalar scalar_load(const uint8_t bytes[32])
+{
+    scalar r;
+    for (int i = 0; i < 4; i++) {
+        r.w[i] = load64_le(bytes + 8 * i);
+    }
+    return r;
+}
+
+void scalar_store(uint8_t bytes[32], const scalar *a)
+{
+    for (int i = 0; i < 4; i++) {
+        store64_le(bytes + 8 * i, a->w[i]);
+    }
+}
+
+int scalar_is_canonical(const scalar *a)
+{
+    for (int i = 3; i >= 0; i--) {
+        if (a->w[i] != ORDER[i]) {
+            return a->w[i] < ORDER[i];
+        }
+    }
+    return 0;
+}
+
+/* r[0 .. la+lb) = a b */
+static void multiply(uint64_t *r, const uint64_t *a, int la, const uint64_t *b, int lb)
+{
+    memset(r, 0, sizeof(uint64_t) * (size_t)(la + lb));
+    for (int i = 0; i < la; i++) {
+        uint64_t carry = 0;
+        for (int j = 0; j < lb; j++) {
+            const u128 t = (u128)a[i] * b[j] + r[i + j] + carry;
+            r[i + j] = (uint64_t)t;
+            carry = (uint64_t)(t >> 64);
+        }
+        r[i + lb] = carry;
+    }
+}
+
+/* a -= b over n words; return the borrow. */
+static uint64_t subtract(uint64_t *a, const uint64_t *b, int n)
+{
+    uint64_t borrow = 0;
+    for (int i = 0; i < n; i++) {
+        const u128 t = (u128)a[i] - b[i] - borrow;
+        a[i] = (uint64_t)t;
+        borrow = (uint64_t)(t >> 64) & 1;
+    }
+    return borrow;
+}
+
+/* Barrett: the quotient estimate is at most 2 too small, so at most two subtractions remain. */
+static scalar reduce(const uint64_t x[8])
+{
+    uint64_t product[10], multiple[9], r[5];
+    multiply(product, x + 3, 5, ORDER_INVERSE, 5);
+    multiply(multiple, product + 5, 5, ORDER, 4);
+    memcpy(r, x, sizeof r);
+    subtract(r, multiple, 5);
+    scalar out;
+    memcpy(out.w, r, sizeof out.w);
+    while (r[4] != 0 || !scalar_is_canonical(&out)) {
+        r[4] -= subtract(out.w, ORDER, 4);
+    }
+    return out;
+}
+
+scalar scalar_reduce512(const uint8_t bytes[64])
+{
+    uint64_t x[8];
+    for (int i = 0; i < 8; i++) {
+        x[i] = load64_le(bytes + 8 * i);
+    }
+    return reduce(x);
+}
+
+scalar scalar_mul_add(const scalar *a, const scalar *b, const scalar *c)
+{
+    uint64_t x[8];
+    multiply(x, a->w, 4, b->w, 4);
+    uint64_t carry = 0;
+    for (int i = 0; i < 8; i++) {
+        const u128 t = (u128)x[i] + (i < 4 ? c->w[i] : 0) + carry;
+        x[i] = (uint64_t)t;
+        carry = (uint64_t)(t >> 64);
+    }
+    return reduce(x);
+}
+
+scalar scalar_negate(const scalar *a)
+{
+    scalar r;
+    if ((a->w[0] | a->w[1] | a->w[2] | a->w[3]) == 0) {
+        return *a;
+    }
+    memcpy(r.w, ORDER, sizeof r.w);
+    subtract(r.w, a->w, 4);
+    return r;
+}
+
+void scalar_digits(int16_t *digits, size_t stride, const scalar *a, int width, int count)
+{
+    const int32_t base = (int32_t)1 << width;
+    int32_t carry = 0;
+    for (int i = 0; i < count; i++) {
+        const int bit = i * width, word = bit >> 6, shift = bit & 63;
+        uint64_t bits = 0;
+        if (word < 4) {
+            bits = a->w[word] >> shift;
+            if (shift + width > 64 && word < 3) {
+                bits |= a->w[word + 1] << (64 - shift);
+            }
+        }
+        int32_t digit = (int32_t)(bits & (uint64_t)(base - 1)) + carry;
+        carry = digit > base / 2;
+        digits[(size_t)i * stride] = (int16_t)(digit - carry * base);
+    }
+}
