@@ -15,6 +15,7 @@ from ledger.core.certificate import (
     Ack,
     BatchCertificate,
     BatchIdField,
+    BlockIdField,
     HeightField,
     QuorumCertificate,
     Timeout,
@@ -34,6 +35,8 @@ __all__ = [
     "Lane",
     "Message",
     "ProposalMessage",
+    "ProposalRequest",
+    "ProposalResponse",
     "SyncInfo",
     "TimeoutCertificateMessage",
     "TimeoutMessage",
@@ -125,6 +128,18 @@ class BlocksResponse(_Message, frozen=True, tag=11):
     certificate: QuorumCertificate | None
 
 
+class ProposalRequest(_Message, frozen=True, tag=12):
+    """Ask for a block that is certified but not yet committed."""
+
+    block_id: BlockIdField
+
+
+class ProposalResponse(_Message, frozen=True, tag=13):
+    """A block that was asked for; bound to the question by its id, not by who sends it."""
+
+    proposal: Proposal
+
+
 Message = (
     ProposalMessage
     | VoteMessage
@@ -137,6 +152,8 @@ Message = (
     | BatchRequest
     | BlocksRequest
     | BlocksResponse
+    | ProposalRequest
+    | ProposalResponse
 )
 
 _codec: Codec[Message] = Codec(Message)  # type: ignore[arg-type] # a union is no type[T] to mypy
@@ -146,6 +163,8 @@ _CONSENSUS = (
     TimeoutMessage,
     TimeoutCertificateMessage,
     SyncInfo,
+    ProposalRequest,
+    ProposalResponse,
 )
 
 

@@ -9,8 +9,7 @@ import msgspec
 
 from consensus.core.safety_record import SafetyRecord
 from ledger.core.block import Block, LedgerRoot, Proposal
-from ledger.core.certificate import QuorumCertificate
-from ledger.core.ids import BatchId, BlockId
+from ledger.core.ids import BatchId
 
 __all__ = ["BatchIndex", "Restored"]
 
@@ -33,16 +32,15 @@ class Restored(msgspec.Struct, frozen=True):
     Attributes:
         record: the safety record.
         proposals: uncommitted proposals that were voted for, any order.
-        head: the last applied block, or None for the genesis state; head_id: its id.
-        head_certificate: a certificate that commits ``head``, when one is stored.
-        roots: the ledger roots after the last applied blocks, oldest first (genesis: one).
+        recent: the last applied blocks, oldest first, at least ``schedule_blocks(n)`` of them
+            (consensus/core/leader.py) where there are that many; empty at genesis.
+        roots: the ledger roots after the last applied blocks, oldest first, the genesis root
+            (height 0) included where it is among them; never empty.
         open_batches: stored batches that no applied block names.
     """
 
     record: SafetyRecord
     proposals: tuple[Proposal, ...]
-    head: Block | None
-    head_id: BlockId
-    head_certificate: QuorumCertificate | None
+    recent: tuple[Block, ...]
     roots: tuple[LedgerRoot, ...]
     open_batches: tuple[tuple[BatchId, bytes], ...]

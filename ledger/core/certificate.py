@@ -72,14 +72,13 @@ class Domain:
         if epoch != self.epoch:
             raise PeerFault(Offence.BAD_CERTIFICATE, f"epoch {epoch}, expected {self.epoch}")
 
-    def require_signatures(
-        self, signers: Iterable[tuple[NodeIndex, bytes, bytes]], *, quorum: bool
-    ) -> None:
-        """Verify (signer, message, signature) rows: distinct rising signers, all valid.
+    def signer_checks(
+        self, signers: Iterable[tuple[NodeIndex, bytes, bytes]]
+    ) -> list[SignatureCheck]:
+        """Turn (signer, message, signature) rows into checks.
 
         Raises:
-            PeerFault: a signer is unknown, repeated or out of order, too few, or a signature
-                does not verify.
+            PeerFault: a signer is unknown, repeated or out of order, or they are too few.
         """
         checks: list[SignatureCheck] = []
         last = -1
@@ -89,9 +88,17 @@ class Domain:
                 raise PeerFault(Offence.BAD_CERTIFICATE, "signers must be known and in order")
             last = index
             checks.append((key, message, signature))
-        if quorum and len(checks) < self.validators.quorum:
+        if len(checks) < self.validators.quorum:
             raise PeerFault(Offence.BAD_CERTIFICATE, f"{len(checks)} signers are no quorum")
-        if not all(verify_many(checks)):
+        return checks
+
+    def require_signatures(self, signers: Iterable[tuple[NodeIndex, bytes, bytes]]) -> None:
+        """Verify every (signer, message, signature) row, also those beyond the quorum.
+
+        Raises:
+            PeerFault: as :meth:`signer_checks`, or a signature does not verify.
+        """
+        if not all(verify_many(self.signer_checks(signers))):
             raise PeerFault(Offence.BAD_SIGNATURE)
 
 
@@ -159,7 +166,7 @@ class QuorumCertificate(Record, frozen=True):
         """
         domain.require_epoch(self.epoch)
         message = _vote_message(domain, self.round, self.block_id, self.commit)
-        domain.require_signatures(((i, message, s) for i, s in self.signatures), quorum=True)
+        domain.require_signatures(((i, message, s) for i, s in self.signatures))
 
 
 def genesis_certificate(block_id: BlockId) -> QuorumCertificate:
@@ -202,7 +209,6 @@ class TimeoutCertificate(Record, frozen=True):
                 (e.signer, _timeout_message(domain, self.round, e.qc_round), e.signature)
                 for e in self.entries
             ),
-            quorum=True,
         )
         verify_qc(self.high_qc)
 
@@ -271,7 +277,7 @@ class BatchCertificate(Record, frozen=True):
         """
         domain.require_epoch(self.epoch)
         message = _ack_message(domain, self.batch_id)
-        domain.require_signatures(((i, message, s) for i, s in self.signatures), quorum=True)
+        domain.require_signatures(((i, message, s) for i, s in self.signatures))
 
 
 def _single_check(

@@ -41,29 +41,32 @@ BATCH_ENTRIES_MAX: Final = 1_024
 BLOCK_BATCHES_MAX: Final = 16
 INLINE_BYTES_MAX: Final = 32_768  # sum of inline batches of one proposal
 BLOCK_DRIFT_MS_MAX: Final = 5_000  # a block may be ahead of a voter's clock by this much
-SCHEDULE_WINDOW_ROUNDS_PER_VALIDATOR: Final = 4  # leader schedule: see consensus/core/leader.py
 
 # --- consensus core -------------------------------------------------------------------------
 ROUND_TIMEOUT_MS: Final = 400  # base timer of a round on a local network
 ROUND_TIMEOUT_ABSENT_MS: Final = 60  # when the leader's connection is known to be down
 ROUND_TIMEOUT_MS_MAX: Final = 10_000  # cap of the back-off
-ROUND_TIMEOUT_GRACE_ROUNDS: Final = 4  # rounds without a commit before the back-off begins
-IDLE_INTERVAL_MS: Final = 250  # an idle leader waits this long before an empty block
-VOTE_WINDOW_ROUNDS: Final = 1  # votes are kept for rounds up to the current one plus this
-FUTURE_PROPOSALS_MAX: Final = 4  # proposals kept while their ancestors are fetched
+ROUND_TIMEOUT_GRACE_ROUNDS: Final = 6  # rounds without a commit before the back-off begins
+IDLE_INTERVAL_MS: Final = 2_000  # an idle leader waits this long before an empty block
+SCHEDULE_WINDOW_ROUNDS: Final = 4  # [C] a leader schedule holds for this times n rounds
+SCHEDULE_MEMORY_WINDOWS: Final = 8  # [C] a failed leader is passed over for this many windows
+VOTES_BEHIND_ROUNDS: Final = 4  # late votes still form certificates of these past rounds
+PROPOSALS_KEPT_MAX: Final = 4  # proposals waiting for ancestors, batches or execution
 PENDING_BLOCKS_MAX: Final = 1_024  # uncommitted blocks kept in memory
-VERIFIED_CACHE_MAX: Final = 4_096  # digests of certificates already verified
+ROOTS_KEPT_MAX: Final = 1_024  # ledger roots of the last executed blocks
+VERIFIED_SIGNATURES_MAX: Final = 8_192  # signatures remembered as valid
 EVIDENCE_COUNT_MAX: Final = 1_000
-SYNC_INFO_REPLY_INTERVAL_MS: Final = 100  # at most one answer to each straggler in this time
+SYNC_INFO_INTERVAL_MS: Final = 100  # at most one answer to each straggler in this time
 RECOVERY_MARGIN_ROUNDS: Final = 100  # rounds sat out when the safety record was lost
 
 # --- dissemination --------------------------------------------------------------------------
-BATCH_INTERVAL_MS: Final = 5  # a non-empty batch is closed after this much
-BATCH_INFLIGHT_MAX: Final = 16  # own batches on the way (not yet ordered)
-MEMPOOL_ENTRIES_MAX: Final = 20_000  # accepted, not yet in a batch
+BATCH_INTERVAL_MS: Final = 10  # a non-empty batch is closed after this much
+BATCHES_IN_FLIGHT_MAX: Final = 16  # own batches on the way (not yet ordered)
+MEMPOOL_ENTRIES_MAX: Final = 20_000  # submitted, not yet in a batch
 MEMPOOL_BYTES_MAX: Final = 64 * 2**20
-OPEN_BATCHES_PER_ORIGIN_MAX: Final = 256  # stored for one peer and not yet ordered
-REBROADCAST_INTERVAL_MS: Final = 1_000  # uncertified own batches are sent again
+OPEN_BATCHES_PER_ORIGIN_MAX: Final = 256  # held for one peer and not yet ordered
+ORDERED_BATCHES_REMEMBERED: Final = 8_192  # ids of batches ordered lately
+REBROADCAST_INTERVAL_MS: Final = 1_000  # own batches not ordered by then are sent again
 FETCH_RETRY_MS: Final = 250  # ask the next peer when an answer is this late
 SUBMIT_ENTRIES_MAX: Final = 4_096  # entries in one submission
 
@@ -71,6 +74,11 @@ SUBMIT_ENTRIES_MAX: Final = 4_096  # entries in one submission
 SYNC_BLOCKS_MAX: Final = 256  # blocks in one answer
 SYNC_BYTES_MAX: Final = 4 * 2**20  # bytes of one answer
 SYNC_BATCH_REQUESTS_MAX: Final = 16  # batches asked for at one time
+SYNC_BLOCKS_AHEAD_MAX: Final = 1_024  # committed blocks waiting for execution before a pause
 
 # --- transport ------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 8 * 2**20
+
+# --- state map [C] --------------------------------------------------------------------------
+STATE_KEY_BYTES_MAX: Final = 1_024  # a kind, a topic and a DID, with room
+STATE_VALUE_BYTES_MAX: Final = 65_535  # a value is set by an event, which is no larger
