@@ -28,13 +28,13 @@ demo: setup ## Show a four-validator network agree, fail, catch up and prove
 	@$(BIN)/concordat demo
 
 test: setup ## Run all tests (two processes)
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 check: setup ## Format, lint, types, import rules, tidiness
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q tests/tidy
 
 chaos: setup ## Kill, stop and restart real validators under load for ten minutes
