@@ -225,7 +225,7 @@ def test_a_missing_or_short_tile_is_a_broken_store() -> None:
 
 
 @pytest.mark.parametrize(
-    "index, size", [(0, 0), (-1, 5), (5, 5), (6, 5), (0, INT_MAX + 1), (INT_MAX, INT_MAX)]
+    ("index", "size"), [(0, 0), (-1, 5), (5, 5), (6, 5), (0, INT_MAX + 1), (INT_MAX, INT_MAX)]
 )
 def test_no_inclusion_proof_outside_the_log(index: int, size: int) -> None:
     """An entry that a log of that size does not have has no proof."""
@@ -233,7 +233,7 @@ def test_no_inclusion_proof_outside_the_log(index: int, size: int) -> None:
         inclusion_proof(GROWN.read, index, size)
 
 
-@pytest.mark.parametrize("old_size, new_size", [(-1, 5), (6, 5), (1, INT_MAX + 1)])
+@pytest.mark.parametrize(("old_size", "new_size"), [(-1, 5), (6, 5), (1, INT_MAX + 1)])
 def test_no_consistency_proof_outside_the_log(old_size: int, new_size: int) -> None:
     """A log does not extend a larger one."""
     with pytest.raises(ProofError):

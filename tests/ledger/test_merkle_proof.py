@@ -101,7 +101,7 @@ def test_inclusion_proof_of_another_size_does_not_hold(size: int) -> None:
                 )
 
 
-@pytest.mark.parametrize("index, size", [(0, 2), (6, 7), (255, 256), (256, 257), (3, 300)])
+@pytest.mark.parametrize(("index", "size"), [(0, 2), (6, 7), (255, 256), (256, 257), (3, 300)])
 def test_any_flipped_bit_breaks_an_inclusion_proof(index: int, size: int) -> None:
     """Each bit of an inclusion proof and of its leaf counts."""
     proof = inclusion_proof(read, index, size)
@@ -112,7 +112,7 @@ def test_any_flipped_bit_breaks_an_inclusion_proof(index: int, size: int) -> Non
 
 
 @pytest.mark.parametrize(
-    "old, new", [(1, 2), (3, 7), (4, 7), (6, 7), (128, 256), (255, 256), (256, 257), (257, 300)]
+    ("old", "new"), [(1, 2), (3, 7), (4, 7), (6, 7), (128, 256), (255, 256), (256, 257), (257, 300)]
 )
 def test_any_flipped_bit_breaks_a_consistency_proof(old: int, new: int) -> None:
     """Each bit of a consistency proof and of both roots counts."""
@@ -189,7 +189,7 @@ def test_hashes_of_another_length_are_refused(size: int, length: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "index, size", [(0, 0), (-1, 1), (1, 1), (-1, 4), (4, 4), (0, -1), (0, INT_MAX + 1)]
+    ("index", "size"), [(0, 0), (-1, 1), (1, 1), (-1, 4), (4, 4), (0, -1), (0, INT_MAX + 1)]
 )
 def test_index_and_size_must_be_in_range(index: int, size: int) -> None:
     """An index outside the log, or a size beyond 2**63-1, is refused."""
@@ -197,7 +197,7 @@ def test_index_and_size_must_be_in_range(index: int, size: int) -> None:
         root_from_inclusion(index, size, OTHER, [])
 
 
-@pytest.mark.parametrize("old, new", [(-1, 4), (5, 4), (-2, -1), (1, INT_MAX + 1)])
+@pytest.mark.parametrize(("old", "new"), [(-1, 4), (5, 4), (-2, -1), (1, INT_MAX + 1)])
 def test_sizes_must_be_in_order(old: int, new: int) -> None:
     """Sizes out of range or in the wrong order are refused."""
     with pytest.raises(ProofError, match="does not extend"):
