@@ -56,18 +56,28 @@ install_locked() {
     cp requirements/dev.txt "$stamp"
 }
 
-build() {
+run_logged() {
     log=.venv/build.log
+    .venv/bin/python "$@" >"$log" 2>&1 ||
+        { tail -n 40 "$log" >&2; stop "that failed; all of its output: $log"; }
+}
+
+build_kernels() {
     say "building the compiled kernels"
-    .venv/bin/python setup.py -q build_ext --inplace >"$log" 2>&1 ||
-        { tail -n 40 "$log" >&2; stop "building the kernels failed; all of it: $log"; }
+    run_logged setup.py -q build_ext --inplace
+}
+
+install_editable() {
+    stamp=.venv/.installed-metadata
+    if cat pyproject.toml setup.py | cmp -s - "$stamp"; then return; fi
     say "installing concordat (editable)"
-    .venv/bin/python -m pip install -q --no-deps --no-build-isolation -e . >"$log" 2>&1 ||
-        { tail -n 40 "$log" >&2; stop "installing concordat failed; all of it: $log"; }
+    run_logged -m pip install -q --no-deps --no-build-isolation -e .
+    cat pyproject.toml setup.py >"$stamp"
 }
 
 make_venv
 check_machine .venv/bin/python
 install_locked
-build
+build_kernels
+install_editable
 say "ready: .venv/bin/concordat"
