@@ -77,7 +77,34 @@ SYNC_BATCH_REQUESTS_MAX: Final = 16  # batches asked for at one time
 SYNC_BLOCKS_AHEAD_MAX: Final = 1_024  # committed blocks waiting for execution before a pause
 
 # --- transport ------------------------------------------------------------------------------
-FRAME_BYTES_MAX: Final = 8 * 2**20
+FRAME_BYTES_MAX: Final = 8 * 2**20  # one bulk message: a whole answer of block sync
+CONSENSUS_FRAME_BYTES_MAX: Final = 2**20  # one proposal with the certificates of 100 signers
+PROTOCOL_VERSION: Final = 1  # of everything that peers say to each other
+HELLO_BYTES_MAX: Final = 256  # the first frame of a connection
+HANDSHAKE_MS_MAX: Final = 5_000  # TLS and greeting must be over after this
+PENDING_CONNECTIONS_MAX: Final = 64  # accepted, not yet authenticated; the oldest gives way
+DIAL_BACKOFF_MS: Final = 50  # first wait before dialling a peer again; doubles
+DIAL_BACKOFF_MS_MAX: Final = 2_000
+PEER_SILENCE_MS_MAX: Final = 15_000  # unacknowledged data or keep-alives end a connection
+PEER_COOLDOWN_MS: Final = 1_000  # a peer that broke the protocol is not heard for this long
+SEND_BYTES_MAX: Final = 128 * 2**10  # one write to a socket; larger ones cost more per byte
+RECEIVE_BYTES_MAX: Final = 256 * 2**10  # one read from a socket
+LANE_FRAMES_MAX: Final = (256, 4_096)  # waiting to be sent to one peer: consensus, bulk
+LANE_BYTES_MAX: Final = (4 * 2**20, 32 * 2**20)
+INBOX_FRAMES_MAX: Final = (512, 512)  # received from one peer and not yet handled, by lane
+INBOX_BYTES_MAX: Final = (4 * 2**20, 8 * 2**20)
+
+# --- node shell -----------------------------------------------------------------------------
+BULK_INPUTS_MAX: Final = 64  # bulk inputs handled before votes are looked for again
+EXAMINE_THREADS: Final = 2  # threads that verify the signatures of entries
+EXAMINE_INLINE_ENTRIES_MAX: Final = 2  # so few are verified without a change of thread
+EXAMINE_ENTRIES_MAX: Final = 4_096  # submissions verified in one call, together
+COMMIT_BYTES_MAX: Final = 16 * 2**20  # batch bytes of one transaction of the chain store
+CHECKED_BATCHES_REMEMBERED: Final = 4_096  # batches whose signatures need no second look
+CONTROL_CLIENTS_MAX: Final = 16  # gateways connected to one node
+CONTROL_CLIENT_ENTRIES_MAX: Final = 16_384  # one gateway's entries that wait for an answer
+CONTROL_REPLY_BYTES_MAX: Final = 16 * 2**20  # answers that a gateway has not taken yet
+THREAD_SWITCH_US: Final = 500  # a worker thread gives the interpreter back after this long
 
 # --- state map [C] --------------------------------------------------------------------------
 STATE_KEY_BYTES_MAX: Final = 1_024  # a kind, a topic and a DID, with room
@@ -87,3 +114,44 @@ STATE_VALUE_BYTES_MAX: Final = 65_535  # a value is set by an event, which is no
 PROOF_PATH_HASHES_MAX: Final = 63  # [C] siblings in a log of at most 2**63 - 1 entries
 PROOF_HEADERS_REMEMBERED_MAX: Final = 1_024  # certified headers that a verifier does not repeat
 PROOF_SEQUENCES_REMEMBERED_MAX: Final = 65_536  # events that a verifier compares later ones with
+
+# --- gateway --------------------------------------------------------------------------------
+GATEWAY_BODY_BYTES_MAX: Final = 4 * 2**20  # one request body: bulk and batch
+GATEWAY_EVENT_BODY_BYTES_MAX: Final = 256 * 2**10  # one CloudEvent as JSON, base64 included
+GATEWAY_BODIES_BYTES_MAX: Final = 64 * 2**20  # all request bodies held at one time
+GATEWAY_BODY_READ_MS_MAX: Final = 10_000  # a body must have arrived after this long
+GATEWAY_HEADER_BYTES_MAX: Final = 16 * 2**10  # request line and headers of one request
+GATEWAY_HEADER_READ_MS_MAX: Final = 10_000  # they must have arrived after this long
+GATEWAY_CONNECTIONS_MAX: Final = 4_096  # open HTTP connections, streams included
+GATEWAY_STREAMS_MAX: Final = 1_024  # open event streams, 30 KiB each
+GATEWAY_WAITS_MAX: Final = 4_096  # publish requests that wait for finality
+GATEWAY_WAIT_MS: Final = 10_000  # how long ?wait= waits when the client does not say
+GATEWAY_WAIT_MS_MAX: Final = 60_000  # the longest wait a client may ask for
+GATEWAY_PAGE_EVENTS: Final = 100  # events of one page when the client does not say
+GATEWAY_PAGE_EVENTS_MAX: Final = 1_000
+GATEWAY_PAGE_BYTES_MAX: Final = 4 * 2**20  # a page ends when its entries reach this much
+GATEWAY_SCAN_ENTRIES: Final = 50_000  # log entries that one read transaction looks at
+GATEWAY_SCAN_MS_MAX: Final = 1_000  # a page that was filtered this long ends where it is
+GATEWAY_READERS_MAX: Final = 8  # threads that read the store
+GATEWAY_JSON_DEPTH_MAX: Final = 32  # nesting of a JSON body
+GATEWAY_FEED_EVENTS_MAX: Final = 4_096  # newest events kept encoded for the streams
+GATEWAY_FEED_BYTES_MAX: Final = 16 * 2**20
+GATEWAY_STREAM_PAGE_EVENTS: Final = 256  # events written to one stream at a time
+GATEWAY_STREAM_SEND_MS_MAX: Final = 30_000  # a stream whose reader takes nothing is closed
+GATEWAY_HEARTBEAT_MS: Final = 15_000  # a silent stream gets a comment line
+GATEWAY_RETRY_MS: Final = 1_000  # a broken stream should be opened again after this
+GATEWAY_POLL_MS: Final = 250  # look at the store at least so often, with or without the node
+GATEWAY_SHUTDOWN_MS: Final = 5_000  # requests under way may take this long to end
+CONTROL_REQUESTS_MAX: Final = 4_096  # requests to the node that wait for its answer
+CONTROL_BYTES_MAX: Final = 64 * 2**20  # bytes of them
+CONTROL_TIMEOUT_MS: Final = 5_000  # the node must have answered after this long
+CONTROL_RECONNECT_MS: Final = 50  # wait before the first attempt to reconnect
+CONTROL_RECONNECT_MS_MAX: Final = 2_000  # cap of its back-off
+
+# --- keys and configuration of a member -----------------------------------------------------
+KEY_FILE_BYTES_MAX: Final = 16_384
+PASSWORD_BYTES_MAX: Final = 1_024
+KEY_SCRYPT_N: Final = 2**18  # 256 MiB and about a second for each guess at a password
+KEY_SCRYPT_R: Final = 8
+KEY_SCRYPT_P: Final = 1
+CONFIG_BYTES_MAX: Final = 1_048_576

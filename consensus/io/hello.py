@@ -1,0 +1,68 @@
+"""The first frame of a peer connection, in both directions.
+
+Its four fields keep their places and types in every version of the protocol, so that a peer of
+another version is recognised as that and not as garbage.
+"""
+
+from typing import Final
+
+import trio
+
+from consensus.core.messages import Lane
+from consensus.io.frames import FrameSplitter, encode_frame
+from ledger.core.certificate import IndexField
+from ledger.core.codec import Codec, Hash32, Record, UInt
+from ledger.core.errors import DecodeError, Offence, PeerFault
+from ledger.core.limits import HELLO_BYTES_MAX, PROTOCOL_VERSION
+
+__all__ = ["Hello", "exchange_hello"]
+
+_RECEIVE_BYTES: Final = 1_024
+
+
+class Hello(Record, frozen=True):
+    """Who speaks, for which network, on which lane."""
+
+    version: UInt
+    genesis_hash: Hash32
+    lane: Lane
+    index: IndexField
+
+
+_codec = Codec(Hello)
+
+
+async def exchange_hello(stream: trio.abc.Stream, mine: Hello) -> Hello:
+    """Send ``mine``, receive the other end's and check version and network.
+
+    Both ends send at once, so each of them learns why it is refused.
+
+    Raises:
+        PeerFault: WRONG_VERSION, WRONG_CHAIN, or MALFORMED when it is no greeting at all.
+        trio.BrokenResourceError: the connection was lost.
+    """
+    await stream.send_all(encode_frame(_codec.encode(mine)))
+    other = await _receive(stream)
+    if other.version != PROTOCOL_VERSION:
+        raise PeerFault(Offence.WRONG_VERSION, f"speaks version {other.version}")
+    if other.genesis_hash != mine.genesis_hash:
+        raise PeerFault(Offence.WRONG_CHAIN, f"is of network {other.genesis_hash.hex()[:16]}")
+    return other
+
+
+async def _receive(stream: trio.abc.Stream) -> Hello:
+    splitter = FrameSplitter(HELLO_BYTES_MAX)
+    try:
+        while True:
+            data = await stream.receive_some(_RECEIVE_BYTES)
+            if not data:
+                raise trio.BrokenResourceError("closed before its greeting")
+            frames = splitter.feed(data)
+            if frames:
+                break
+        # Nobody speaks on before it was greeted back.
+        if len(frames) > 1 or not splitter.is_empty:
+            raise PeerFault(Offence.MALFORMED, "more than a greeting")
+        return _codec.decode(frames[0])
+    except DecodeError as error:
+        raise PeerFault(Offence.MALFORMED, str(error)) from None

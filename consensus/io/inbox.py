@@ -1,0 +1,119 @@
+"""What waits to be given to the core, in two classes so that bulk never delays votes.
+
+Urgent: messages of the consensus lane, timers, answers of the node's own threads. Bulk: the
+rest. Every source (one lane of one peer, one gateway) has a share; a source whose share is used
+up waits, and so does not read its socket, which makes the other end wait too.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import trio
+
+from consensus.core.inputs import Input, TimerFired
+from ledger.core.limits import BULK_INPUTS_MAX
+
+__all__ = ["Inbox", "Share"]
+
+
+class Share:
+    """How much of the inbox one source may use. Something larger than all of it fits alone."""
+
+    __slots__ = ("_bytes", "_bytes_max", "_count", "_count_max", "_room", "is_urgent")
+
+    def __init__(self, *, count_max: int, bytes_max: int, is_urgent: bool) -> None:
+        self.is_urgent = is_urgent
+        self._count_max = count_max
+        self._bytes_max = bytes_max
+        self._count = 0
+        self._bytes = 0
+        self._room: trio.Event | None = None
+
+    async def wait_room(self) -> None:
+        """Wait until the share is not used up."""
+        while self._count >= self._count_max or self._bytes >= self._bytes_max:
+            self._room = trio.Event()
+            await self._room.wait()
+
+    def use(self, count: int, size: int) -> None:
+        """Count inputs that were put."""
+        self._count += count
+        self._bytes += size
+
+    def release(self, count: int, size: int) -> None:
+        """Count inputs that were taken, and let the source go on when there is room."""
+        self._count -= count
+        self._bytes -= size
+        if (
+            self._room is not None
+            and self._count < self._count_max
+            and self._bytes < self._bytes_max
+        ):
+            self._room.set()
+            self._room = None
+
+
+_Bunch = tuple[Share, Sequence[Input], int]
+
+
+class Inbox:
+    """The queue in front of the core; one task takes from it."""
+
+    __slots__ = ("_bulk", "_filled", "_own", "_timers", "_urgent")
+
+    def __init__(self) -> None:
+        self._own: deque[Input] = deque()
+        self._timers: deque[Input] = deque()
+        self._urgent: deque[_Bunch] = deque()
+        self._bulk: deque[_Bunch] = deque()
+        self._filled = trio.Event()
+
+    async def put(self, share: Share, inputs: Sequence[Input], size: int) -> None:
+        """Put inputs of ``size`` bytes of an outside source, once its share has room."""
+        await share.wait_room()
+        share.use(len(inputs), size)
+        (self._urgent if share.is_urgent else self._bulk).append((share, inputs, size))
+        self._filled.set()
+
+    def put_own(self, item: Input) -> None:
+        """Put an input that the node itself made; the effects that ask for them bound these."""
+        (self._timers if isinstance(item, TimerFired) else self._own).append(item)
+        self._filled.set()
+
+    def wake(self) -> None:
+        """Make ``wait`` return though nothing was put."""
+        self._filled.set()
+
+    async def wait(self) -> None:
+        """Wait until something was put or ``wake`` was called; always a checkpoint."""
+        if self._filled.is_set():
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._filled.wait()
+
+    def take(self) -> list[Input]:
+        """Give what to do next: everything urgent, then some bulk.
+
+        Timers come after the votes that arrived before them were looked at, so that a node
+        that was held up does not give up a round that has succeeded.
+        """
+        inputs: list[Input] = list(self._own)
+        self._own.clear()
+        while self._urgent:
+            inputs += _release(self._urgent.popleft())
+        inputs += self._timers
+        self._timers.clear()
+        bulk_count = 0
+        while self._bulk and bulk_count < BULK_INPUTS_MAX:
+            bunch = _release(self._bulk.popleft())
+            bulk_count += len(bunch)
+            inputs += bunch
+        if not self._bulk:
+            self._filled = trio.Event()
+        return inputs
+
+
+def _release(bunch: _Bunch) -> Sequence[Input]:
+    share, inputs, size = bunch
+    share.release(len(inputs), size)
+    return inputs

@@ -1,0 +1,80 @@
+"""What waits to be sent to one peer on one lane: bounded in frames and in bytes.
+
+A full consensus lane forgets its oldest frame, because a newer vote is worth more; a full bulk
+lane refuses the newest, because batches are asked for again. While the lane is not connected, the
+consensus lane keeps collecting (so a peer that starts gets what was just said) and the bulk lane
+takes nothing.
+"""
+
+from collections import deque
+
+import trio
+
+from consensus.core.messages import Lane
+from ledger.core.limits import LANE_BYTES_MAX, LANE_FRAMES_MAX, SEND_BYTES_MAX
+
+__all__ = ["SendQueue"]
+
+
+class SendQueue:
+    """Frames of one lane to one peer; one task sends them.
+
+    Attributes:
+        dropped: number of frames that never left.
+    """
+
+    __slots__ = ("_bytes", "_bytes_max", "_filled", "_frames", "_frames_max", "_lane", "dropped")
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._frames_max = LANE_FRAMES_MAX[lane]
+        self._bytes_max = LANE_BYTES_MAX[lane]
+        self._frames: deque[bytes] = deque()
+        self._bytes = 0
+        self._filled = trio.Event()
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def bytes_count(self) -> int:
+        """Bytes that wait."""
+        return self._bytes
+
+    def put(self, frame: bytes) -> None:
+        """Add a frame, or drop one where the queue is full. A lone frame always fits."""
+        if self._is_full(len(frame)):
+            if self._lane is Lane.BULK:
+                self.dropped += 1
+                return
+            while self._is_full(len(frame)):
+                self._bytes -= len(self._frames.popleft())
+                self.dropped += 1
+        self._frames.append(frame)
+        self._bytes += len(frame)
+        self._filled.set()
+
+    async def take(self) -> bytes:
+        """Wait for frames; give the next ones, joined: few enough for about one write."""
+        while not self._frames:
+            self._filled = trio.Event()
+            await self._filled.wait()
+        parts = [self._frames.popleft()]
+        size = len(parts[0])
+        while self._frames and size + len(self._frames[0]) <= SEND_BYTES_MAX:
+            parts.append(self._frames.popleft())
+            size += len(parts[-1])
+        self._bytes -= size
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def clear(self) -> None:
+        """Forget everything that waits: the connection is gone."""
+        self.dropped += len(self._frames)
+        self._frames.clear()
+        self._bytes = 0
+
+    def _is_full(self, size: int) -> bool:
+        if not self._frames:
+            return False
+        return len(self._frames) >= self._frames_max or self._bytes + size > self._bytes_max
