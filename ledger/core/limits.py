@@ -155,3 +155,10 @@ KEY_SCRYPT_N: Final = 2**18  # 256 MiB and about a second for each guess at a pa
 KEY_SCRYPT_R: Final = 8
 KEY_SCRYPT_P: Final = 1
 CONFIG_BYTES_MAX: Final = 1_048_576
+
+# --- state and chain store ------------------------------------------------------------------
+TOPIC_RIGHTS_REMEMBERED_MAX: Final = 1_024  # topics remembered as allowed or not, a participant
+STORE_MAP_BYTES: Final = 2**40  # address space of one environment, not disk: never resized
+STORE_READERS_MAX: Final = 256  # read transactions open at one time, in all processes
+INDEX_KEY_BYTES_MAX: Final = 255  # a longer value is indexed by its digest
+SCAN_TOPICS_MAX: Final = 64  # a pattern for more topics than this is a filter, not an index
