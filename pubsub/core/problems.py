@@ -1,0 +1,138 @@
+"""Errors as RFC 9457 problem documents: every code the gateway answers with, and its status.
+
+The codes are stable and clients branch on them; titles and details are for people and may
+change. A refused event has the code of its ``RejectCode``.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ledger.core.errors import ConcordatError, RejectCode
+from pubsub.core.documents import Receipt
+
+__all__ = ["HttpCode", "Problem", "Refusal", "problem_status"]
+
+
+class HttpCode(StrEnum):
+    """Why a request failed, where it is not one refused event. The values are stable."""
+
+    BODY_TIMEOUT = "body_timeout"
+    BODY_TOO_LARGE = "body_too_large"
+    BLOCK_NOT_FOUND = "block_not_found"
+    EVENT_NOT_FOUND = "event_not_found"
+    EVENT_REFUSED = "event_refused"
+    INTERNAL_ERROR = "internal_error"
+    INVALID_PARAMETER = "invalid_parameter"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    NODE_UNAVAILABLE = "node_unavailable"
+    NOT_ACCEPTABLE = "not_acceptable"
+    NOT_FINAL_IN_TIME = "not_final_in_time"
+    NOT_FOUND = "not_found"
+    PROOF_NOT_READY = "proof_not_ready"
+    SHUTTING_DOWN = "shutting_down"
+    STORE_UNAVAILABLE = "store_unavailable"
+    TOO_MANY_STREAMS = "too_many_streams"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+
+
+Code = RejectCode | HttpCode
+
+_PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
+    RejectCode.MALFORMED: (400, "The request or the event is malformed"),
+    RejectCode.TOO_LARGE: (413, "The event is too large"),
+    RejectCode.WRONG_CHAIN: (422, "The event is for another network"),
+    RejectCode.BAD_SIGNATURE: (422, "The signature does not verify"),
+    RejectCode.UNKNOWN_PUBLISHER: (403, "The publisher is not a participant"),
+    RejectCode.UNKNOWN_KEY: (403, "The key is not one of the publisher's"),
+    RejectCode.REVOKED_KEY: (403, "The key was revoked"),
+    RejectCode.TOPIC_FORBIDDEN: (403, "The publisher has no right to the topic"),
+    RejectCode.TIME_TOO_OLD: (422, "The event's time is too far in the past"),
+    RejectCode.TIME_IN_FUTURE: (422, "The event's time is in the future"),
+    RejectCode.DUPLICATE: (409, "The event is known already"),
+    RejectCode.OVERLOADED: (429, "Too many events at the moment"),
+    HttpCode.BODY_TIMEOUT: (408, "The body did not arrive in time"),
+    HttpCode.BODY_TOO_LARGE: (413, "The body is too large"),
+    HttpCode.BLOCK_NOT_FOUND: (404, "There is no such block"),
+    HttpCode.EVENT_NOT_FOUND: (404, "There is no such event"),
+    HttpCode.EVENT_REFUSED: (404, "The event was refused and is not in the ledger"),
+    HttpCode.INTERNAL_ERROR: (500, "The gateway failed"),
+    HttpCode.INVALID_PARAMETER: (400, "A parameter is unknown or invalid"),
+    HttpCode.METHOD_NOT_ALLOWED: (405, "The method is not allowed here"),
+    HttpCode.NODE_UNAVAILABLE: (503, "The node cannot be reached"),
+    HttpCode.NOT_ACCEPTABLE: (406, "No form of the answer is acceptable"),
+    HttpCode.NOT_FINAL_IN_TIME: (504, "Not final in time; it may still become final"),
+    HttpCode.NOT_FOUND: (404, "There is nothing here"),
+    HttpCode.PROOF_NOT_READY: (503, "The proof is not ready yet"),
+    HttpCode.SHUTTING_DOWN: (503, "The gateway is shutting down"),
+    HttpCode.STORE_UNAVAILABLE: (503, "The chain store cannot be read yet"),
+    HttpCode.TOO_MANY_STREAMS: (503, "Too many streams are open"),
+    HttpCode.UNSUPPORTED_MEDIA_TYPE: (415, "The media type is not supported"),
+}
+_TRY_AGAIN: Final = frozenset({429, 503})
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An RFC 9457 problem document.
+
+    Attributes:
+        type: ``urn:concordat:problem:`` and the code.
+        title: the code in words, the same each time.
+        status: the HTTP status.
+        code: the stable code to branch on.
+        detail: what happened this time.
+        instance: path of the request.
+        receipts: what became of each event, where the request carried some and that is known.
+    """
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str
+    receipts: list[Receipt] | UnsetType = UNSET
+
+
+class Refusal(ConcordatError):  # noqa: N818 - like Rejected, it is an answer
+    """A request is answered with a problem document.
+
+    Attributes:
+        code: the stable code; retry_after_s: seconds for ``Retry-After``, or None.
+        headers: further response headers.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        receipts: list[Receipt] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.status, self._title = _PROBLEMS[code]
+        self.headers = headers or {}
+        if self.status in _TRY_AGAIN:
+            self.headers = {"retry-after": "1", **self.headers}
+        self._receipts = receipts
+
+    def problem(self, instance: str) -> Problem:
+        """Give the document for the request to the path ``instance``."""
+        return Problem(
+            type=f"urn:concordat:problem:{self.code}",
+            title=self._title,
+            status=self.status,
+            code=str(self.code),
+            detail=self.detail,
+            instance=instance,
+            receipts=UNSET if self._receipts is None else self._receipts,
+        )
+
+
+def problem_status(code: Code) -> int:
+    """Give the HTTP status that goes with ``code``."""
+    return _PROBLEMS[code][0]

@@ -1,0 +1,28 @@
+"""Blocks of a ``text/event-stream`` (WHATWG HTML, 9.2): the id of a block is a ledger sequence.
+
+The data is JSON text on one line, so nothing in an event can end a block or forge an id.
+"""
+
+from typing import Final
+
+from ledger.core.limits import GATEWAY_RETRY_MS
+
+__all__ = ["HEARTBEAT", "cursor_block", "event_block", "opening_block"]
+
+HEARTBEAT: Final = b": keep-alive\n\n"
+"""A comment: readers ignore it, proxies see life."""
+
+
+def opening_block(cursor: int) -> bytes:
+    """Begin a stream: how fast to reconnect, and where to go on if nothing follows."""
+    return b"retry: %d\n" % GATEWAY_RETRY_MS + cursor_block(cursor)
+
+
+def cursor_block(cursor: int) -> bytes:
+    """Move the reader's cursor past entries that its filter hides; dispatches nothing."""
+    return b"id: %d\n\n" % cursor
+
+
+def event_block(sequence: int, json: bytes) -> bytes:
+    """Carry one event as JSON text without line breaks."""
+    return b"id: %d\ndata: %s\n\n" % (sequence, json)
