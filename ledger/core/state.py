@@ -1,0 +1,131 @@
+"""The state that events are judged by: who may publish, with which key, to which topics.
+
+Owns the names of its keys in the authenticated map and the decoded view of what stands there.
+It changes nothing: changes are computed here or by the state machine and applied with
+``statemap.update``.
+
+Invariant: a view depends on its root alone, so its memory of decoded participants may be shared
+by every view of the same root, in any thread, and never has to be thrown away.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from ledger.core import statemap
+from ledger.core.codec import Codec, encode
+from ledger.core.errors import DecodeError, InvariantError
+from ledger.core.genesis import Genesis, Participant
+from ledger.core.limits import PARTICIPANTS_COUNT_MAX, TOPIC_RIGHTS_REMEMBERED_MAX
+from ledger.core.statemap_node import EMPTY_HASH, NodeReader
+from ledger.core.topics import TopicPattern
+
+__all__ = [
+    "GOVERNORS_KEY",
+    "VALIDATORS_KEY",
+    "Rights",
+    "StateView",
+    "genesis_changes",
+    "genesis_state",
+]
+
+VALIDATORS_KEY: Final = b"validators"
+GOVERNORS_KEY: Final = b"governors"
+_PARTICIPANT_PREFIX: Final = b"participant/"
+
+_participants = Codec(Participant)
+
+
+class Rights:
+    """A participant's keys and topic patterns, compiled for many questions.
+
+    Attributes:
+        participant: what the state holds.
+        revoked: each key that was ever registered -> is it revoked?
+    """
+
+    __slots__ = ("_allowed", "_patterns", "participant", "revoked")
+
+    def __init__(self, participant: Participant) -> None:
+        self.participant = participant
+        self.revoked: Mapping[bytes, bool] = {item.key: item.revoked for item in participant.keys}
+        self._patterns = tuple(TopicPattern(text) for text in participant.topics)
+        self._allowed: dict[str, bool] = {}
+
+    def may_publish(self, topic: str) -> bool:
+        """Say whether one of the participant's patterns names ``topic``."""
+        allowed = self._allowed.get(topic)
+        if allowed is None:
+            allowed = any(pattern.matches(topic) for pattern in self._patterns)
+            if len(self._allowed) >= TOPIC_RIGHTS_REMEMBERED_MAX:
+                self._allowed.clear()
+            self._allowed[topic] = allowed
+        return allowed
+
+
+class StateView:
+    """The state under one root.
+
+    Args:
+        read_node: hash -> encoded node of the map; raises or gives ``b""`` when there is none.
+        root: root of the map, 32 bytes.
+        remembered: rights decoded by earlier views of *this* root.
+    """
+
+    __slots__ = ("_read_node", "_remembered", "root")
+
+    def __init__(
+        self, read_node: NodeReader, root: bytes, remembered: dict[str, Rights] | None = None
+    ) -> None:
+        self.root = root
+        self._read_node = read_node
+        self._remembered = {} if remembered is None else remembered
+
+    def participant(self, did: str) -> Participant | None:
+        """Give the participant with this DID, or None.
+
+        Raises:
+            InvariantError: the stored state is broken.
+        """
+        rights = self.rights(did)
+        return None if rights is None else rights.participant
+
+    def rights(self, did: str) -> Rights | None:
+        """Give what the participant with this DID may do, or None when there is none.
+
+        Raises:
+            InvariantError: the stored state is broken.
+        """
+        rights = self._remembered.get(did)
+        if rights is not None:
+            return rights
+        encoded = statemap.get(self._read_node, self.root, _participant_key(did))
+        if encoded is None:
+            return None  # Not remembered: anybody may ask for any number of names.
+        try:
+            rights = Rights(_participants.decode(encoded))
+        except DecodeError as error:
+            raise InvariantError(f"the state holds no participant for {did}: {error}") from error
+        if len(self._remembered) >= PARTICIPANTS_COUNT_MAX:
+            self._remembered.clear()
+        self._remembered[did] = rights
+        return rights
+
+
+def genesis_changes(genesis: Genesis) -> Mapping[bytes, bytes]:
+    """Give the keys and values of the state at height 0."""
+    changes = {
+        _participant_key(participant.did): encode(participant)
+        for participant in genesis.participants
+    }
+    changes[VALIDATORS_KEY] = encode(genesis.validators)
+    changes[GOVERNORS_KEY] = encode(genesis.governors)
+    return changes
+
+
+def genesis_state(genesis: Genesis) -> tuple[bytes, dict[bytes, bytes]]:
+    """Give the root of the state at height 0 and its nodes (hash -> encoding)."""
+    return statemap.update(lambda _: b"", EMPTY_HASH, genesis_changes(genesis))
+
+
+def _participant_key(did: str) -> bytes:
+    return _PARTICIPANT_PREFIX + did.encode()

@@ -1,0 +1,234 @@
+"""One LMDB environment in one directory: opening it, its format version, and its only writer.
+
+Owns what all stores share. A directory has one writer process: LMDB would let a second one take
+turns, but two nodes with one home would sign against each other. The writer holds an exclusive
+``flock`` on the file ``LOCK``, which the kernel drops when the process ends, however it ends.
+
+Every commit is synced (no ``nosync``, no ``nometasync``, no ``writemap``), and the map is larger
+than any disk, because it must never be resized while somebody reads.
+"""
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from ledger.core.limits import STORE_MAP_BYTES, STORE_READERS_MAX
+from ledger.io.errors import StorageError, storage_errors
+
+__all__ = ["Environment", "Table"]
+
+FORMAT_VERSION: Final = 1
+_META: Final = b"meta"
+_VERSION_KEY: Final = b"format"
+_TABLES_MAX: Final = 32
+_SPARE_READERS: Final = 8  # finished read transactions kept for the next ones
+_MODE: Final = 0o660  # a gateway of the same group enters itself into the table of readers
+
+Table = lmdb._Database  # noqa: SLF001 - py-lmdb gives the type no public name
+
+
+class Environment:
+    """An open LMDB environment.
+
+    Use :meth:`create`, :meth:`open` or :meth:`open_readonly`; close it with :meth:`close`.
+
+    Attributes:
+        path: its directory.
+        lmdb: the environment itself.
+        meta: table of the format version and of the store's own singular facts.
+    """
+
+    def __init__(self, path: Path, env: lmdb.Environment, lock: int | None) -> None:
+        self.path = path
+        self.lmdb = env
+        self._lock = lock
+        self._is_failed = False
+        with storage_errors(path, "open the store"):
+            self.meta = env.open_db(_META, create=lock is not None)
+
+    @classmethod
+    def create(cls, path: Path, kind: str, map_bytes: int = STORE_MAP_BYTES) -> "Environment":
+        """Make the directory and an empty environment of a ``kind`` of store.
+
+        Nothing counts before :meth:`seal`: what an interrupted creation left is made anew.
+
+        Raises:
+            StorageError: there is a store already, or the directory cannot be written.
+        """
+        with storage_errors(path, f"create the {kind} store"):
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _lock(path)
+            try:
+                environment = cls(path, _open_lmdb(path, map_bytes), lock)
+            except BaseException:
+                os.close(lock)
+                raise
+        if environment._version() is not None:
+            environment.close()
+            raise StorageError(
+                path, f"there is a {kind} store already", "Use it, or move it away first"
+            )
+        return environment
+
+    @classmethod
+    def open(cls, path: Path, kind: str, map_bytes: int = STORE_MAP_BYTES) -> "Environment":
+        """Open for writing.
+
+        Raises:
+            StorageError: absent, in use by another process, damaged, or of another version.
+        """
+        _require_store(path, kind)
+        with storage_errors(path, f"open the {kind} store"):
+            lock = _lock(path)
+            try:
+                env = _open_lmdb(path, map_bytes)
+                _extend(path, env)
+                env.reader_check()
+                environment = cls(path, env, lock)
+            except BaseException:
+                os.close(lock)
+                raise
+        return environment.require_version(kind)
+
+    @classmethod
+    def open_readonly(cls, path: Path, kind: str) -> "Environment":
+        """Open for reading beside the writer, from another process.
+
+        Raises:
+            StorageError: absent, damaged, or of another version.
+        """
+        _require_store(path, kind)
+        with storage_errors(path, f"open the {kind} store for reading"):
+            env = _open_lmdb(path, STORE_MAP_BYTES, readonly=True)
+            env.reader_check()
+        return cls(path, env, None).require_version(kind)
+
+    def close(self) -> None:
+        """Close the environment and let go of its directory."""
+        self.lmdb.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def seal(self, transaction: "lmdb.Transaction[bytes]") -> None:
+        """Mark the store as complete, in the transaction that fills it."""
+        transaction.put(_VERSION_KEY, _version_value(FORMAT_VERSION), db=self.meta)
+
+    def sync_directory(self) -> None:
+        """Make the files' names durable: a synced file without a name is lost."""
+        with storage_errors(self.path, "sync the directory"):
+            for directory in (self.path, self.path.parent):
+                handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+    @contextmanager
+    def write(self) -> Iterator["lmdb.Transaction[bytes]"]:
+        """Begin a transaction of the calling thread; synced when the block ends well.
+
+        After a failure nothing more is written through this object: what the kernel kept of a
+        failed write is unknown until the files are opened anew.
+
+        Raises:
+            StorageError: a write failed, now or before.
+        """
+        if self._is_failed:
+            raise StorageError(self.path, "an earlier write failed", "Start the process again")
+        try:
+            with storage_errors(self.path, "write"), self.lmdb.begin(write=True) as transaction:
+                yield transaction
+        except StorageError:
+            self._is_failed = True
+            raise
+
+    def _version(self) -> int | None:
+        with storage_errors(self.path, "read the format version"), self.lmdb.begin() as txn:
+            value = txn.get(_VERSION_KEY, db=self.meta)
+        return None if value is None else int.from_bytes(value, "big")
+
+    def require_version(self, kind: str) -> "Environment":
+        """Give this environment back when its format is known; else close it and raise."""
+        version = self._version()
+        if version == FORMAT_VERSION:
+            return self
+        self.close()
+        if version is None:
+            raise StorageError(
+                self.path,
+                f"the {kind} store was never completed",
+                "Delete the directory and create it again",
+            )
+        raise StorageError(
+            self.path,
+            f"the {kind} store has format {version}, this program knows {FORMAT_VERSION}",
+            "Install the release of Concordat that wrote it",
+        )
+
+
+def _version_value(version: int) -> bytes:
+    return version.to_bytes(4, "big")
+
+
+def _require_store(path: Path, kind: str) -> None:
+    with storage_errors(path, f"look for the {kind} store"):
+        mode = path.stat().st_mode if path.exists() else 0
+    if not stat.S_ISDIR(mode) or not (path / "data.mdb").exists():
+        raise StorageError(
+            path, f"there is no {kind} store", "Check the path, or create the store first"
+        )
+
+
+def _open_lmdb(path: Path, map_bytes: int, *, readonly: bool = False) -> lmdb.Environment:
+    return lmdb.open(
+        str(path),
+        map_size=map_bytes,
+        readonly=readonly,
+        create=not readonly,
+        mode=_MODE,
+        max_readers=STORE_READERS_MAX,
+        max_dbs=_TABLES_MAX,
+        max_spare_txns=_SPARE_READERS,
+        # Random reads of an index larger than the memory would each drag in pages in vain.
+        readahead=False,
+    )
+
+
+def _lock(path: Path) -> int:
+    """Become the only writer of the directory; the lock lives as long as the descriptor."""
+    handle = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(handle)
+        raise StorageError(
+            path, f"another process (pid {owner}) uses this directory", "Stop that one first"
+        ) from None
+    except BaseException:
+        os.close(handle)
+        raise
+    with suppress(OSError):  # A full disk shows itself below; the pid is only for messages.
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, b"%d\n" % os.getpid(), 0)
+    return handle
+
+
+def _extend(path: Path, env: lmdb.Environment) -> None:
+    """Let the file reach to the last page that it names, if need be with zeros.
+
+    LMDB does not write pages at the end that were given up in the transaction that took them. A
+    file that somebody cut is as short; reading a page behind its end would kill the process with
+    SIGBUS, whereas zeros are recognised as damage.
+    """
+    data = path / "data.mdb"
+    needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+    if data.stat().st_size < needed:
+        os.truncate(data, needed)

@@ -1,0 +1,71 @@
+"""What a store says when it cannot keep its word.
+
+A failed write or a damaged file is never worked around: a node that went on could contradict
+what it has signed. So every error of LMDB and of the file system becomes ``StorageError``, an
+``InvariantError``, and the process stops; the message is for the person who must act.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, ENOSPC
+from pathlib import Path
+
+import lmdb
+
+from ledger.core.errors import InvariantError
+
+__all__ = ["StorageError", "storage_errors"]
+
+
+class StorageError(InvariantError):
+    """A store is unusable.
+
+    Attributes:
+        path: the store's directory.
+        cause: what is wrong.
+        remedy: what to do.
+    """
+
+    def __init__(self, path: Path, cause: str, remedy: str) -> None:
+        super().__init__(f"{path}: {cause}. {remedy}.")
+        self.path = path
+        self.cause = cause
+        self.remedy = remedy
+
+
+_DAMAGED = (
+    "Stop here and keep the directory as evidence; check the disk, then rebuild this store from "
+    "the other validators"
+)
+_FULL_DISK = "Free space on its disk or move it to a larger one, then start again: nothing is lost"
+_ACCESS = "Make the directory writable for the user that runs Concordat"
+
+
+@contextmanager
+def storage_errors(path: Path, doing: str) -> Iterator[None]:
+    """Turn errors of LMDB and the file system into StorageError while ``doing`` something."""
+    try:
+        yield
+    except lmdb.Error as error:
+        raise StorageError(path, f"cannot {doing}: {error}", _remedy(error)) from error
+    except OSError as error:
+        remedy = _FULL_DISK if error.errno in (ENOSPC, EDQUOT, EFBIG) else _ACCESS
+        raise StorageError(path, f"cannot {doing}: {error.strerror or error}", remedy) from error
+
+
+def _remedy(error: lmdb.Error) -> str:
+    """Give what to do about an error of LMDB."""
+    match error:
+        case lmdb.MapFullError():
+            return "The store has reached its largest size: raise STORE_MAP_BYTES and start again"
+        case lmdb.ReadersFullError():
+            return "Too many processes read this store: stop some gateways"
+        case lmdb.DiskError():
+            return _FULL_DISK
+        case lmdb.ReadonlyError() | lmdb.LockError():
+            return _ACCESS
+        case lmdb.CorruptedError() | lmdb.InvalidError() | lmdb.VersionMismatchError():
+            return _DAMAGED
+    if error.code in (ENOSPC, EDQUOT, EFBIG):
+        return _FULL_DISK
+    return "See the cause; if the disk is healthy, this is a bug worth reporting"
