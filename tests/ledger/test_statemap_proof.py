@@ -145,6 +145,22 @@ def test_a_leaf_cut_differently_is_no_other_leaf() -> None:
             assert refused(ROOT, key, None, forged)
 
 
+def test_a_value_and_another_leaf_contradict_each_other() -> None:
+    """A right proof of presence that shows another leaf as well is refused: there is one proof."""
+    for key, value in PRESENT.items():
+        proof = prove(read, ROOT, key)
+        terminal = OtherLeaf(hash_key(ABSENT[0]), OTHER_HASH)
+        assert refused(ROOT, key, value, StateProof(proof.siblings, terminal))
+
+
+@pytest.mark.parametrize(("key_bytes", "value_bytes"), [(31, 32), (33, 32), (32, 31), (32, 33)])
+def test_another_leaf_of_another_length_is_refused(key_bytes: int, value_bytes: int) -> None:
+    """Both hashes of another leaf are 32 bytes long."""
+    proof = StateProof((), OtherLeaf(bytes(key_bytes), bytes(value_bytes)))
+    with pytest.raises(ProofError, match="malformed"):
+        verify(ROOT, b"key", None, proof)
+
+
 def test_siblings_of_another_length_are_refused() -> None:
     """An inner node's hashes cannot be cut differently either."""
     key, value = next(iter(PRESENT.items()))
