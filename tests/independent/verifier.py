@@ -1,0 +1,188 @@
+"""A second verifier of proof bundles, written from docs/proofs.md alone.
+
+Owns nothing of the product and imports nothing of it: only a MessagePack, a BLAKE3 and an Ed25519
+library of others. So a mistake in the product's verifier, codec or signature rule shows as two
+verdicts that differ. ``RefusedError`` is its only verdict against a bundle, for any bytes.
+"""
+
+import json
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgpack  # type: ignore[import-untyped]
+from blake3 import blake3
+from ed25519_zebra import ed_verify  # type: ignore[import-untyped]
+
+INT_MAX = 2**63 - 1
+
+
+class RefusedError(Exception):
+    """The bytes prove nothing."""
+
+
+class Shown(NamedTuple):
+    """What a bundle shows."""
+
+    event_id: bytes
+    sequence: int
+    topic: str
+
+
+def verify(bundle: bytes, genesis_json: bytes) -> Shown:
+    """Check a bundle with nothing but the genesis file."""
+    genesis = canonical_genesis(json.loads(genesis_json))
+    genesis_hash = digest("genesis", msgpack.packb(genesis))
+    chain_id = f"{genesis[0]}-{genesis_hash[:8].hex()}"
+    version, entry, sequence, path, root, header, certificate, epoch_ends = array(
+        canonical(bundle), 8
+    )
+    require(integer(version) == 1 and array(epoch_ends, 0) == [], "another format")
+    event_id, topic = check_entry(octets(entry), chain_id)
+    height, log_size, log_root, state_root, set_hash = array(root, 5)
+    for value in (log_root, state_root, set_hash):
+        octets(value, 32)
+    leads_to = climb(octets(entry), integer(sequence), integer(log_size), array(path))
+    require(leads_to == log_root, "the path leads elsewhere")
+    fields = array(header, 12)
+    check_header(fields, integer(height), digest("ledger root", msgpack.packb(root)))
+    check_certificate(certificate, fields, genesis_hash, [row[2] for row in genesis[2]])
+    return Shown(event_id, integer(sequence), topic)
+
+
+def canonical_genesis(document: dict[str, Any]) -> list[Any]:
+    """Give the genesis file's array."""
+    validators = [
+        [v["name"], v["did"], bytes.fromhex(v["key"]), bytes.fromhex(v["peer_key"]), v["address"]]
+        for v in document["validators"]
+    ]
+    participants = [
+        [
+            p["did"],
+            p["name"],
+            [[bytes.fromhex(k["key"]), k.get("revoked", False)] for k in p["keys"]],
+            p["topics"],
+        ]
+        for p in document["participants"]
+    ]
+    governors = [document["governors"]["threshold"], document["governors"]["members"]]
+    return [document["name"], document["time_ms"], validators, participants, governors]
+
+
+def check_entry(entry: bytes, chain_id: str) -> tuple[bytes, str]:
+    """Check an entry's form, network and signature; give its event id and topic."""
+    event, signature = array(canonical(entry), 2)
+    fields = array(event, 15)
+    require(integer(fields[0]) == 1, "another format of event")
+    require(text(fields[1]) == chain_id, "an event of another network")
+    event_id = digest("event", entry[1:-66])
+    message = b"concordat/v1/event\0" + event_id
+    check_signature(octets(fields[4], 32), message, octets(signature, 64))
+    return event_id, text(fields[2])
+
+
+def climb(entry: bytes, index: int, size: int, path: list[object]) -> bytes:
+    """Follow an inclusion path from the leaf to a root (RFC 9162, 2.1.3.2)."""
+    require(index < size, "no such leaf")
+    node, last = index, size - 1
+    total = sha256(b"\0" + entry).digest()
+    for item in path:
+        sibling = octets(item, 32)
+        require(last > 0, "the path is too long")
+        if node % 2 == 1 or node == last:
+            total = sha256(b"\1" + sibling + total).digest()
+            while node % 2 == 0 and node != 0:
+                node, last = node // 2, last // 2
+        else:
+            total = sha256(b"\1" + total + sibling).digest()
+        node, last = node // 2, last // 2
+    require(last == 0, "the path is too short")
+    return total
+
+
+def check_header(header: list[object], root_height: int, root_digest: bytes) -> None:
+    """Check that the header carries this ledger root."""
+    require(integer(header[4]) == root_height, "a root of another height")
+    require(octets(header[5], 32) == root_digest, "another ledger root")
+
+
+def check_certificate(
+    certificate: object, header: list[object], genesis_hash: bytes, keys: list[bytes]
+) -> None:
+    """Check that a quorum of the validators made this header final."""
+    epoch, round_, voted, commit, rows = array(certificate, 5)
+    block_id, height, next_set_hash = array(commit, 3)
+    require(octets(block_id, 32) == digest("block", msgpack.packb(header)), "another header")
+    require(integer(height) == integer(header[2]), "another height")
+    require(next_set_hash is None or len(octets(next_set_hash)) == 32, "no hash of a set")
+    require(integer(epoch) == 0, "another epoch")
+    statement = [genesis_hash, 0, integer(round_), octets(voted, 32), commit]
+    message = b"concordat/v1/vote\0" + digest("vote", msgpack.packb(statement))
+    faulty_max = (len(keys) - 1) // 3
+    require(2 * len(array(rows)) > len(keys) + faulty_max, "too few signers")
+    last = -1
+    for row in array(rows):
+        signer, signature = array(row, 2)
+        index = integer(signer)
+        require(last < index < len(keys), "an unknown or repeated signer")
+        last = index
+        check_signature(keys[index], message, octets(signature, 64))
+
+
+def canonical(data: bytes) -> object:
+    """Decode MessagePack that has exactly one encoding."""
+    try:
+        value = msgpack.unpackb(data, raw=False, strict_map_key=False)
+        encoded = msgpack.packb(value)
+    except Exception as error:
+        # The library raises several unrelated kinds; for us each says the same.
+        raise RefusedError("not MessagePack") from error
+    require(encoded == data, "not the canonical encoding")
+    return value
+
+
+def digest(kind: str, data: bytes) -> bytes:
+    """Give the BLAKE3-256 digest of one kind of content."""
+    return blake3(data, derive_key_context=f"concordat v1 {kind}").digest()
+
+
+def check_signature(key: bytes, message: bytes, signature: bytes) -> None:
+    """Check an Ed25519 signature by the ZIP-215 rule."""
+    try:
+        valid = ed_verify(signature, message, key)
+    except ValueError:
+        valid = False
+    require(valid, "a signature is wrong")
+
+
+def array(value: object, length: int | None = None) -> list[object]:
+    """Require an array, of this length if one is given."""
+    if not isinstance(value, list) or length not in (None, len(value)):
+        raise RefusedError("not such an array")
+    return value
+
+
+def octets(value: object, length: int | None = None) -> bytes:
+    """Require a byte string, of this length if one is given."""
+    if not isinstance(value, bytes) or length not in (None, len(value)):
+        raise RefusedError("not such bytes")
+    return value
+
+
+def integer(value: object) -> int:
+    """Require an integer from 0 to 2**63 - 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= INT_MAX:
+        raise RefusedError("not such an integer")
+    return value
+
+
+def text(value: object) -> str:
+    """Require a text."""
+    if not isinstance(value, str):
+        raise RefusedError("not a text")
+    return value
+
+
+def require(fact: bool, otherwise: str) -> None:
+    """Refuse the bundle unless ``fact`` holds."""
+    if not fact:
+        raise RefusedError(otherwise)
