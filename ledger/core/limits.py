@@ -68,6 +68,7 @@ OPEN_BATCHES_PER_ORIGIN_MAX: Final = 256  # held for one peer and not yet ordere
 ORDERED_BATCHES_REMEMBERED: Final = 8_192  # ids of batches ordered lately
 REBROADCAST_INTERVAL_MS: Final = 1_000  # own batches not ordered by then are sent again
 FETCH_RETRY_MS: Final = 250  # ask the next peer when an answer is this late
+FETCH_DELAY_MS: Final = 30  # a missing block may still be on its way
 SUBMIT_ENTRIES_MAX: Final = 4_096  # entries in one submission
 
 # --- block sync -----------------------------------------------------------------------------
@@ -155,10 +156,13 @@ KEY_SCRYPT_N: Final = 2**18  # 256 MiB and about a second for each guess at a pa
 KEY_SCRYPT_R: Final = 8
 KEY_SCRYPT_P: Final = 1
 CONFIG_BYTES_MAX: Final = 1_048_576
+SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path of Linux, without its closing zero
+STOP_DEADLINE_S: Final = 10  # a child process that was asked to end is killed after this
 
 # --- state and chain store ------------------------------------------------------------------
 TOPIC_RIGHTS_REMEMBERED_MAX: Final = 1_024  # topics remembered as allowed or not, a participant
+STATES_REMEMBERED_MAX: Final = 4  # state roots whose decoded participants are kept
 STORE_MAP_BYTES: Final = 2**40  # address space of one environment, not disk: never resized
 STORE_READERS_MAX: Final = 256  # read transactions open at one time, in all processes
 INDEX_KEY_BYTES_MAX: Final = 255  # a longer value is indexed by its digest
-SCAN_TOPICS_MAX: Final = 64  # a pattern for more topics than this is a filter, not an index
+SCAN_TOPICS_MAX: Final = 1_024  # a pattern for more topics is a filter, not an index

@@ -19,7 +19,7 @@ from typing import Final
 import lmdb
 
 from ledger.core.limits import STORE_MAP_BYTES, STORE_READERS_MAX
-from ledger.io.errors import StorageError, storage_errors
+from ledger.io.errors import StorageError, lmdb_errors, storage_errors
 
 __all__ = ["Environment", "Table"]
 
@@ -116,7 +116,7 @@ class Environment:
             os.close(self._lock)
             self._lock = None
 
-    def seal(self, transaction: "lmdb.Transaction[bytes]") -> None:
+    def seal(self, transaction: "lmdb.Transaction[memoryview]") -> None:
         """Mark the store as complete, in the transaction that fills it."""
         transaction.put(_VERSION_KEY, _version_value(FORMAT_VERSION), db=self.meta)
 
@@ -131,7 +131,7 @@ class Environment:
                     os.close(handle)
 
     @contextmanager
-    def write(self) -> Iterator["lmdb.Transaction[bytes]"]:
+    def write(self) -> Iterator["lmdb.Transaction[memoryview]"]:
         """Begin a transaction of the calling thread; synced when the block ends well.
 
         After a failure nothing more is written through this object: what the kernel kept of a
@@ -143,16 +143,32 @@ class Environment:
         if self._is_failed:
             raise StorageError(self.path, "an earlier write failed", "Start the process again")
         try:
-            with storage_errors(self.path, "write"), self.lmdb.begin(write=True) as transaction:
+            with (
+                lmdb_errors(self.path, "write"),
+                self.lmdb.begin(write=True, buffers=True) as transaction,
+            ):
                 yield transaction
         except StorageError:
             self._is_failed = True
             raise
 
+    @contextmanager
+    def read(self) -> Iterator["lmdb.Transaction[memoryview]"]:
+        """Begin a snapshot. Values are views of the map: copy them before it ends.
+
+        Raises:
+            StorageError: reading failed.
+        """
+        with (
+            lmdb_errors(self.path, "read"),
+            self.lmdb.begin(buffers=True) as transaction,
+        ):
+            yield transaction
+
     def _version(self) -> int | None:
-        with storage_errors(self.path, "read the format version"), self.lmdb.begin() as txn:
-            value = txn.get(_VERSION_KEY, db=self.meta)
-        return None if value is None else int.from_bytes(value, "big")
+        with self.read() as transaction:
+            value = transaction.get(_VERSION_KEY, db=self.meta)
+            return None if value is None else int.from_bytes(value, "big")
 
     def require_version(self, kind: str) -> "Environment":
         """Give this environment back when its format is known; else close it and raise."""

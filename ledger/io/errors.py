@@ -14,7 +14,7 @@ import lmdb
 
 from ledger.core.errors import InvariantError
 
-__all__ = ["StorageError", "storage_errors"]
+__all__ = ["StorageError", "damaged", "lmdb_errors", "storage_errors"]
 
 
 class StorageError(InvariantError):
@@ -42,15 +42,28 @@ _ACCESS = "Make the directory writable for the user that runs Concordat"
 
 
 @contextmanager
-def storage_errors(path: Path, doing: str) -> Iterator[None]:
-    """Turn errors of LMDB and the file system into StorageError while ``doing`` something."""
+def lmdb_errors(path: Path, doing: str) -> Iterator[None]:
+    """Turn errors of LMDB into StorageError while ``doing`` something."""
     try:
         yield
     except lmdb.Error as error:
         raise StorageError(path, f"cannot {doing}: {error}", _remedy(error)) from error
+
+
+@contextmanager
+def storage_errors(path: Path, doing: str) -> Iterator[None]:
+    """Turn errors of LMDB and of the file system into StorageError while ``doing`` something."""
+    try:
+        with lmdb_errors(path, doing):
+            yield
     except OSError as error:
         remedy = _FULL_DISK if error.errno in (ENOSPC, EDQUOT, EFBIG) else _ACCESS
         raise StorageError(path, f"cannot {doing}: {error.strerror or error}", remedy) from error
+
+
+def damaged(path: Path, what: str) -> StorageError:
+    """Give the error for stored bytes that are not what was written."""
+    return StorageError(path, f"the store is damaged: {what}", _DAMAGED)
 
 
 def _remedy(error: lmdb.Error) -> str:

@@ -1,0 +1,275 @@
+"""Reading the chain store: one consistent snapshot of everything that it holds.
+
+Owns every question that can be asked of the store. It never changes anything and returns copies,
+so that what it gave outlives it. The snapshot itself should be short: while it is open, LMDB
+cannot reuse the pages that it may still look at.
+
+Whatever is stored was checked when it was written. Bytes that are not what was written are
+damage of the disk: ``StorageError``.
+"""
+
+import struct
+from pathlib import Path
+from typing import TypeVar
+
+import lmdb
+
+from ledger.core.block import Block, LedgerRoot
+from ledger.core.certificate import QuorumCertificate
+from ledger.core.codec import Codec
+from ledger.core.errors import DecodeError
+from ledger.core.ids import BatchId, BlockId, EventId, Height, Sequence
+from ledger.core.limits import STATES_REMEMBERED_MAX
+from ledger.core.state import Rights, StateView
+from ledger.io.chain_scan import LogIndex, Selection, scan
+from ledger.io.chain_schema import (
+    ChainHead,
+    Evidence,
+    Location,
+    Receipt,
+    StoredHead,
+    Tables,
+    blocks_codec,
+    certificates_codec,
+    evidence_codec,
+    heads_codec,
+    number_key,
+    read_number,
+    refusals_codec,
+    tile_key,
+    unpack_location,
+)
+from ledger.io.environment import Table
+from ledger.io.errors import damaged
+
+__all__ = ["ChainReader"]
+
+T = TypeVar("T")
+
+
+class ChainReader:
+    """A snapshot of the chain store. Get one from ``ChainStore.read``.
+
+    Args:
+        remembered: decoded rights of participants for each state root, shared between readers.
+    """
+
+    __slots__ = ("_path", "_remembered", "_tables", "_transaction")
+
+    def __init__(
+        self,
+        path: Path,
+        tables: Tables,
+        transaction: "lmdb.Transaction[memoryview]",
+        remembered: dict[bytes, dict[str, Rights]],
+    ) -> None:
+        self._path = path
+        self._tables = tables
+        self._transaction = transaction
+        self._remembered = remembered
+
+    # --- blocks ---------------------------------------------------------------------------
+
+    def head(self) -> ChainHead:
+        """Give the last applied block (genesis at first)."""
+        stored = self.stored_head(self.head_height())
+        return ChainHead(stored.root.height, stored.block_id, stored.time_ms, stored.root.log_size)
+
+    def head_height(self) -> Height:
+        """Give the height of the last applied block."""
+        with self._transaction.cursor(self._tables.heads) as cursor:
+            if not cursor.last():
+                raise damaged(self._path, "it holds no block, not even genesis")
+            return Height(self._number(cursor.key()))
+
+    def stored_head(self, height: Height) -> StoredHead:
+        """Give identity, time and ledger of the block at ``height``, which must be there."""
+        stored = self._decode(heads_codec, self._get(self._tables.heads, number_key(height)))
+        if stored is None:
+            raise damaged(self._path, f"block {height} is missing")
+        return stored
+
+    def root(self, height: Height) -> LedgerRoot | None:
+        """Give the ledger after the block at ``height``, or None above the head."""
+        stored = self._decode(heads_codec, self._get(self._tables.heads, number_key(height)))
+        return None if stored is None else stored.root
+
+    def block(self, height: Height) -> Block | None:
+        """Give the block at ``height``; there is none at 0 and above the head."""
+        return self._decode(blocks_codec, self._get(self._tables.blocks, number_key(height)))
+
+    def height_of_block(self, block_id: BlockId) -> Height | None:
+        """Give the height of an applied block, or None for any other."""
+        value = self._transaction.get(block_id, db=self._tables.heights)
+        return None if value is None else Height(self._number(value))
+
+    def certificate(self, height: Height) -> QuorumCertificate | None:
+        """Give the certificate that commits exactly the block at ``height``, when it has one."""
+        value = self._get(self._tables.certificates, number_key(height))
+        return self._decode(certificates_codec, value)
+
+    def first_certified(self, at_least: Height) -> Height | None:
+        """Give the lowest height from ``at_least`` on whose block has its own certificate."""
+        with self._transaction.cursor(self._tables.certificates) as cursor:
+            found = cursor.set_range(number_key(at_least))
+            return Height(self._number(cursor.key())) if found else None
+
+    def first_height_at(self, time_ms: int) -> Height | None:
+        """Give the first block whose time is ``time_ms`` or later, or None: times never fall."""
+        low, high = 0, self.head_height() + 1
+        end = high
+        while low < high:
+            middle = (low + high) // 2
+            if self.stored_head(Height(middle)).time_ms < time_ms:
+                low = middle + 1
+            else:
+                high = middle
+        return Height(low) if low < end else None
+
+    # --- events ---------------------------------------------------------------------------
+
+    def entry(self, sequence: Sequence) -> bytes | None:
+        """Give the entry at ``sequence``, or None when the log is shorter."""
+        location = self.location(sequence)
+        if location is None:
+            return None
+        batch = self._transaction.get(location.batch_id, db=self._tables.batches)
+        end = location.offset + location.length
+        if batch is None or len(batch) < end:
+            raise damaged(self._path, f"batch {location.batch_id.hex()} is missing or cut")
+        return bytes(batch[location.offset : end])
+
+    def location(self, sequence: Sequence) -> Location | None:
+        """Give where the entry at ``sequence`` is and which block took it."""
+        if sequence < 0:
+            return None
+        value = self._transaction.get(number_key(sequence), db=self._tables.log)
+        if value is None:
+            return None
+        try:
+            return unpack_location(value)
+        except struct.error as error:
+            raise damaged(self._path, f"log entry {sequence}: {error}") from error
+
+    def height_of(self, sequence: Sequence) -> Height:
+        """Give the height of the block that took the entry at ``sequence``.
+
+        Raises:
+            LookupError: the log is shorter.
+        """
+        location = self.location(sequence)
+        if location is None:
+            raise LookupError(f"the log has no entry {sequence}")
+        return location.height
+
+    def has_event(self, event_id: EventId) -> bool:
+        """Say whether the log holds the event."""
+        return self._transaction.get(event_id, db=self._tables.events) is not None
+
+    def sequence_of(self, event_id: EventId) -> Sequence | None:
+        """Give the event's place in the log, or None when it is not there."""
+        value = self._transaction.get(event_id, db=self._tables.events)
+        return None if value is None else Sequence(self._number(value))
+
+    def receipt(self, event_id: EventId) -> Receipt | None:
+        """Give what became of an event, or None when no block has decided about it."""
+        sequence = self.sequence_of(event_id)
+        if sequence is not None:
+            return Receipt(self.height_of(sequence), sequence, None)
+        value = self._get(self._tables.refused, event_id)
+        refusal = self._decode(refusals_codec, value)
+        return None if refusal is None else Receipt(refusal.height, None, refusal.code)
+
+    def scan(
+        self, selection: Selection, after: int, limit: int, until: int | None = None
+    ) -> list[tuple[Sequence, bytes]]:
+        """Give up to ``limit`` entries that fulfil all conditions, in order of the log.
+
+        Args:
+            after: only sequences above this one; -1 begins with the first.
+            until: only sequences below this one. It also bounds the work, which without it may
+                be the whole log when the conditions name much but nothing in common.
+
+        Returns:
+            (sequence, entry) rows. Fewer than ``limit``: there are no more below ``until``.
+        """
+        source = LogIndex(self._tables, self._transaction, self.entry)
+        return scan(source, selection, range(after + 1, self._log_size(until)), limit)
+
+    def topics(self) -> list[str]:
+        """Give every topic that has an event, in byte order."""
+        with self._transaction.cursor(self._tables.topics) as cursor:
+            keys = cursor.iternext_nodup(keys=True, values=False)
+            return [bytes(key).decode() for key in keys]
+
+    # --- tree, state, batches -------------------------------------------------------------
+
+    def read_tile(self, level: int, index: int) -> bytes:
+        """Give the hashes that a tile of the log holds, ``b""`` when there is none."""
+        return self._get(self._tables.tiles, tile_key(level, index)) or b""
+
+    def read_node(self, node_hash: bytes) -> bytes:
+        """Give one node of the state map, ``b""`` when there is none."""
+        return self._get(self._tables.nodes, node_hash) or b""
+
+    def state(self, root: LedgerRoot) -> StateView:
+        """Give the state of the ledger ``root``; ask it only while this reader lives."""
+        remembered = self._remembered.get(root.state_root)
+        if remembered is None:
+            # Only the newest states are asked; the views of older ones keep what they have.
+            if len(self._remembered) >= STATES_REMEMBERED_MAX:
+                self._remembered.clear()
+            remembered = self._remembered.setdefault(root.state_root, {})
+        return StateView(self.read_node, root.state_root, remembered)
+
+    def batch(self, batch_id: BatchId) -> bytes | None:
+        """Give an encoded batch, or None."""
+        return self._get(self._tables.batches, batch_id)
+
+    def has_batch(self, batch_id: BatchId) -> bool:
+        """Say whether the bytes of the batch are here."""
+        return self._transaction.get(batch_id, db=self._tables.batches) is not None
+
+    def is_ordered(self, batch_id: BatchId) -> bool:
+        """Say whether an applied block names the batch."""
+        return self._transaction.get(batch_id, db=self._tables.ordered) is not None
+
+    def open_batches(self) -> list[tuple[BatchId, bytes]]:
+        """Give the stored batches that no applied block names."""
+        with self._transaction.cursor(self._tables.unordered) as cursor:
+            ids = [BatchId(bytes(key)) for key in cursor.iternext(keys=True, values=False)]
+        batches = [(id_, self.batch(id_)) for id_ in ids]
+        if missing := [id_.hex() for id_, batch in batches if batch is None]:
+            raise damaged(self._path, f"batches are missing: {missing}")
+        return [(id_, batch) for id_, batch in batches if batch is not None]
+
+    def evidence(self) -> list[Evidence]:
+        """Give the evidence against validators, in no meaningful order."""
+        with self._transaction.cursor(self._tables.evidence) as cursor:
+            values = [bytes(value) for value in cursor.iternext(keys=False, values=True)]
+        decoded = (self._decode(evidence_codec, value) for value in values)
+        return [item for item in decoded if item is not None]
+
+    # --- helpers --------------------------------------------------------------------------
+
+    def _log_size(self, until: int | None) -> int:
+        size = self.head().log_size
+        return size if until is None else min(size, until)
+
+    def _get(self, table: Table, key: bytes) -> bytes | None:
+        value = self._transaction.get(key, db=table)
+        return None if value is None else bytes(value)
+
+    def _decode(self, codec: Codec[T], value: bytes | None) -> T | None:
+        if value is None:
+            return None
+        try:
+            return codec.decode(value)
+        except DecodeError as error:
+            raise damaged(self._path, str(error)) from error
+
+    def _number(self, value: memoryview) -> int:
+        try:
+            return read_number(value)
+        except struct.error as error:
+            raise damaged(self._path, str(error)) from error

@@ -1,0 +1,230 @@
+"""Writing the chain store: one transaction of one thread.
+
+Owns the only code that changes ``chain/``. A block's data, ledger root, log, indexes, tiles and
+state go into one transaction, so that a store never holds a part of a block. Until the commit
+the writer is itself a ``LedgerView`` of the uncommitted ledger: block after block can be
+executed on it and made durable together.
+
+Invariants, asserted at each write: blocks are applied without gaps on their own parent, the log
+grows by what the block accepted, and nothing stored is ever changed.
+"""
+
+from collections.abc import Iterable
+
+import lmdb
+
+from ledger.core.block import Block, LedgerRoot
+from ledger.core.certificate import QuorumCertificate
+from ledger.core.codec import encode
+from ledger.core.errors import InvariantError, RejectCode
+from ledger.core.execute import Accepted, BlockResult
+from ledger.core.hashing import derived_digest
+from ledger.core.ids import BatchId, EventId, Height
+from ledger.core.limits import EVIDENCE_COUNT_MAX
+from ledger.core.state import StateView
+from ledger.io.chain_reader import ChainReader
+from ledger.io.chain_schema import (
+    Evidence,
+    StoredHead,
+    StoredRefusal,
+    Tables,
+    evidence_codec,
+    index_key,
+    number_key,
+    pack_location,
+    tile_key,
+)
+from ledger.io.environment import Table
+
+__all__ = ["ChainWriter", "put_ledger"]
+
+_evidence_digest = derived_digest("evidence")
+
+
+class ChainWriter:
+    """The write transaction under way. Get one from ``ChainStore.write``.
+
+    Attributes:
+        chain_id: the network that events must name.
+        reader: reads the uncommitted state.
+        root: the ledger after the last block, applied here or before.
+        state: the state under it.
+    """
+
+    __slots__ = ("_head_id", "_tables", "_transaction", "chain_id", "reader", "root", "state")
+
+    def __init__(
+        self,
+        chain_id: str,
+        tables: Tables,
+        transaction: "lmdb.Transaction[memoryview]",
+        reader: ChainReader,
+    ) -> None:
+        self._tables = tables
+        self._transaction = transaction
+        self.chain_id = chain_id
+        self.reader = reader
+        head = reader.stored_head(reader.head_height())
+        self._head_id = head.block_id
+        self.root: LedgerRoot = head.root
+        self.state: StateView = reader.state(head.root)
+
+    # --- the uncommitted ledger (LedgerView) ----------------------------------------------
+
+    def read_tile(self, level: int, index: int) -> bytes:
+        """Give the hashes that a tile of the log holds, ``b""`` when there is none."""
+        return self.reader.read_tile(level, index)
+
+    def read_node(self, node_hash: bytes) -> bytes:
+        """Give one node of the state map, ``b""`` when there is none."""
+        return self.reader.read_node(node_hash)
+
+    def has_event(self, event_id: EventId) -> bool:
+        """Say whether the log holds the event."""
+        return self.reader.has_event(event_id)
+
+    def read_batch(self, batch_id: BatchId) -> bytes | None:
+        """Give an encoded batch, or None."""
+        return self.reader.batch(batch_id)
+
+    # --- changes --------------------------------------------------------------------------
+
+    def store_batch(self, batch_id: BatchId, batch: bytes) -> None:
+        """Keep a batch; ``batch_id`` must be its digest. Keeping it again changes nothing."""
+        is_new = self._transaction.put(batch_id, batch, db=self._tables.batches, overwrite=False)
+        if is_new:
+            self._transaction.put(batch_id, b"", db=self._tables.unordered)
+
+    def apply(
+        self,
+        result: BlockResult,
+        certificate: QuorumCertificate | None = None,
+        batches: Iterable[tuple[BatchId, bytes]] = (),
+    ) -> None:
+        """Write what the next block did.
+
+        Args:
+            result: of ``execute_block`` on this writer, after the batches were stored.
+            certificate: commits exactly this block, or None.
+            batches: of this block, where not stored yet.
+
+        Raises:
+            InvariantError: the block does not follow the last one, or the parts disagree.
+        """
+        block = self._check(result, certificate)
+        for batch_id, batch in batches:
+            self.store_batch(batch_id, batch)
+        self._put_block(result, block, certificate)
+        self._put_log(result)
+        self._put_refusals(result)
+        for (level, index), tile in result.tiles.items():
+            self._transaction.put(tile_key(level, index), tile, db=self._tables.tiles)
+        self._head_id = result.block_id
+        self.root = result.root
+        self.state = self.reader.state(result.root)
+
+    def put_evidence(self, evidence: Evidence) -> None:
+        """Keep evidence once; beyond the limit no more is taken: some is enough to judge."""
+        if self._transaction.stat(self._tables.evidence)["entries"] >= EVIDENCE_COUNT_MAX:
+            return
+        encoded = evidence_codec.encode(evidence)
+        self._transaction.put(_evidence_digest(encoded), encoded, db=self._tables.evidence)
+
+    # --- helpers --------------------------------------------------------------------------
+
+    def _check(self, result: BlockResult, certificate: QuorumCertificate | None) -> Block:
+        """Compare a result with the ledger that it shall follow and its parts with each other."""
+        block, root = result.block, result.root
+        if block is None or block.parent_id != self._head_id:
+            raise InvariantError(f"block {result.height} is not a child of the last block")
+        heights = {self.root.height + 1, result.height, block.height, root.height}
+        if len(heights) != 1:
+            raise InvariantError(f"block {result.height} does not follow {self.root.height}")
+        if root.log_size != self.root.log_size + len(result.accepted):
+            raise InvariantError(f"block {result.height} miscounts its events")
+        commit = None if certificate is None else certificate.commit
+        if certificate is not None and (
+            commit is None or commit.block_id != result.block_id or commit.height != result.height
+        ):
+            raise InvariantError(f"the certificate does not commit block {result.height}")
+        return block
+
+    def _put_block(
+        self, result: BlockResult, block: Block, certificate: QuorumCertificate | None
+    ) -> None:
+        put, tables, height = self._transaction.put, self._tables, number_key(result.height)
+        put_ledger(tables, self._transaction, result)
+        put(height, encode(block), db=tables.blocks, append=True)
+        if certificate is not None:
+            put(height, encode(certificate), db=tables.certificates, append=True)
+        for batch_id in block.payload:
+            if not self.reader.has_batch(batch_id):
+                raise InvariantError(f"batch {batch_id.hex()} of a final block is not stored")
+            put(batch_id, height, db=tables.ordered, overwrite=False)
+            self._transaction.delete(batch_id, db=tables.unordered)
+
+    def _put_log(self, result: BlockResult) -> None:
+        """Write the log, the event ids and the indexes of the accepted events, in one pass."""
+        accepted = result.accepted
+        if not accepted:
+            return
+        tables, height = self._tables, result.height
+        numbers = [number_key(item.sequence) for item in accepted]
+        events = [item.event for item in accepted]
+        self._put_all(
+            tables.log,
+            [
+                (number, pack_location(item.batch_id, item.offset, len(item.entry), height))
+                for number, item in zip(numbers, accepted, strict=True)
+            ],
+            append=True,
+        )
+        self._put_all(
+            tables.events,
+            [(item.id, number) for item, number in zip(accepted, numbers, strict=True)],
+        )
+        self._put_index(tables.topics, [event.topic for event in events], numbers)
+        self._put_index(tables.subjects, [event.subject for event in events], numbers)
+        self._put_index(tables.publishers, [event.publisher for event in events], numbers)
+        self._put_index(tables.types, [event.type for event in events], numbers)
+        self._read_back(accepted[-1])
+
+    def _put_index(self, table: Table, values: list[str], numbers: list[bytes]) -> None:
+        keys = {value: index_key(value) for value in set(values)}
+        rows = [(keys[value], number) for value, number in zip(values, numbers, strict=True)]
+        self._put_all(table, rows, append=True)
+
+    def _put_all(
+        self, table: Table, rows: list[tuple[bytes, bytes]], *, append: bool = False
+    ) -> None:
+        """Put rows in the order of their keys, which touches each page once."""
+        rows.sort()
+        with self._transaction.cursor(table) as cursor:
+            _, added = cursor.putmulti(rows, append=append)
+        if added != len(rows):
+            raise InvariantError("a row was stored before")
+
+    def _put_refusals(self, result: BlockResult) -> None:
+        """Write a receipt for each event that was refused and is not in the log."""
+        for id_, code in result.refused:
+            if id_ is None or code is RejectCode.DUPLICATE or self.has_event(id_):
+                continue
+            refusal = StoredRefusal(code, Height(result.height))
+            self._transaction.put(id_, encode(refusal), db=self._tables.refused)
+
+    def _read_back(self, item: Accepted) -> None:
+        """Check that a stored place leads to the entry: offsets are computed, not parsed."""
+        if self.reader.entry(item.sequence) != item.entry:
+            raise InvariantError(f"entry {item.sequence} is not where the log says")
+
+
+def put_ledger(
+    tables: Tables, transaction: "lmdb.Transaction[memoryview]", result: BlockResult
+) -> None:
+    """Write what every height has, genesis too: its identity, its roots and new state."""
+    height = number_key(result.height)
+    head = StoredHead(result.block_id, result.time_ms, result.root)
+    transaction.put(height, encode(head), db=tables.heads, append=True)
+    transaction.put(result.block_id, height, db=tables.heights)
+    for node_hash, node in result.nodes.items():
+        transaction.put(node_hash, node, db=tables.nodes)
