@@ -14,10 +14,13 @@ NATIVE = Path("ledger/native")
 SOURCES = {
     "ed25519": (
         "batch.c",
+        "batch_ifma.c",
         "batch_portable.c",
+        "cpu.c",
         "ed25519.c",
         "scalar.c",
         "sha512.c",
+        "sha512_ifma.c",
         "single.c",
     ),
 }

@@ -22,11 +22,11 @@ int batch_open(batch *b, const ed25519_item *items, size_t count)
     b->count = count;
     b->s = malloc(count * sizeof(scalar));
     b->challenge = malloc(count * sizeof(scalar));
-    b->coefficient = malloc(count * sizeof(scalar));
     b->key = malloc(count * sizeof *b->key);
-    b->key_scalar = malloc(count * sizeof(scalar));
+    b->key_of = malloc(count * sizeof *b->key_of);
     b->slots = malloc(slot_count(count) * sizeof *b->slots);
-    if (b->s && b->challenge && b->coefficient && b->key && b->key_scalar && b->slots) {
+    b->key_scalar = malloc(count * sizeof(scalar));
+    if (b->s && b->challenge && b->key && b->key_of && b->slots && b->key_scalar) {
         return 1;
     }
     batch_close(b);
@@ -37,71 +37,110 @@ void batch_close(batch *b)
 {
     free(b->s);
     free(b->challenge);
-    free(b->coefficient);
     free((void *)b->key);
-    free(b->key_scalar);
+    free(b->key_of);
     free(b->slots);
+    free(b->key_scalar);
+    free(b->digits);
+}
+
+/* The bytes under the challenge. */
+static sha512_input challenge_input(const ed25519_item *item)
+{
+    const sha512_input input = {{item->signature, item->key, item->message},
+                                {32, 32, item->message_length}};
+    return input;
 }
 
 scalar ed25519_challenge(const ed25519_item *item)
 {
+    const sha512_input input = challenge_input(item);
     sha512 h;
     uint8_t digest[64];
     sha512_init(&h);
-    sha512_update(&h, item->signature, 32);
-    sha512_update(&h, item->key, 32);
-    sha512_update(&h, item->message, item->message_length);
+    for (int part = 0; part < 3; part++) {
+        sha512_update(&h, input.part[part], input.length[part]);
+    }
     sha512_final(&h, digest);
     return scalar_reduce512(digest);
 }
 
-int batch_hash_portable(batch *b)
+void ed25519_challenge_eight(scalar challenges[8], const ed25519_item *items, size_t count,
+                             sha512_eight *hash)
+{
+    sha512_input inputs[8];
+    uint8_t digests[8][64];
+    memset(inputs, 0, sizeof inputs);
+    for (size_t i = 0; i < count; i++) {
+        inputs[i] = challenge_input(&items[i]);
+    }
+    hash(digests, inputs);
+    for (size_t i = 0; i < count; i++) {
+        challenges[i] = scalar_reduce512(digests[i]);
+    }
+}
+
+int batch_hash(batch *b, sha512_eight *hash)
 {
     for (size_t i = 0; i < b->count; i++) {
         b->s[i] = scalar_load(b->items[i].signature + 32);
         if (!scalar_is_canonical(&b->s[i])) {
             return 0;
         }
-        b->challenge[i] = ed25519_challenge(&b->items[i]);
+    }
+    for (size_t i = 0; i < b->count; i += 8) {
+        const size_t left = b->count - i;
+        ed25519_challenge_eight(b->challenge + i, b->items + i, left < 8 ? left : 8, hash);
     }
     return 1;
 }
 
-/* The key of the generator: the seed bound to all that the equation depends on. The challenges
- * stand for R, A and M, whose hash they are. */
-static void bind_seed(const batch *b, const uint8_t seed[32], uint8_t root[64])
+/* The key of the generator: the seed bound to all that the equation depends on, hashed in eight
+ * strands. The challenges stand for R, A and M, whose hash they are. */
+static void bind_seed(const batch *b, const uint8_t seed[32], sha512_eight *hash, uint8_t root[64])
 {
     static const uint8_t domain[32] = "concordat ed25519 batch v1";
-    uint8_t words[64];
+    sha512_input inputs[8];
+    uint8_t strands[8][64];
     sha512 h;
+    memset(inputs, 0, sizeof inputs);
+    for (size_t i = 0; i < 8; i++) {
+        const size_t start = b->count * i / 8, stop = b->count * (i + 1) / 8;
+        inputs[i].part[0] = (const uint8_t *)(b->challenge + start);
+        inputs[i].part[1] = (const uint8_t *)(b->s + start);
+        inputs[i].length[0] = inputs[i].length[1] = (stop - start) * sizeof(scalar);
+    }
+    hash(strands, inputs);
     sha512_init(&h);
     sha512_update(&h, domain, sizeof domain);
     sha512_update(&h, seed, 32);
-    for (size_t i = 0; i < b->count; i++) {
-        scalar_store(words, &b->challenge[i]);
-        scalar_store(words + 32, &b->s[i]);
-        sha512_update(&h, words, sizeof words);
-    }
+    sha512_update(&h, strands[0], sizeof strands);
     sha512_final(&h, root);
 }
 
-static void expand(const uint8_t root[64], uint64_t counter, uint64_t words[8])
+/* Eight blocks of the generator's output, from block number `counter` on. */
+static void expand(const uint8_t root[64], uint64_t counter, sha512_eight *hash,
+                   uint64_t words[8][8])
 {
-    uint8_t block[64];
-    sha512 h;
-    store64_le(block, counter);
-    sha512_init(&h);
-    sha512_update(&h, root, 64);
-    sha512_update(&h, block, 8);
-    sha512_final(&h, block);
-    for (int i = 0; i < 8; i++) {
-        words[i] = load64_le(block + 8 * i);
+    sha512_input inputs[8];
+    uint8_t counters[8][8], blocks[8][64];
+    memset(inputs, 0, sizeof inputs);
+    for (size_t i = 0; i < 8; i++) {
+        store64_le(counters[i], counter + i);
+        inputs[i].part[0] = root;
+        inputs[i].length[0] = 64;
+        inputs[i].part[1] = counters[i];
+        inputs[i].length[1] = 8;
+    }
+    hash(blocks, inputs);
+    for (size_t i = 0; i < 64; i++) {
+        words[i / 8][i % 8] = load64_le(blocks[i / 8] + i % 8 * 8);
     }
 }
 
 /* Give each signature the index of its key in b->key. The table's hash is keyed by random words,
  * so nobody can choose keys that collide. */
-static size_t find_key(batch *b, const uint8_t *key, const uint64_t random[4], size_t mask)
+static uint32_t find_key(batch *b, const uint8_t *key, const uint64_t random[4], size_t mask)
 {
     uint64_t hash = 0;
     for (int i = 0; i < 4; i++) {
@@ -112,8 +151,7 @@ static size_t find_key(batch *b, const uint8_t *key, const uint64_t random[4], s
         if (index == UINT32_MAX) {
             b->slots[slot & mask] = (uint32_t)b->keys;
             b->key[b->keys] = key;
-            memset(&b->key_scalar[b->keys], 0, sizeof(scalar));
-            return b->keys++;
+            return (uint32_t)b->keys++;
         }
         if (memcmp(b->key[index], key, 32) == 0) {
             return index;
@@ -121,25 +159,53 @@ static size_t find_key(batch *b, const uint8_t *key, const uint64_t random[4], s
     }
 }
 
-void batch_combine(batch *b, const uint8_t seed[32])
+static void merge_keys(batch *b, const uint64_t random[4])
 {
-    uint8_t root[64];
-    uint64_t random[8], words[8] = {0};
     const size_t slots = slot_count(b->count);
-    scalar sum = {{0, 0, 0, 0}};
-    bind_seed(b, seed, root);
-    expand(root, UINT64_MAX, random);
     memset(b->slots, 0xff, slots * sizeof *b->slots);
-    b->keys = 0;
     for (size_t i = 0; i < b->count; i++) {
-        if (i % 4 == 0) {
-            expand(root, i / 4, words);
+        b->key_of[i] = find_key(b, b->items[i].key, random, slots - 1);
+    }
+}
+
+static int choose_windows(batch *b, const batch_kernel *kernel)
+{
+    b->width = kernel->width(b->count, b->keys + 1);
+    b->short_windows = batch_short_windows(b->width);
+    b->long_windows = batch_long_windows(b->width);
+    b->digits = malloc((b->count * (size_t)b->short_windows +
+                        (b->keys + 1) * (size_t)b->long_windows) * sizeof(int16_t));
+    return b->digits != NULL;
+}
+
+int batch_combine(batch *b, const uint8_t seed[32], const batch_kernel *kernel)
+{
+    enum { PER_CALL = 16 }; /* coefficients in eight blocks of output, four words for each */
+    uint8_t root[64];
+    uint64_t words[8][8];
+    scalar sum = {{0, 0, 0, 0}};
+    bind_seed(b, seed, kernel->hash, root);
+    expand(root, 0, kernel->hash, words);
+    merge_keys(b, words[0]);
+    if (!choose_windows(b, kernel)) {
+        return 0;
+    }
+    memset(b->key_scalar, 0, b->keys * sizeof(scalar));
+    int16_t *digits = b->digits;
+    for (size_t i = 0; i < b->count; i++, digits += b->short_windows) {
+        if (i % PER_CALL == 0) {
+            expand(root, 8 + i / 2, kernel->hash, words);
         }
-        const scalar z = {{words[i % 4 * 2], words[i % 4 * 2 + 1], 0, 0}};
-        const size_t key = find_key(b, b->items[i].key, random, slots - 1);
-        b->coefficient[i] = z;
-        b->key_scalar[key] = scalar_mul_add(&z, &b->challenge[i], &b->key_scalar[key]);
+        const scalar z = scalar_from_random_digits(digits, words[i % PER_CALL / 2] + i % 2 * 4,
+                                                   b->width, b->short_windows);
+        scalar *key_scalar = &b->key_scalar[b->key_of[i]];
+        *key_scalar = scalar_mul_add(&z, &b->challenge[i], key_scalar);
         sum = scalar_mul_add(&z, &b->s[i], &sum);
     }
-    b->base_scalar = scalar_negate(&sum);
+    for (size_t i = 0; i < b->keys; i++, digits += b->long_windows) {
+        scalar_digits(digits, &b->key_scalar[i], b->width, b->long_windows);
+    }
+    sum = scalar_negate(&sum);
+    scalar_digits(digits, &sum, b->width, b->long_windows);
+    return 1;
 }

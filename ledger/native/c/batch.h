@@ -8,35 +8,74 @@
 
 #include "ed25519.h"
 #include "scalar.h"
+#include "sha512.h"
 
-/* Up to ED25519_CHUNK signatures and the scalars of their equation. */
+/* Up to ED25519_CHUNK signatures and the scalars of their equation. The points are, in order: R of
+ * each signature, A of each distinct key, B. */
 typedef struct {
     const ed25519_item *items;
     size_t count;
-    size_t keys;           /* distinct public keys, 1..count */
-    scalar *s;             /* count: the second half of each signature */
-    scalar *challenge;     /* count: k_i */
-    scalar *coefficient;   /* count: z_i < 2^128 */
-    const uint8_t **key;   /* keys: the encodings */
-    scalar *key_scalar;    /* keys: sum of z_i k_i */
-    uint32_t *slots;       /* the hash table that finds a key's index */
-    scalar base_scalar;    /* -(sum z_i s_i) */
+    size_t keys;        /* distinct public keys, 1..count */
+    scalar *s;          /* count: the second half of each signature */
+    scalar *challenge;  /* count: k_i */
+    const uint8_t **key; /* keys: the encodings */
+    uint32_t *key_of;   /* count: the index of a signature's key */
+    uint32_t *slots;    /* the hash table that finds it */
+    scalar *key_scalar; /* keys: sum of z_i k_i */
+    int width;          /* bits of a digit */
+    int short_windows;  /* digits of a coefficient z_i */
+    int long_windows;   /* digits of a number modulo l */
+    int16_t *digits;    /* point by point; magnitudes <= 2^(width - 1) */
 } batch;
+
+enum { BATCH_WIDTH_MIN = 3, BATCH_WIDTH_MAX = 9, COEFFICIENT_BITS = 128 };
 
 /* Allocate for `count` (1..ED25519_CHUNK) items. Return 0 when memory is short. */
 int batch_open(batch *b, const ed25519_item *items, size_t count);
 void batch_close(batch *b);
 
-/* Compute s and the challenges, one message at a time. Return 0 when some s is not below l. */
-int batch_hash_portable(batch *b);
+/* What differs between the paths. */
+typedef struct {
+    sha512_eight *hash;
+    /* The cheapest width for that many short and long scalars. */
+    int (*width)(size_t shorts, size_t longs);
+    /* Decode the points and evaluate the equation. */
+    ed25519_result (*evaluate)(const batch *b);
+} batch_kernel;
 
-/* With s and challenges known: draw the coefficients, merge terms per key, sum the scalars. */
-void batch_combine(batch *b, const uint8_t seed[32]);
+extern const batch_kernel BATCH_PORTABLE;
+extern const batch_kernel BATCH_IFMA;
 
-/* Decode the points and evaluate the equation. */
-ed25519_result batch_evaluate_portable(const batch *b);
+/* Compute s and the challenges. Return 0 when some s is not below l. */
+int batch_hash(batch *b, sha512_eight *hash);
+
+/* With s and challenges known: merge terms per key, draw the coefficients, sum the scalars and cut
+ * them into digits. Return 0 when memory is short. */
+int batch_combine(batch *b, const uint8_t seed[32], const batch_kernel *kernel);
+
+static inline int batch_short_windows(int width)
+{
+    return (COEFFICIENT_BITS + width - 1) / width;
+}
+
+static inline int batch_long_windows(int width)
+{
+    return (SCALAR_SIGNED_BITS + width - 1) / width;
+}
+
+/* The digits of point i. */
+static inline const int16_t *batch_digits(const batch *b, size_t i)
+{
+    const size_t shorts = i < b->count ? i : b->count;
+    return b->digits + shorts * (size_t)b->short_windows +
+           (i - shorts) * (size_t)b->long_windows;
+}
 
 /* k = SHA-512(R || A || M) modulo l. */
 scalar ed25519_challenge(const ed25519_item *item);
+
+/* The same for `count` <= 8 items at once. */
+void ed25519_challenge_eight(scalar challenges[8], const ed25519_item *items, size_t count,
+                             sha512_eight *hash);
 
 #endif

@@ -2,27 +2,38 @@
 #include "ed25519.h"
 
 #include "batch.h"
+#include "cpu.h"
 
 /* Below this many signatures individual verification costs no more than an equation. */
 enum { BATCH_MIN = 2 };
 
 ed25519_path ed25519_best_path(void)
 {
-    return ED25519_PORTABLE;
+    return cpu_has_avx512ifma() ? ED25519_AVX512IFMA : ED25519_PORTABLE;
+}
+
+static const batch_kernel *kernel_of(ed25519_path path)
+{
+#if CONCORDAT_X86
+    if (path == ED25519_AVX512IFMA) {
+        return &BATCH_IFMA;
+    }
+#endif
+    (void)path;
+    return &BATCH_PORTABLE;
 }
 
 static ed25519_result verify_chunk(const ed25519_item *items, size_t count,
                                    const uint8_t seed[32], ed25519_path path)
 {
+    const batch_kernel *kernel = kernel_of(path);
     batch b;
-    (void)path;
     if (!batch_open(&b, items, count)) {
         return ED25519_NO_MEMORY;
     }
     ed25519_result result = ED25519_INVALID;
-    if (batch_hash_portable(&b)) {
-        batch_combine(&b, seed);
-        result = batch_evaluate_portable(&b);
+    if (batch_hash(&b, kernel->hash)) {
+        result = batch_combine(&b, seed, kernel) ? kernel->evaluate(&b) : ED25519_NO_MEMORY;
     }
     batch_close(&b);
     return result;

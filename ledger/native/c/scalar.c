@@ -111,21 +111,71 @@ scalar scalar_negate(const scalar *a)
     return r;
 }
 
-void scalar_digits(int16_t *digits, size_t stride, const scalar *a, int width, int count)
+/* Digits are made without carries: adding `half` to every digit makes all of them unsigned, so the
+ * digits of a are those of a + offset(width, count), less half each. */
+static scalar digit_offset(int width, int count)
 {
-    const int32_t base = (int32_t)1 << width;
-    int32_t carry = 0;
+    scalar r = {{0, 0, 0, 0}};
+    for (int i = 0; i < count; i++) {
+        const int bit = i * width + width - 1;
+        r.w[bit >> 6] |= 1ULL << (bit & 63);
+    }
+    return r;
+}
+
+static uint64_t add(uint64_t *a, const uint64_t *b, int n)
+{
+    uint64_t carry = 0;
+    for (int i = 0; i < n; i++) {
+        const u128 t = (u128)a[i] + b[i] + carry;
+        a[i] = (uint64_t)t;
+        carry = (uint64_t)(t >> 64);
+    }
+    return carry;
+}
+
+/* Cut a number into fields of `width` bits less half; the last field takes all that remains. */
+static void cut(int16_t *digits, const scalar *a, int width, int count)
+{
+    const int half = 1 << (width - 1);
     for (int i = 0; i < count; i++) {
         const int bit = i * width, word = bit >> 6, shift = bit & 63;
-        uint64_t bits = 0;
-        if (word < 4) {
-            bits = a->w[word] >> shift;
-            if (shift + width > 64 && word < 3) {
-                bits |= a->w[word + 1] << (64 - shift);
-            }
+        uint64_t field = a->w[word] >> shift;
+        if (shift + width > 64 && word < 3) {
+            field |= a->w[word + 1] << (64 - shift);
         }
-        int32_t digit = (int32_t)(bits & (uint64_t)(base - 1)) + carry;
-        carry = digit > base / 2;
-        digits[(size_t)i * stride] = (int16_t)(digit - carry * base);
+        if (i != count - 1) {
+            field &= (1ULL << width) - 1;
+        }
+        digits[i] = (int16_t)((int)field - half);
     }
+}
+
+void scalar_digits(int16_t *digits, const scalar *a, int width, int count)
+{
+    /* (l + 1) / 2: from here on a - l is nearer to zero. */
+    static const scalar middle = {{0x2c09318d2e7ae9f7, 0x0a6f7cef517bce6b, 0, 0x0800000000000000}};
+    scalar sum = digit_offset(width, count), rest = *a;
+    add(sum.w, a->w, 4);
+    if (subtract(rest.w, middle.w, 4) == 0) {
+        subtract(sum.w, ORDER, 4);
+    }
+    cut(digits, &sum, width, count);
+}
+
+scalar scalar_from_random_digits(int16_t *digits, const uint64_t random[3], int width, int count)
+{
+    const int bits = width * count;
+    scalar r = {{random[0], random[1], random[2], 0}};
+    for (int word = 0; word < 3; word++) {
+        const int room = bits - 64 * word;
+        if (room < 64) {
+            r.w[word] &= room <= 0 ? 0 : (1ULL << room) - 1;
+        }
+    }
+    cut(digits, &r, width, count);
+    const scalar offset = digit_offset(width, count);
+    add(r.w, ORDER, 4);
+    subtract(r.w, offset.w, 4);
+    return r;
 }

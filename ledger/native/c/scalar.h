@@ -31,9 +31,15 @@ scalar scalar_mul_add(const scalar *a, const scalar *b, const scalar *c);
 
 scalar scalar_negate(const scalar *a);
 
-/* Write a (any 256-bit number) as sum of digits[i] 2^(width i) with |digit| <= 2^(width-1).
- * `count` digits are written; the last takes what remains, so width * count must exceed a's bits
- * for it to stay within the same bound. */
-void scalar_digits(int16_t *digits, size_t stride, const scalar *a, int width, int count);
+/* A number modulo l taken nearest to zero is below 2^251 + 2^124 in magnitude. */
+enum { SCALAR_SIGNED_BITS = 252 };
+
+/* Write a as sum of digits[i] 2^(width i), modulo l, with -2^(width-1) <= digit <= 2^(width-1);
+ * count = ceil(252 / width), 3 <= width <= 9 (so that width count <= 256). */
+void scalar_digits(int16_t *digits, const scalar *a, int width, int count);
+
+/* Take the low `width * count` <= 192 bits of `random` as digits in [-2^(width-1), 2^(width-1)) and
+ * return the number modulo l that they write: uniform among 2^(width count) numbers. */
+scalar scalar_from_random_digits(int16_t *digits, const uint64_t random[3], int width, int count);
 
 #endif

@@ -81,6 +81,9 @@ void sha512_init(sha512 *h)
 void sha512_update(sha512 *h, const uint8_t *data, size_t length)
 {
     const size_t held = (size_t)(h->length & 127);
+    if (length == 0) {
+        return; /* data may be null then */
+    }
     h->length += length;
     if (held != 0) {
         const size_t room = 128 - held;
@@ -115,5 +118,17 @@ void sha512_final(sha512 *h, uint8_t digest[64])
     compress(h->state, h->block);
     for (int i = 0; i < 8; i++) {
         store64_be(digest + 8 * i, h->state[i]);
+    }
+}
+
+void sha512_eight_portable(uint8_t digests[8][64], const sha512_input inputs[8])
+{
+    for (int i = 0; i < 8; i++) {
+        sha512 h;
+        sha512_init(&h);
+        for (int part = 0; part < 3; part++) {
+            sha512_update(&h, inputs[i].part[part], inputs[i].length[part]);
+        }
+        sha512_final(&h, digests[i]);
     }
 }

@@ -1,0 +1,347 @@
+/* Pippenger's multi-scalar multiplication with eight buckets in eight lanes (AVX-512 IFMA).
+ *
+ * Every (window, digit) pair is a bucket: a list of points to be added. The lists are made first,
+ * by counting; then buckets of equal length fill lanes side by side, each lane walking its own
+ * list. So lanes never conflict, sums stay in registers and hardly a lane idles. A closing pass
+ * with eight windows in eight lanes weighs the buckets by their digits.
+ */
+#include "cpu.h"
+#if CONCORDAT_X86
+
+#include "vector.h"
+
+#include <stdlib.h>
+
+#include "batch.h"
+#include "decode_ifma.h"
+
+enum { ROW = 16, WINDOWS_MAX = 88, GROUPS_MAX = WINDOWS_MAX / LANES };
+
+/* A row holds plus, minus and t2d of one point, five limbs each, and one spare word. */
+typedef struct {
+    uint64_t word[ROW];
+} __attribute__((aligned(64))) row;
+
+/* One bucket's list: entries[first .. first + length). */
+typedef struct {
+    uint32_t first, length;
+    uint16_t window, digit; /* digit - 1 */
+} task;
+
+typedef struct {
+    const batch *b;
+    size_t points;
+    size_t buckets;    /* of one window: 2^(width - 1) */
+    size_t groups;     /* of eight windows */
+    size_t tasks;
+    row *rows;         /* points, then one row for the neutral element */
+    uint32_t *entries; /* 2 * point + (1 when it is subtracted) */
+    uint32_t *ends;    /* [window * buckets + digit - 1]: end of that list in entries */
+    task *task;        /* longest lists first */
+    ge8 *sums;         /* [group * buckets + digit - 1], lanes are windows */
+    __mmask8 *filled;  /* which lanes of sums are set */
+} msm;
+
+static void *allocate(size_t count, size_t size)
+{
+    return aligned_alloc(64, (count * size + 63) / 64 * 64);
+}
+
+static void msm_close(msm *m)
+{
+    free(m->rows);
+    free(m->entries);
+    free(m->ends);
+    free(m->task);
+    free(m->sums);
+    free(m->filled);
+}
+
+static int msm_open(msm *m, const batch *b)
+{
+    const size_t windows = (size_t)b->long_windows;
+    memset(m, 0, sizeof *m);
+    m->b = b;
+    m->points = b->count + b->keys + 1;
+    m->buckets = (size_t)1 << (b->width - 1);
+    m->groups = (windows + LANES - 1) / LANES;
+    m->rows = allocate(m->points + DECODE_POINTS, sizeof *m->rows);
+    m->entries = allocate(b->count * (size_t)b->short_windows + (b->keys + 1) * windows,
+                          sizeof *m->entries);
+    m->ends = allocate(windows * m->buckets, sizeof *m->ends);
+    m->task = allocate(windows * m->buckets, sizeof *m->task);
+    m->sums = allocate(m->groups * m->buckets, sizeof *m->sums);
+    m->filled = allocate(m->groups * m->buckets, sizeof *m->filled);
+    if (m->rows && m->entries && m->ends && m->task && m->sums && m->filled) {
+        return 1;
+    }
+    msm_close(m);
+    return 0;
+}
+
+/* Write eight points as rows. */
+static void store_rows(row *rows, const ge8 *p)
+{
+    const fe8 two_d = fe8_splat(&FE_2D);
+    const fe8 plus = fe8_add(&p->y, &p->x), minus = fe8_sub(&p->y, &p->x);
+    const fe8 t2d = fe8_mul(&p->t, &two_d);
+    u64x8 low[8] = {plus.v[0],  plus.v[1],  plus.v[2],  plus.v[3],
+                    plus.v[4],  minus.v[0], minus.v[1], minus.v[2]};
+    u64x8 high[8] = {minus.v[3], minus.v[4], t2d.v[0], t2d.v[1],
+                     t2d.v[2],   t2d.v[3],   t2d.v[4], _mm512_setzero_si512()};
+    transpose8(low);
+    transpose8(high);
+    for (int i = 0; i < LANES; i++) {
+        _mm512_store_si512(rows[i].word, low[i]);
+        _mm512_store_si512(rows[i].word + 8, high[i]);
+    }
+}
+
+/* Decode every point; then the neutral element. Return 0 when one does not decode. */
+static int load_points(msm *m)
+{
+    static const uint8_t base[32] = {0x58, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+                                     0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+                                     0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+                                     0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66};
+    const uint8_t *encodings[DECODE_POINTS];
+    const batch *b = m->b;
+    for (size_t done = 0; done < m->points; done += DECODE_POINTS) {
+        for (size_t lane = 0; lane < DECODE_POINTS; lane++) {
+            const size_t i = done + lane;
+            encodings[lane] = i < b->count             ? b->items[i].signature
+                              : i < b->count + b->keys ? b->key[i - b->count]
+                                                       : base;
+        }
+        ge8 p[DECODE_GROUPS];
+        __mmask8 valid[DECODE_GROUPS];
+        if (!ge8_decode(p, valid, encodings)) {
+            return 0;
+        }
+        for (size_t g = 0; g < DECODE_GROUPS; g++) {
+            store_rows(m->rows + done + g * LANES, &p[g]);
+        }
+    }
+    row *neutral = &m->rows[m->points];
+    memset(neutral, 0, sizeof *neutral);
+    neutral->word[0] = neutral->word[5] = 1;
+    return 1;
+}
+
+/* List the points of every bucket, by counting sort. */
+static void list_entries(msm *m)
+{
+    const batch *b = m->b;
+    const size_t lists = (size_t)b->long_windows * m->buckets;
+    memset(m->ends, 0, lists * sizeof *m->ends);
+    for (size_t i = 0; i < m->points; i++) {
+        const int16_t *digits = batch_digits(b, i);
+        const int windows = i < b->count ? b->short_windows : b->long_windows;
+        for (int w = 0; w < windows; w++) {
+            if (digits[w] != 0) {
+                m->ends[(size_t)w * m->buckets + (size_t)abs(digits[w]) - 1]++;
+            }
+        }
+    }
+    uint32_t start = 0;
+    for (size_t list = 0; list < lists; list++) {
+        const uint32_t length = m->ends[list];
+        m->ends[list] = start;
+        start += length;
+    }
+    for (size_t i = 0; i < m->points; i++) {
+        const int16_t *digits = batch_digits(b, i);
+        const int windows = i < b->count ? b->short_windows : b->long_windows;
+        for (int w = 0; w < windows; w++) {
+            if (digits[w] != 0) {
+                const size_t list = (size_t)w * m->buckets + (size_t)abs(digits[w]) - 1;
+                m->entries[m->ends[list]++] = (uint32_t)(2 * i) | (digits[w] < 0);
+            }
+        }
+    }
+}
+
+/* Make a task of each list that is not empty, the longest first. */
+static void order_tasks(msm *m)
+{
+    enum { LENGTHS = 256 }; /* longer lists are few and stay together */
+    uint32_t position[LENGTHS + 1] = {0};
+    const size_t lists = (size_t)m->b->long_windows * m->buckets;
+    for (size_t list = 0; list < lists; list++) {
+        const uint32_t length = m->ends[list] - (list == 0 ? 0 : m->ends[list - 1]);
+        position[length < LENGTHS ? length : LENGTHS]++;
+    }
+    uint32_t start = 0;
+    for (size_t length = LENGTHS; length > 0; length--) {
+        const uint32_t count = position[length];
+        position[length] = start;
+        start += count;
+    }
+    m->tasks = start;
+    for (size_t list = 0; list < lists; list++) {
+        const uint32_t first = list == 0 ? 0 : m->ends[list - 1];
+        const uint32_t length = m->ends[list] - first;
+        if (length != 0) {
+            task *t = &m->task[position[length < LENGTHS ? length : LENGTHS]++];
+            t->first = first;
+            t->length = length;
+            t->window = (uint16_t)(list / m->buckets);
+            t->digit = (uint16_t)(list % m->buckets);
+        }
+    }
+}
+
+/* Load the step-th point of each of eight lists, negated where the entry says so; the neutral
+ * element where a list has ended. */
+static inline ge8_affine load_step(const msm *m, const task *const lanes[LANES], uint32_t step)
+{
+    u64x8 low[8], high[8];
+    unsigned negative = 0;
+    for (int i = 0; i < LANES; i++) {
+        uint32_t entry = (uint32_t)(2 * m->points);
+        if (step < lanes[i]->length) {
+            entry = m->entries[lanes[i]->first + step];
+        }
+        const row *r = &m->rows[entry >> 1];
+        negative |= (entry & 1) << i;
+        low[i] = _mm512_load_si512(r->word);
+        high[i] = _mm512_load_si512(r->word + 8);
+    }
+    transpose8(low);
+    transpose8(high);
+    ge8_affine q = {{{low[0], low[1], low[2], low[3], low[4]}},
+                    {{low[5], low[6], low[7], high[0], high[1]}},
+                    {{high[2], high[3], high[4], high[5], high[6]}}};
+    ge8_affine_negate(&q, (__mmask8)negative);
+    return q;
+}
+
+/* Put each lane of a sum where the closing pass expects that window and digit. */
+static void store_sums(msm *m, const task *const lanes[LANES], int used, const ge8 *sum)
+{
+    const lane_word *from = (const lane_word *)sum;
+    for (int i = 0; i < used; i++) {
+        const size_t window = lanes[i]->window, lane = window % LANES;
+        const size_t place = window / LANES * m->buckets + lanes[i]->digit;
+        lane_word *to = (lane_word *)&m->sums[place];
+        m->filled[place] |= (__mmask8)(1U << lane);
+        for (size_t word = 0; word < sizeof(ge8) / sizeof(u64x8); word++) {
+            to[word * LANES + lane] = from[word * LANES + (size_t)i];
+        }
+    }
+}
+
+static void fill_buckets(msm *m)
+{
+    static const task empty = {0, 0, 0, 0};
+    memset(m->filled, 0, m->groups * m->buckets * sizeof *m->filled);
+    for (size_t done = 0; done < m->tasks; done += LANES) {
+        const task *lanes[LANES];
+        uint32_t longest = 0;
+        int used = 0;
+        for (size_t i = 0; i < LANES; i++) {
+            lanes[i] = &empty;
+            if (done + i < m->tasks) {
+                lanes[i] = &m->task[done + i];
+                longest = lanes[i]->length > longest ? lanes[i]->length : longest;
+                used++;
+            }
+        }
+        ge8_affine q = load_step(m, lanes, 0);
+        ge8 sum = ge8_from_affine(&q);
+        for (uint32_t step = 1; step < longest; step++) {
+            q = load_step(m, lanes, step);
+            sum = ge8_add_affine(&sum, &q);
+        }
+        store_sums(m, lanes, used, &sum);
+    }
+}
+
+/* sum d bucket[d] for eight windows, by running sums from the largest digit down. */
+static ge8 weigh_buckets(const msm *m, size_t group)
+{
+    const ge8 identity = ge8_splat(&GE_IDENTITY);
+    ge8 running = identity, total = identity;
+    for (size_t d = m->buckets; d-- > 0;) {
+        const size_t place = group * m->buckets + d;
+        if (m->filled[place] != 0) {
+            const ge8 bucket = ge8_select(m->filled[place], &m->sums[place], &identity);
+            const ge8_cached cached = ge8_to_cached(&bucket);
+            running = ge8_add_cached(&running, &cached);
+        }
+        const ge8_cached cached = ge8_to_cached(&running);
+        total = ge8_add_cached(&total, &cached);
+    }
+    return total;
+}
+
+static ge lane_of(const ge8 *p, size_t lane)
+{
+    const lane_word *from = (const lane_word *)p;
+    uint64_t limbs[20];
+    ge r;
+    for (size_t word = 0; word < 20; word++) {
+        limbs[word] = from[word * LANES + lane];
+    }
+    memcpy(r.x.v, limbs, sizeof r.x.v);
+    memcpy(r.y.v, limbs + 5, sizeof r.y.v);
+    memcpy(r.z.v, limbs + 10, sizeof r.z.v);
+    memcpy(r.t.v, limbs + 15, sizeof r.t.v);
+    return r;
+}
+
+static ge msm_evaluate(msm *m)
+{
+    ge8 sums[GROUPS_MAX];
+    list_entries(m);
+    order_tasks(m);
+    fill_buckets(m);
+    for (size_t group = 0; group < m->groups; group++) {
+        sums[group] = weigh_buckets(m, group);
+    }
+    ge total = GE_IDENTITY;
+    for (size_t window = (size_t)m->b->long_windows; window-- > 0;) {
+        const ge sum = lane_of(&sums[window / LANES], window % LANES);
+        total = ge_double_times(total, m->b->width);
+        total = ge_add(&total, &sum);
+    }
+    return total;
+}
+
+/* As in batch_portable.c, in multiplications of eight lanes: the closing pass takes 18 of them for
+ * each digit and group of eight windows. */
+static int best_width(size_t shorts, size_t longs)
+{
+    size_t best_cost = SIZE_MAX;
+    int best = BATCH_WIDTH_MIN;
+    for (int width = BATCH_WIDTH_MIN; width <= BATCH_WIDTH_MAX; width++) {
+        const size_t windows = (size_t)batch_long_windows(width);
+        const size_t groups = (windows + LANES - 1) / LANES;
+        const size_t additions = windows * longs + (size_t)batch_short_windows(width) * shorts;
+        const size_t cost = 7 * additions / LANES + groups * ((size_t)18 << (width - 1));
+        if (cost < best_cost) {
+            best_cost = cost;
+            best = width;
+        }
+    }
+    return best;
+}
+
+static ed25519_result evaluate(const batch *b)
+{
+    msm m;
+    if (!msm_open(&m, b)) {
+        return ED25519_NO_MEMORY;
+    }
+    ed25519_result result = ED25519_INVALID;
+    if (load_points(&m)) {
+        const ge sum = msm_evaluate(&m);
+        result = ge_is_small_order(&sum) ? ED25519_VALID : ED25519_INVALID;
+    }
+    msm_close(&m);
+    return result;
+}
+
+const batch_kernel BATCH_IFMA = {sha512_eight_ifma, best_width, evaluate};
+
+#endif
