@@ -1,0 +1,70 @@
+"""The ``concordat`` command: the list of commands, and what holds for all of them."""
+
+import importlib
+import sys
+
+import click
+
+from concordat.cli.failure import failures_explained
+from concordat.preflight import require_assertions
+from concordat.process import become_child
+
+__all__ = ["cli", "main"]
+
+_COMMANDS = {
+    "demo": ("demo", "Show a four-validator network agree, fail, catch up and prove."),
+    "keys": ("keys", "Make and show key files."),
+    "init": ("init", "Make a member's home, make a genesis file, or join a network."),
+    "testnet": ("testnet", "Make a network on this machine for development."),
+    "run": ("serve", "Run a member: one node and one gateway."),
+    "node": ("serve", "Run a member's node alone."),
+    "gateway": ("serve", "Run a member's gateway alone."),
+    "status": ("status", "Show how a member is doing, and why when it is not."),
+    "publish": ("publish", "Sign and publish one event or a file of them."),
+    "subscribe": ("subscribe", "Follow events as they become final."),
+    "get": ("get", "Get one event, or its proof."),
+    "verify": ("verify", "Check a proof with the genesis file alone, offline."),
+    "completion": ("completion", "Print the shell completion script."),
+}
+"""Each command's module below ``concordat.cli`` and its one-line help."""
+
+
+class _LazyGroup(click.Group):
+    """Imports a command when it is used: the gateway never loads consensus, help loads nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"concordat.cli.{_COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        with failures_explained():
+            require_assertions()
+            return super().invoke(ctx)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="concordat", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Concordat: a publish/subscribe ledger for federations that trust no single operator.
+
+    Exit codes: 0 done; 1 refused or failed; 2 wrong usage, configuration or key; 3 something is
+    unavailable, try again; 4 storage or an invariant is broken; 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line; the entry point of the distribution."""
+    become_child()
+    cli.main(prog_name="concordat", args=sys.argv[1:])

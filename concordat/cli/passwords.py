@@ -1,0 +1,88 @@
+"""Where passwords come from: a file, a file that the environment names, or a prompt.
+
+Never the command line: other users of the machine can read that.
+"""
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import click
+
+from ledger.core.limits import PASSWORD_BYTES_MAX
+from ledger.io.keystore import KeyFileError, KeyPurpose, OpenKey, open_key, read_key_info
+
+__all__ = ["PASSWORD_VARIABLE", "new_password", "open_key_with_password", "read_password_file"]
+
+PASSWORD_VARIABLE = "CONCORDAT_PASSWORD_FILE"  # noqa: S105 - the name of a variable
+
+
+def new_password(password_file: Path | None) -> bytes:
+    """Get the password for new keys: from a file, else by asking twice.
+
+    Raises:
+        KeyFileError: there is neither a file nor a terminal.
+    """
+    found = _from_files(password_file)
+    if found is not None:
+        return found
+    _require_terminal("the new keys")
+    text: str = click.prompt(
+        "Password for the new keys", hide_input=True, confirmation_prompt=True, err=True
+    )
+    return text.encode()
+
+
+def open_key_with_password(
+    path: Path, purpose: KeyPurpose, password_file: Path | None = None
+) -> OpenKey:
+    """Open a key file, finding its password where it needs one. Takes about a second.
+
+    Raises:
+        KeyFileError: the key cannot be opened.
+    """
+    if not read_key_info(path).is_sealed:
+        return open_key(path, purpose, password=None)
+    password = _from_files(password_file)
+    if password is None:
+        _require_terminal(str(path))
+        text: str = click.prompt(f"Password of {path}", hide_input=True, err=True)
+        password = text.encode()
+    return open_key(path, purpose, password=password)
+
+
+def read_password_file(path: Path) -> bytes:
+    """Read a password: the file's first line.
+
+    Raises:
+        KeyFileError: it cannot be read, is empty, or others may read it.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            line = file.readline(PASSWORD_BYTES_MAX + 2)
+    except OSError as error:
+        raise KeyFileError(f"cannot read the password file {path}: {error.strerror}") from None
+    # A pipe (process substitution, a secret store) has no mode worth judging.
+    if stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise KeyFileError(f"other users may read the password file {path}: chmod 600 it")
+    password = line.removesuffix(b"\n")
+    if not password:
+        raise KeyFileError(f"the password file {path} is empty")
+    return password
+
+
+def _from_files(password_file: Path | None) -> bytes | None:
+    named = os.environ.get(PASSWORD_VARIABLE)
+    if password_file is not None:
+        return read_password_file(password_file)
+    return read_password_file(Path(named)) if named else None
+
+
+def _require_terminal(what: str) -> None:
+    if not sys.stdin.isatty():
+        raise KeyFileError(
+            f"a password is needed for {what}: give --password-file FILE, or name the file in "
+            f"{PASSWORD_VARIABLE}"
+        )

@@ -1,0 +1,145 @@
+"""The settings of one member: what each means, its default and its bounds.
+
+The structs below are the one table of settings: the commented file that ``concordat init``
+writes, the validation, the defaults and docs/operations/configuration.md all come from it (see
+``concordat/config_file.py``). Relative paths are relative to the member's home.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ledger.core import limits
+
+__all__ = [
+    "Config",
+    "ConsensusSection",
+    "GatewaySection",
+    "KeysSection",
+    "LogSection",
+    "NodeSection",
+    "Section",
+]
+
+_ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}\Z"
+_Address = Annotated[str, Meta(pattern=_ADDRESS, max_length=262)]
+_Path = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Ms = Annotated[int, Meta(ge=1, le=3_600_000)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file. The docstring of each one is written above it."""
+
+
+class KeysSection(Section, frozen=True):
+    """Where the member's keys are. Only the node opens the validator and the peer key."""
+
+    validator: Annotated[_Path, Meta(description="Key that signs votes, blocks, batches.")] = (
+        "keys/validator.json"
+    )
+    peer: Annotated[_Path, Meta(description="Key of the TLS identity towards other nodes.")] = (
+        "keys/peer.json"
+    )
+    password_file: Annotated[
+        str,
+        Meta(
+            description="File whose first line is the password of both keys; only its owner may "
+            "read it. Empty: the file that CONCORDAT_PASSWORD_FILE names, else a prompt."
+        ),
+    ] = ""
+    allow_unencrypted: Annotated[
+        bool,
+        Meta(
+            description="Accept key files without a password. For development networks only: "
+            "whoever reads such a file votes in your name."
+        ),
+    ] = False
+
+
+class NodeSection(Section, frozen=True):
+    """The node: consensus, the store, the port for other validators."""
+
+    listen: Annotated[
+        _Address,
+        Meta(
+            description="Address and port for other validators. They prove who they are with "
+            "TLS keys pinned in the genesis file, so it may face the internet."
+        ),
+    ] = "0.0.0.0:26600"
+    control_socket: Annotated[
+        _Path, Meta(description="Unix socket for this member's gateways; made with mode 0600.")
+    ] = "control.sock"
+    chain_dir: Annotated[_Path, Meta(description="Directory of the chain store (LMDB).")] = (
+        "data/chain"
+    )
+    safety_dir: Annotated[
+        _Path,
+        Meta(
+            description="Directory of the safety record (LMDB). Never restore it from a backup: "
+            "an old record can make this validator contradict itself."
+        ),
+    ] = "data/safety"
+    peers: Annotated[
+        dict[str, _Address],
+        Meta(
+            description="Other addresses for validators, by name, where the genesis file's do "
+            'not hold for you: { alpha = "10.0.0.5:26600" }.'
+        ),
+    ] = {}
+
+
+class ConsensusSection(Section, frozen=True):
+    """Timing. Members may differ, but a network is as quick as its slowest quorum."""
+
+    round_timeout_ms: Annotated[
+        _Ms,
+        Meta(
+            description="How long to wait for a leader before giving its round up. Several times "
+            "the round trip between members, or good leaders are given up."
+        ),
+    ] = limits.ROUND_TIMEOUT_MS
+    idle_interval_ms: Annotated[
+        _Ms, Meta(description="An idle network adds an empty block this often.")
+    ] = limits.IDLE_INTERVAL_MS
+    batch_interval_ms: Annotated[
+        _Ms, Meta(description="Events wait this long for others to share a batch with.")
+    ] = limits.BATCH_INTERVAL_MS
+
+
+class GatewaySection(Section, frozen=True):
+    """The gateway: HTTP for publishers and subscribers."""
+
+    listen: Annotated[
+        _Address,
+        Meta(
+            description="Address and port of the HTTP API. Put a TLS proxy in front before it "
+            "faces anything but this machine."
+        ),
+    ] = "127.0.0.1:8080"
+
+
+class LogSection(Section, frozen=True):
+    """What is logged, on standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least serious messages to log."),
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "console", "json"],
+        Meta(
+            description="console: for people; json: one object a line; auto: console on a "
+            "terminal, else json."
+        ),
+    ] = "auto"
+
+
+class Config(Section, frozen=True):
+    """All settings of one member."""
+
+    keys: KeysSection = KeysSection()
+    node: NodeSection = NodeSection()
+    consensus: ConsensusSection = ConsensusSection()
+    gateway: GatewaySection = GatewaySection()
+    log: LogSection = LogSection()

@@ -1,0 +1,163 @@
+"""Making members and networks: homes, public cards, and the genesis file out of cards.
+
+A member makes its home alone, its private keys never leave it, and it hands out a *card*: its
+validator's and its publisher's public entry, in the words of the genesis file. Whoever makes the
+genesis file collects the cards of all. Governors are the members; more
+than two thirds of them decide together.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from concordat.config_file import Value, render_config
+from concordat.home import HomeError
+from ledger.core.errors import DecodeError
+from ledger.core.genesis import Genesis, read_genesis
+from ledger.core.ids import PublicKey
+from ledger.core.limits import KEY_FILE_BYTES_MAX
+from ledger.core.signing import SeedSigner
+from ledger.io.keystore import KeyPurpose, create_key, write_private_file
+
+__all__ = ["Card", "Member", "create_home", "make_genesis", "participant_entry", "read_card"]
+
+Json = dict[str, object]
+"""A JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a new member says about itself.
+
+    Attributes:
+        name: short name, lower case, unique in the network.
+        did: DID of the organisation.
+        address: ``host:port`` where the other validators reach it.
+        topics: patterns of the topics that it asks to publish to.
+        password: seals its keys; None for the development form.
+        settings: settings that differ from their defaults, by section and name.
+    """
+
+    name: str
+    did: str
+    address: str
+    topics: tuple[str, ...]
+    password: bytes | None
+    settings: dict[str, dict[str, Value]]
+
+
+class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A member's public entries, as they stand in a genesis file."""
+
+    validator: Json
+    participant: Json
+
+
+def create_home(path: Path, member: Member) -> Card:
+    """Make a home with keys, configuration and card; it has no genesis file yet.
+
+    Raises:
+        HomeError: there is a home already, it cannot be made, or the member's data are wrong.
+        KeyFileError: a key cannot be made.
+    """
+    if (path / "concordat.toml").exists():
+        raise HomeError(f"{path} is a member home already; nothing was changed")
+    _check(member)
+    try:
+        (path / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
+        (path / "data").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise HomeError(f"cannot make {path}: {error.strerror}") from None
+    keys = {
+        purpose: create_key(
+            path / "keys" / f"{purpose}.json", purpose, member.did, password=member.password
+        ).public_key
+        for purpose in KeyPurpose
+    }
+    card = _card(member, keys)
+    settings = dict(member.settings)
+    if member.password is None:
+        settings["keys"] = {**settings.get("keys", {}), "allow_unencrypted": True}
+    document = msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
+    write_private_file(path / "member.json", document)
+    # The configuration last: a home that was made only in part is no home.
+    write_private_file(path / "concordat.toml", render_config(settings).encode())
+    return card
+
+
+def participant_entry(did: str, key: PublicKey, name: str, topics: Sequence[str]) -> Json:
+    """Give a publisher's entry for a genesis file."""
+    return {
+        "did": did,
+        "name": name,
+        "keys": [{"key": key.hex(), "revoked": False}],
+        "topics": list(topics),
+    }
+
+
+def read_card(path: Path) -> Card:
+    """Read a member's card.
+
+    Raises:
+        HomeError: it cannot be read or is no card.
+    """
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(KEY_FILE_BYTES_MAX), type=Card)
+    except OSError as error:
+        raise HomeError(f"cannot read {path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise HomeError(f"{path} is no member card: {error}") from None
+
+
+def make_genesis(
+    name: str, cards: Sequence[Card], participants: Sequence[Json], time_ms: int
+) -> Genesis:
+    """Put cards, and participants that run no validator, together into a genesis.
+
+    Validators stand in the order of their names, so that the same cards give the same network.
+
+    Raises:
+        HomeError: the network could not run; the message says why.
+    """
+    ordered = sorted(cards, key=lambda card: str(card.validator.get("name")))
+    members = sorted({str(card.validator.get("did")) for card in ordered})
+    document = {
+        "name": name,
+        "time_ms": time_ms,
+        "validators": [card.validator for card in ordered],
+        "participants": [*(card.participant for card in ordered), *participants],
+        # More than two thirds: a Byzantine third can neither decide nor prevent.
+        "governors": {"threshold": len(members) * 2 // 3 + 1, "members": members},
+    }
+    try:
+        return read_genesis(json.dumps(document).encode())
+    except DecodeError as error:
+        raise HomeError(f"these members make no network: {error}") from None
+
+
+def _card(member: Member, keys: Mapping[KeyPurpose, PublicKey]) -> Card:
+    return Card(
+        validator={
+            "name": member.name,
+            "did": member.did,
+            "key": keys[KeyPurpose.VALIDATOR].hex(),
+            "peer_key": keys[KeyPurpose.PEER].hex(),
+            "address": member.address,
+        },
+        participant=participant_entry(
+            member.did, keys[KeyPurpose.PUBLISHER], member.name, member.topics
+        ),
+    )
+
+
+def _check(member: Member) -> None:
+    """Refuse data that no genesis file could hold, before any key is made."""
+    throw_away = {
+        purpose: SeedSigner(bytes([number] * 32)).public_key
+        for number, purpose in enumerate(KeyPurpose, start=1)
+    }
+    make_genesis("check", [_card(member, throw_away)], [], 0)
