@@ -75,6 +75,8 @@ SUBMIT_ENTRIES_MAX: Final = 4_096  # entries in one submission
 SYNC_BLOCKS_MAX: Final = 256  # blocks in one answer
 SYNC_BYTES_MAX: Final = 4 * 2**20  # bytes of one answer
 SYNC_BATCH_REQUESTS_MAX: Final = 16  # batches asked for at one time
+SERVE_BURST: Final = 64  # requests that one peer may make at once
+SERVE_INTERVAL_MS: Final = 10  # and then one in each such interval
 SYNC_BLOCKS_AHEAD_MAX: Final = 1_024  # committed blocks waiting for execution before a pause
 
 # --- transport ------------------------------------------------------------------------------
@@ -156,6 +158,7 @@ KEY_SCRYPT_N: Final = 2**18  # 256 MiB and about a second for each guess at a pa
 KEY_SCRYPT_R: Final = 8
 KEY_SCRYPT_P: Final = 1
 CONFIG_BYTES_MAX: Final = 1_048_576
+PROOF_FILE_BYTES_MAX: Final = 2**20  # a proof in its JSON form, several times the largest
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path of Linux, without its closing zero
 STOP_DEADLINE_S: Final = 10  # a child process that was asked to end is killed after this
 
