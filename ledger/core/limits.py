@@ -169,3 +169,17 @@ STORE_MAP_BYTES: Final = 2**40  # address space of one environment, not disk: ne
 STORE_READERS_MAX: Final = 256  # read transactions open at one time, in all processes
 INDEX_KEY_BYTES_MAX: Final = 255  # a longer value is indexed by its digest
 SCAN_TOPICS_MAX: Final = 1_024  # a pattern for more topics is a filter, not an index
+
+# --- client library -------------------------------------------------------------------------
+CLIENT_CALL_MS_MAX: Final = 30_000  # one request; above the longest default wait of a gateway
+CLIENT_GIVE_UP_MS: Final = 60_000  # all attempts of one call together, when not said otherwise
+CLIENT_BACKOFF_MS: Final = 100  # pause before the second attempt; doubles from then on
+CLIENT_BACKOFF_MS_MAX: Final = 5_000
+CLIENT_PROOF_RETRY_MS: Final = 10  # a proof is ready one or two blocks after its event
+CLIENT_PROOF_RETRY_MS_MAX: Final = 500
+CLIENT_ANSWER_BYTES_MAX: Final = 32 * 2**20  # a page of 1,000 events as JSON, with room
+CLIENT_BULK_EVENTS_MAX: Final = 1_024  # events of one bulk request
+CLIENT_BULK_BYTES_MAX: Final = 2**20  # a bulk request ends when its entries reach this much
+CLIENT_PAGE_EVENTS: Final = 500
+CLIENT_STREAM_LINE_BYTES_MAX: Final = 2**20  # one event as JSON with everything escaped
+CLIENT_STREAM_SILENCE_MS_MAX: Final = 45_000  # three missed heartbeats: the stream is dead
