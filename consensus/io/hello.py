@@ -4,6 +4,7 @@ Its four fields keep their places and types in every version of the protocol, so
 another version is recognised as that and not as garbage.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -13,9 +14,9 @@ from consensus.io.frames import FrameSplitter, encode_frame
 from ledger.core.certificate import IndexField
 from ledger.core.codec import Codec, Hash32, Record, UInt
 from ledger.core.errors import DecodeError, Offence, PeerFault
-from ledger.core.limits import HELLO_BYTES_MAX, PROTOCOL_VERSION
+from ledger.core.limits import HELLO_BYTES_MAX
 
-__all__ = ["Hello", "exchange_hello"]
+__all__ = ["Hello", "greet", "greet_back"]
 
 _RECEIVE_BYTES: Final = 1_024
 
@@ -32,10 +33,8 @@ class Hello(Record, frozen=True):
 _codec = Codec(Hello)
 
 
-async def exchange_hello(stream: trio.abc.Stream, mine: Hello) -> Hello:
-    """Send ``mine``, receive the other end's and check version and network.
-
-    Both ends send at once, so each of them learns why it is refused.
+async def greet(stream: trio.abc.Stream, mine: Hello) -> Hello:
+    """Speak first, as the dialling end; give the answer.
 
     Raises:
         PeerFault: WRONG_VERSION, WRONG_CHAIN, or MALFORMED when it is no greeting at all.
@@ -43,11 +42,27 @@ async def exchange_hello(stream: trio.abc.Stream, mine: Hello) -> Hello:
     """
     await stream.send_all(encode_frame(_codec.encode(mine)))
     other = await _receive(stream)
-    if other.version != PROTOCOL_VERSION:
+    _check(other, mine)
+    return other
+
+
+async def greet_back(stream: trio.abc.Stream, answer: Callable[[Lane], Hello]) -> Hello:
+    """Hear the dialling end's greeting and answer it, also when it is then refused.
+
+    So the other end learns of which network and version this one is. Raises as ``greet``.
+    """
+    other = await _receive(stream)
+    mine = answer(other.lane)
+    await stream.send_all(encode_frame(_codec.encode(mine)))
+    _check(other, mine)
+    return other
+
+
+def _check(other: Hello, mine: Hello) -> None:
+    if other.version != mine.version:
         raise PeerFault(Offence.WRONG_VERSION, f"speaks version {other.version}")
     if other.genesis_hash != mine.genesis_hash:
         raise PeerFault(Offence.WRONG_CHAIN, f"is of network {other.genesis_hash.hex()[:16]}")
-    return other
 
 
 async def _receive(stream: trio.abc.Stream) -> Hello:

@@ -23,7 +23,16 @@ class SendQueue:
         dropped: number of frames that never left.
     """
 
-    __slots__ = ("_bytes", "_bytes_max", "_filled", "_frames", "_frames_max", "_lane", "dropped")
+    __slots__ = (
+        "_bytes",
+        "_bytes_max",
+        "_filled",
+        "_frames",
+        "_frames_max",
+        "_is_open",
+        "_lane",
+        "dropped",
+    )
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
@@ -32,6 +41,7 @@ class SendQueue:
         self._frames: deque[bytes] = deque()
         self._bytes = 0
         self._filled = trio.Event()
+        self._is_open = False
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -44,13 +54,12 @@ class SendQueue:
 
     def put(self, frame: bytes) -> None:
         """Add a frame, or drop one where the queue is full. A lone frame always fits."""
-        if self._is_full(len(frame)):
-            if self._lane is Lane.BULK:
-                self.dropped += 1
-                return
-            while self._is_full(len(frame)):
-                self._bytes -= len(self._frames.popleft())
-                self.dropped += 1
+        if self._lane is Lane.BULK and (not self._is_open or self._is_full(len(frame))):
+            self.dropped += 1
+            return
+        while self._is_full(len(frame)):
+            self._bytes -= len(self._frames.popleft())
+            self.dropped += 1
         self._frames.append(frame)
         self._bytes += len(frame)
         self._filled.set()
@@ -68,11 +77,13 @@ class SendQueue:
         self._bytes -= size
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def clear(self) -> None:
-        """Forget everything that waits: the connection is gone."""
-        self.dropped += len(self._frames)
-        self._frames.clear()
-        self._bytes = 0
+    def set_open(self, *, is_open: bool) -> None:
+        """Say whether the lane is connected; a bulk lane that is not forgets what waits."""
+        self._is_open = is_open
+        if self._lane is Lane.BULK and not is_open:
+            self.dropped += len(self._frames)
+            self._frames.clear()
+            self._bytes = 0
 
     def _is_full(self, size: int) -> bool:
         if not self._frames:

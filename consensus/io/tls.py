@@ -10,7 +10,7 @@ Certificates are valid from 1970 until 9999, so that no date and no broken clock
 network (expired certificates have ended more consortia than attackers did).
 """
 
-import datetime
+import datetime as dt
 import os
 import ssl
 from typing import Final, Protocol
@@ -30,8 +30,8 @@ from ledger.core.ids import PublicKey
 __all__ = ["PeerIdentity", "peer_key"]
 
 _AUTHORITY_SEED: Final = b"concordat: this key is public !!"
-_NOT_BEFORE: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_NOT_AFTER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
+_NOT_BEFORE: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_NOT_AFTER: Final = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
 _AUTHORITY_NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "concordat peers")])
 _SERIAL_BYTES: Final = 16
 

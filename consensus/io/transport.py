@@ -1,0 +1,91 @@
+"""The node's connections to its peers: two outgoing ones to each, and whatever they dialled.
+
+Owns who is up: a peer is up while both lanes to it are connected. Sending never waits and never
+fails; what does not fit is dropped, because the protocol repeats what matters.
+"""
+
+from collections.abc import Iterator
+
+import trio
+
+from consensus.core.inputs import PeerDown, PeerUp
+from consensus.core.messages import Lane, Message, encode_message, lane_of
+from consensus.io.dialler import Dialler
+from consensus.io.frames import encode_frame
+from consensus.io.inbox import Inbox
+from consensus.io.listener import Listener
+from consensus.io.network import Network, TransportCounters
+from ledger.core.errors import Offence
+from ledger.core.ids import NodeIndex
+
+__all__ = ["PeerTransport"]
+
+
+class PeerTransport:
+    """Speaks to every peer of a network and hears them.
+
+    Attributes:
+        counters: totals since the start.
+    """
+
+    def __init__(self, network: Network, inbox: Inbox) -> None:
+        """Report what peers say and who is up to ``inbox``."""
+        self.counters = TransportCounters()
+        self._inbox = inbox
+        self._listener = Listener(network, inbox, self.counters)
+        self._diallers = {
+            (peer, lane): Dialler(network, peer, lane, self.counters, self._on_change)
+            for peer in network.keys
+            for lane in Lane
+        }
+        self._by_lane = {
+            lane: [d for (_, its_lane), d in self._diallers.items() if its_lane is lane]
+            for lane in Lane
+        }
+        self._up: set[NodeIndex] = set()
+
+    async def run(self, listeners: list[trio.SocketListener]) -> None:
+        """Dial and accept until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listener.run, listeners)
+            for dialler in self._diallers.values():
+                nursery.start_soon(dialler.run)
+
+    def send(self, peer: NodeIndex, message: Message) -> None:
+        """Queue a message for one peer."""
+        self.send_frame(peer, lane_of(message), encode_frame(encode_message(message)))
+
+    def send_frame(self, peer: NodeIndex, lane: Lane, frame: bytes) -> None:
+        """Queue a message that is encoded and framed already."""
+        self._diallers[peer, lane].queue.put(frame)
+
+    def broadcast(self, message: Message) -> None:
+        """Queue a message for every peer; it is encoded once."""
+        frame = encode_frame(encode_message(message))
+        for dialler in self._by_lane[lane_of(message)]:
+            dialler.queue.put(frame)
+
+    def penalize(self, peer: NodeIndex, offence: Offence) -> None:
+        """Count an offence that the core found, and do not hear the peer for a while."""
+        self.counters.count_fault(offence)
+        self._listener.silence(peer)
+
+    @property
+    def peers_up(self) -> frozenset[NodeIndex]:
+        """The peers to which both lanes are connected."""
+        return frozenset(self._up)
+
+    def queues(self) -> Iterator[tuple[Lane, int, int, int]]:
+        """Give (lane, frames waiting, bytes waiting, frames dropped) of every queue."""
+        for (_, lane), dialler in self._diallers.items():
+            queue = dialler.queue
+            yield lane, len(queue), queue.bytes_count, queue.dropped
+
+    def _on_change(self, peer: NodeIndex) -> None:
+        is_up = all(self._diallers[peer, lane].is_up for lane in Lane)
+        if is_up and peer not in self._up:
+            self._up.add(peer)
+            self._inbox.put_own(PeerUp(peer))
+        elif not is_up and peer in self._up:
+            self._up.remove(peer)
+            self._inbox.put_own(PeerDown(peer))

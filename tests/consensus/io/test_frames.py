@@ -1,0 +1,48 @@
+"""Frames survive any cutting of the stream, and bad lengths end it."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consensus.io.frames import FrameSplitter, encode_frame
+from ledger.core.errors import DecodeError
+
+
+@given(st.data(), st.lists(st.binary(min_size=1, max_size=300), max_size=20))
+def test_any_chunking_gives_the_same_frames(data: st.DataObject, payloads: list[bytes]) -> None:
+    """However the bytes arrive, the frames are those that were sent."""
+    stream = b"".join(map(encode_frame, payloads))
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=30))
+    splitter = FrameSplitter(300)
+    got = []
+    edges = [0, *sorted(cuts), len(stream)]
+    for start, end in itertools.pairwise(edges):
+        got += splitter.feed(stream[start:end])
+    assert got == payloads
+    assert splitter.is_empty
+
+
+@pytest.mark.parametrize(("size", "is_allowed"), [(0, False), (1, True), (8, True), (9, False)])
+def test_length_is_limited(size: int, *, is_allowed: bool) -> None:
+    """One byte up to the limit is a frame; none or one more is not, before it has arrived."""
+    header = encode_frame(b"x" * size)[:4]
+    splitter = FrameSplitter(8)
+    if is_allowed:
+        assert splitter.feed(header + b"x" * size) == [b"x" * size]
+    else:
+        with pytest.raises(DecodeError):
+            splitter.feed(header)
+
+
+@given(st.lists(st.binary(max_size=64), max_size=20))
+def test_any_bytes_give_frames_or_a_decode_error(chunks: list[bytes]) -> None:
+    """Garbage never raises anything else and never makes the splitter hold more than a frame."""
+    splitter = FrameSplitter(32)
+    try:
+        for chunk in chunks:
+            splitter.feed(chunk)
+            assert len(splitter._buffer) < 32 + 4
+    except DecodeError:
+        pass

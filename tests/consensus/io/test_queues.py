@@ -1,0 +1,155 @@
+"""What waits is bounded on the way out and on the way in."""
+
+import pytest
+import trio
+
+from consensus.core.inputs import BatchStored, Input, PeerUp, TimerFired
+from consensus.core.inputs import Timer as TimerName
+from consensus.core.messages import Lane
+from consensus.io import inbox as inbox_module
+from consensus.io.inbox import Inbox, Share
+from consensus.io.send_queue import SendQueue
+from ledger.core.ids import BatchId, NodeIndex
+from ledger.core.limits import LANE_BYTES_MAX, LANE_FRAMES_MAX, SEND_BYTES_MAX
+
+
+def _frame(number: int) -> bytes:
+    return number.to_bytes(4, "big")
+
+
+async def test_consensus_lane_forgets_its_oldest() -> None:
+    """One frame too many pushes out the first; the newest is always sent."""
+    queue = SendQueue(Lane.CONSENSUS)
+    for number in range(LANE_FRAMES_MAX[Lane.CONSENSUS] + 1):
+        queue.put(_frame(number))
+    assert queue.dropped == 1
+    taken = await queue.take()
+    assert taken.startswith(_frame(1))
+    assert taken.endswith(_frame(LANE_FRAMES_MAX[Lane.CONSENSUS]))
+
+
+async def test_bulk_lane_refuses_the_newest() -> None:
+    """A full bulk lane keeps what it promised and counts what it refused."""
+    queue = SendQueue(Lane.BULK)
+    queue.set_open(is_open=True)
+    for number in range(LANE_FRAMES_MAX[Lane.BULK] + 1):
+        queue.put(_frame(number))
+    assert queue.dropped == 1
+    assert (await queue.take()).startswith(_frame(0))
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_bytes_are_bounded_but_a_lone_frame_fits(lane: Lane) -> None:
+    """The limit in bytes holds; a single frame beyond it is not stuck for ever."""
+    queue = SendQueue(lane)
+    queue.set_open(is_open=True)
+    queue.put(bytes(LANE_BYTES_MAX[lane] + 1))
+    assert len(queue) == 1
+    assert queue.dropped == 0
+    queue.put(b"x")
+    assert len(queue) == 1
+    assert queue.dropped == 1
+
+
+async def test_bulk_is_not_kept_for_a_peer_that_is_away() -> None:
+    """A lane that is not connected takes no bulk, and forgets what waited."""
+    queue = SendQueue(Lane.BULK)
+    queue.put(b"early")
+    queue.set_open(is_open=True)
+    queue.put(b"late")
+    queue.set_open(is_open=False)
+    assert (len(queue), queue.bytes_count, queue.dropped) == (0, 0, 2)
+
+
+async def test_writes_are_gathered_up_to_their_size() -> None:
+    """Small frames leave together, in order, in writes of about the chosen size."""
+    queue = SendQueue(Lane.CONSENSUS)
+    half = SEND_BYTES_MAX // 2
+    for letter in (b"a", b"b", b"c"):
+        queue.put(letter * half)
+    assert await queue.take() == b"a" * half + b"b" * half
+    assert await queue.take() == b"c" * half
+
+
+async def test_take_waits_for_a_frame() -> None:
+    """The sending task sleeps until there is something."""
+    queue = SendQueue(Lane.CONSENSUS)
+    got: list[bytes] = []
+    async with trio.open_nursery() as nursery:
+
+        async def take() -> None:
+            got.append(await queue.take())
+
+        nursery.start_soon(take)
+        await trio.testing.wait_all_tasks_blocked()
+        assert got == []
+        queue.put(b"x")
+    assert got == [b"x"]
+
+
+def _share(*, count_max: int = 100, is_urgent: bool = False) -> Share:
+    return Share(count_max=count_max, bytes_max=1_000, is_urgent=is_urgent)
+
+
+def _inputs(*numbers: int) -> list[Input]:
+    return [PeerUp(NodeIndex(number)) for number in numbers]
+
+
+async def test_urgent_comes_before_timers_and_timers_before_bulk() -> None:
+    """Votes that have arrived are looked at before a timer that would give the round up."""
+    inbox = Inbox()
+    timer, stored = TimerFired(TimerName("round")), BatchStored(BatchId(bytes(32)))
+    await inbox.put(_share(), _inputs(9), 1)
+    inbox.put_own(timer)
+    await inbox.put(_share(is_urgent=True), _inputs(1), 1)
+    inbox.put_own(stored)
+    assert inbox.take() == [stored, *_inputs(1), timer, *_inputs(9)]
+
+
+async def test_bulk_is_taken_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Much bulk is interrupted for votes, and nothing of it is forgotten."""
+    monkeypatch.setattr(inbox_module, "BULK_INPUTS_MAX", 2)
+    inbox = Inbox()
+    for number in range(3):
+        await inbox.put(_share(), _inputs(number, number), 1)
+    assert inbox.take() == _inputs(0, 0)
+    await inbox.put(_share(is_urgent=True), _inputs(8), 1)
+    await inbox.wait()
+    assert inbox.take() == _inputs(8, 1, 1)
+    await inbox.wait()
+    assert inbox.take() == _inputs(2, 2)
+
+
+async def test_used_up_share_waits_and_others_do_not() -> None:
+    """A source with a full share waits until some of it was taken; another goes on."""
+    inbox = Inbox()
+    greedy, modest = _share(count_max=2), _share()
+    await inbox.put(greedy, _inputs(1, 1), 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(inbox.put, greedy, _inputs(2), 1)
+        await trio.testing.wait_all_tasks_blocked()
+        await inbox.put(modest, _inputs(3), 1)
+        assert inbox.take() == _inputs(1, 1, 3)
+    assert inbox.take() == _inputs(2)
+
+
+async def test_more_than_a_share_fits_alone() -> None:
+    """Something larger than the whole share is let in when nothing else of it waits."""
+    inbox = Inbox()
+    share = _share()
+    await inbox.put(share, _inputs(1), 5_000)
+    with trio.move_on_after(0) as scope:
+        await share.wait_room()
+    assert scope.cancelled_caught
+    assert inbox.take() == _inputs(1)
+    await share.wait_room()
+
+
+async def test_wake_ends_a_wait() -> None:
+    """A waiting taker can be woken without an input."""
+    inbox = Inbox()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(inbox.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        inbox.wake()
+    assert inbox.take() == []

@@ -1,0 +1,247 @@
+"""Peers find, know, hear and lose each other, whatever the other end does."""
+
+from contextlib import suppress
+
+import pytest
+import trio
+
+from consensus.core.inputs import PeerDown, PeerMessage, PeerMisbehaved, PeerUp
+from consensus.core.messages import (
+    BatchMessage,
+    Lane,
+    Message,
+    ProposalRequest,
+    encode_message,
+)
+from consensus.io import listener as listener_module
+from consensus.io.dialler import backoff_s
+from consensus.io.frames import encode_frame
+from consensus.io.network import LOST
+from ledger.core.errors import Offence
+from ledger.core.ids import BlockId, NodeIndex
+from tests.consensus.io.loopback import (
+    WAIT_S,
+    Peer,
+    address,
+    dial,
+    dial_and_greet,
+    eventually,
+    networks,
+    running,
+)
+
+ALL = (Lane.CONSENSUS, Lane.BULK)
+
+
+def urgent(number: int) -> Message:
+    """Give a small message of the consensus lane."""
+    return ProposalRequest(BlockId(number.to_bytes(32, "big")))
+
+
+async def until_closed(stream: trio.abc.ReceiveStream) -> None:
+    """Wait until the other end has cut the connection."""
+    with trio.fail_after(WAIT_S), suppress(*LOST):
+        while await stream.receive_some(1_000):
+            pass
+
+
+async def test_all_peers_come_up_and_hear_each_other() -> None:
+    """Both lanes of each pair connect; a broadcast reaches every peer and names its sender."""
+    async with running(4) as peers:
+        for peer in peers:
+            await peer.until(3, PeerUp)
+        peers[2].transport.broadcast(urgent(7))
+        peers[2].transport.broadcast(BatchMessage(b"bulk"))
+        for index in (0, 1, 3):
+            heard = await peers[index].until(2, PeerMessage)
+            assert {item.message for item in heard} == {urgent(7), BatchMessage(b"bulk")}
+            assert {item.peer for item in heard} == {2}
+        peers[0].transport.send(NodeIndex(1), urgent(8))
+        assert (await peers[1].until(3, PeerMessage))[-1] == PeerMessage(NodeIndex(0), urgent(8))
+        assert peers[0].transport.peers_up == {1, 2, 3}
+
+
+async def test_order_is_kept_over_many_frames_and_large_ones() -> None:
+    """Small and large messages of a lane arrive complete and in the order of sending."""
+    sent: list[Message] = [BatchMessage(bytes([n]) * (1 + 150_000 * (n % 3))) for n in range(40)]
+    async with running(2) as peers:
+        await peers[0].until(1, PeerUp)
+        for message in sent:
+            peers[0].transport.send(NodeIndex(1), message)
+        heard = await peers[1].until(len(sent), PeerMessage)
+        assert [item.message for item in heard] == sent
+
+
+async def test_lost_lane_is_reported_and_comes_back() -> None:
+    """When a peer cuts one lane it is down at once, and up again after a new dial."""
+    async with running(2) as peers:
+        await peers[0].until(1, PeerUp)
+        inbound = peers[1].transport._listener._connected
+        inbound[NodeIndex(0), Lane.BULK].cancel()
+        assert await peers[0].until(1, PeerDown) == [PeerDown(NodeIndex(1))]
+        await peers[0].until(2, PeerUp)
+
+
+async def test_peer_that_starts_late_is_found_and_gets_the_newest_votes() -> None:
+    """Dialling goes on while a peer is absent; what it was told of consensus meanwhile arrives."""
+    async with running(2, only=[0]) as peers, trio.open_nursery() as nursery:
+        peers[0].transport.send(NodeIndex(1), urgent(1))
+        peers[0].transport.send(NodeIndex(1), BatchMessage(b"never sent"))
+        with trio.move_on_after(0.2):
+            await peers[0].until(1, PeerUp)
+        assert not peers[0].seen
+        nursery.start_soon(peers[1].transport.run, peers[1].listeners)
+        await peers[0].until(1, PeerUp)
+        peers[0].transport.send(NodeIndex(1), BatchMessage(b"sent"))
+        heard = await peers[1].until(2, PeerMessage)
+        assert {item.message for item in heard} == {urgent(1), BatchMessage(b"sent")}
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("failures", "full_ms"), [(1, 50), (2, 100), (6, 1600), (7, 2000)])
+def test_backoff_doubles_up_to_its_cap(failures: int, full_ms: int) -> None:
+    """Waits double from 50 ms to 2 s, each spread over the upper half of its step."""
+    assert backoff_s(failures, 1.0) == full_ms / 1_000
+    assert backoff_s(failures, 0.0) == full_ms / 2_000
+    assert backoff_s(10**9, 1.0) == 2.0
+
+
+@pytest.mark.parametrize("garbage", [
+    b"\xff" * 100,  # a length beyond every limit
+    b"\0\0\0\0",  # an empty frame
+    encode_frame(b"\xc1 no message"),
+    encode_frame(encode_message(BatchMessage(b"wrong lane"))),
+    encode_frame(encode_message(urgent(1)))[:-1] + b"x" + b"\0\0\0\x01\xc0",
+], ids=["length", "empty", "no message", "lane", "second"])  # fmt: skip
+async def test_garbage_of_a_peer_is_counted_and_cut(garbage: bytes) -> None:
+    """A known peer that talks nonsense is disconnected and named to the core; nothing else ends."""
+    async with running(2, only=[0]) as peers:
+        stream = await dial_and_greet(peers[1].network, address(peers[0].listeners), Lane.CONSENSUS)
+        await stream.send_all(garbage)
+        misbehaved = await peers[0].until(1, PeerMisbehaved)
+        assert misbehaved == [PeerMisbehaved(NodeIndex(1), Offence.MALFORMED)]
+        await until_closed(stream)
+        assert peers[0].transport.counters.faults == {Offence.MALFORMED: 1}
+
+
+async def test_truncated_frame_is_only_a_lost_connection() -> None:
+    """A connection that ends inside a frame is no offence, and delivers nothing."""
+    async with running(2, only=[0]) as peers:
+        place = address(peers[0].listeners)
+        stream = await dial_and_greet(peers[1].network, place, Lane.CONSENSUS)
+        await stream.send_all(encode_frame(encode_message(urgent(1)))[:-5])
+        await trio.aclose_forcefully(stream)
+        again = await dial_and_greet(peers[1].network, place, Lane.CONSENSUS)
+        await again.send_all(encode_frame(encode_message(urgent(2))))
+        assert await peers[0].until(1, PeerMessage) == [PeerMessage(NodeIndex(1), urgent(2))]
+        assert not peers[0].transport.counters.faults
+
+
+async def test_misbehaving_peer_is_heard_again_after_its_cooldown() -> None:
+    """Silence is bounded: a validator is never shut out of quorums for good."""
+    async with running(2) as peers:
+        await peers[1].until(1, PeerUp)
+        peers[0].transport.penalize(NodeIndex(1), Offence.BAD_BLOCK)
+        await peers[1].until(1, PeerDown)
+        await peers[1].until(2, PeerUp)
+        peers[1].transport.send(NodeIndex(0), urgent(3))
+        assert (await peers[0].until(1, PeerMessage))[0].message == urgent(3)
+
+
+@pytest.mark.parametrize(("changes", "offence"), [
+    ({"version": 99}, Offence.WRONG_VERSION),
+    ({"genesis_hash": bytes(32)}, Offence.WRONG_CHAIN),
+    ({"index": 2}, Offence.WRONG_IDENTITY),
+])  # fmt: skip
+async def test_wrong_greetings_are_refused(changes: dict[str, object], offence: Offence) -> None:
+    """Another version, network or index than the key's own: counted, refused, told to the core."""
+    async with running(3, only=[0]) as peers:
+        with suppress(Exception):  # the refusal may reach the dialling end as a fault of its own
+            stream = await dial_and_greet(
+                peers[1].network, address(peers[0].listeners), Lane.BULK, **changes
+            )
+            await until_closed(stream)
+        assert await peers[0].until(1, PeerMisbehaved) == [PeerMisbehaved(NodeIndex(1), offence)]
+
+
+async def test_stranger_is_refused_without_a_trace() -> None:
+    """A key that no validator has gets nothing, and no peer is blamed for it."""
+    async with running(2, only=[0]) as peers:
+        stranger = networks([("127.0.0.1", 1)] * 9)[8]
+        with suppress(*LOST):
+            await until_closed(await dial(stranger, address(peers[0].listeners)))
+        assert peers[0].transport.counters.faults == {Offence.WRONG_IDENTITY: 1}
+        assert not peers[0].inbox.take()
+
+
+async def test_impostor_at_a_peers_address_is_refused() -> None:
+    """A dialled node that shows another key than the pinned one is sent nothing."""
+    async with running(3, only=[0, 2]) as peers:
+        # Node 2 answers where node 1 is expected.
+        peers[0].network.addresses[NodeIndex(1)] = address(peers[2].listeners)  # type: ignore[index]
+        await peers[0].until(1, PeerUp)
+        await eventually(lambda: Offence.WRONG_IDENTITY in peers[0].transport.counters.faults)
+        assert peers[0].transport.peers_up == {2}
+
+
+async def test_plain_bytes_and_silence_do_not_keep_peers_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Strangers that never finish their handshake give way to those who come later."""
+    monkeypatch.setattr(listener_module, "PENDING_CONNECTIONS_MAX", 2)
+    async with running(2, only=[0]) as peers:
+        place = address(peers[0].listeners)
+        idle = [await trio.open_tcp_stream(*place) for _ in range(5)]
+        await idle[-1].send_all(b"GET / HTTP/1.1\r\n\r\n")
+        stream = await dial_and_greet(peers[1].network, place, Lane.CONSENSUS)
+        await stream.send_all(encode_frame(encode_message(urgent(4))))
+        await peers[0].until(1, PeerMessage)
+        assert peers[0].transport.counters.connections_evicted >= 3
+        await until_closed(idle[0])
+        for connection in idle:
+            await connection.aclose()
+
+
+async def test_newer_connection_replaces_the_older() -> None:
+    """A peer that restarted is heard on its new connection; the old one is cut."""
+    async with running(2, only=[0]) as peers:
+        place = address(peers[0].listeners)
+        old = await dial_and_greet(peers[1].network, place, Lane.CONSENSUS)
+        new = await dial_and_greet(peers[1].network, place, Lane.CONSENSUS)
+        await until_closed(old)
+        await new.send_all(encode_frame(encode_message(urgent(5))))
+        assert await peers[0].until(1, PeerMessage) == [PeerMessage(NodeIndex(1), urgent(5))]
+
+
+async def _fill(peer: Peer, count: int) -> None:
+    for _ in range(count):
+        peer.transport.send(NodeIndex(0), BatchMessage(bytes(400_000)))
+        await trio.lowlevel.checkpoint()
+
+
+async def test_full_inbox_stops_reading_bulk_and_votes_still_pass() -> None:
+    """When nobody takes bulk any more the sender is held back by TCP; votes are not delayed."""
+    async with running(2) as peers:
+        await peers[1].until(1, PeerUp)
+        await _fill(peers[1], 70)
+        share = peers[0].transport._listener._shares[NodeIndex(1), Lane.BULK]
+        await eventually(lambda: share._room is not None)  # the reader waits for room
+        received = peers[0].transport.counters.bytes_received
+        assert received < 20_000_000
+        peers[1].transport.send(NodeIndex(0), urgent(6))
+        await eventually(lambda: bool(peers[0].inbox._urgent))
+        # Once somebody takes again, everything that was queued arrives.
+        heard = await peers[0].until(71, PeerMessage)
+        assert next(i for i, item in enumerate(heard) if item.message == urgent(6)) == 0
+
+
+async def test_bulk_queue_refuses_the_newest_when_full() -> None:
+    """A peer that takes nothing costs a bounded queue; what does not fit is counted."""
+    async with running(2) as peers:
+        await peers[1].until(1, PeerUp)
+        await _fill(peers[1], 200)
+        queues = {lane: rest for lane, *rest in peers[1].transport.queues()}
+        frames, size, dropped = queues[Lane.BULK]
+        assert dropped > 0
+        assert size <= 32 * 2**20
+        assert frames > 0
