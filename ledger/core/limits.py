@@ -184,3 +184,4 @@ CLIENT_BULK_BYTES_MAX: Final = 2**20  # a bulk request ends when its entries rea
 CLIENT_PAGE_EVENTS: Final = 500
 CLIENT_STREAM_LINE_BYTES_MAX: Final = 2**20  # one event as JSON with everything escaped
 CLIENT_STREAM_SILENCE_MS_MAX: Final = 45_000  # three missed heartbeats: the stream is dead
+GATEWAY_STALL_MS: Final = 5_000  # a newest block older than this is called a stall

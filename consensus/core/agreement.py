@@ -1,0 +1,400 @@
+"""Agreement: proposals, votes, timeouts and certificates, in the order of the protocol text.
+
+This is the control flow of Jolteon (docs/consensus.md, "Rules"); what may be signed is decided in
+``safety``, when to wait in ``pacemaker``. Every handler runs to completion and only adds effects.
+Messages were decoded, and their sender authenticated, before they come here; everything else
+about them is checked here before it has any effect.
+"""
+
+from collections import deque
+
+from consensus.core.blocktree import TreeBlock
+from consensus.core.effects import Broadcast, Penalize, Send, SetTimer
+from consensus.core.evidence import EvidenceKeeper
+from consensus.core.messages import (
+    ProposalMessage,
+    SyncInfo,
+    TimeoutCertificateMessage,
+    TimeoutMessage,
+    VoteMessage,
+)
+from consensus.core.pacemaker import ROUND_TIMER
+from consensus.core.parts import Parts
+from consensus.core.proposing import Judge, Proposer
+from consensus.core.safety import commit_of, is_justified
+from consensus.core.votes import TimeoutCollector, VoteCollector
+from ledger.core.block import Proposal
+from ledger.core.certificate import QuorumCertificate, Timeout, TimeoutCertificate, Vote
+from ledger.core.codec import encode
+from ledger.core.errors import Offence, PeerFault
+from ledger.core.ids import BatchId, NodeIndex, Round
+from ledger.core.limits import SYNC_INFO_INTERVAL_MS
+
+__all__ = ["Agreement"]
+
+
+class Agreement:
+    """The consensus protocol of one validator."""
+
+    def __init__(self, parts: Parts, genesis_qc: QuorumCertificate) -> None:
+        self._domain = parts.context.domain
+        self._outbox = parts.context.outbox
+        self._counters = parts.context.counters
+        self._rules = parts.rules
+        self._pacemaker = parts.pacemaker
+        self._tree = parts.tree
+        self._schedule = parts.schedule
+        self._dissemination = parts.dissemination
+        self._queue = parts.queue
+        self._catch_up = parts.catch_up
+        self._genesis_qc = genesis_qc
+        self._me = parts.rules.index
+        self._votes = VoteCollector(self._domain)
+        self._timeouts = TimeoutCollector(self._domain)
+        self._timeouts.enter(parts.pacemaker.round)
+        self._proposer = Proposer(parts)
+        self._judge = Judge(parts)
+        self._evidence = EvidenceKeeper(parts.context)
+        self._own_votes: deque[Vote] = deque()
+        self._candidate: TreeBlock | None = None  # the current round's proposal
+        self._idle_armed = False  # the round timer includes the idle interval
+        self._sync_info_sent: dict[NodeIndex, int] = {}
+        self.connected: set[NodeIndex] = set()
+        self.now_ms = 0
+        self.unsaved: list[Proposal] = []
+        self.must_save = False
+        self.last_proposed: tuple[BatchId, ...] = ()
+        self.obstacle = ""
+
+    # --- certificates -----------------------------------------------------------------------
+
+    def verify_qc(self, qc: QuorumCertificate) -> None:
+        """Verify a certificate, or recognise the genesis one. Raises PeerFault."""
+        if qc.round == 0:
+            if qc != self._genesis_qc:
+                raise PeerFault(Offence.BAD_CERTIFICATE, "not this network's genesis")
+        else:
+            qc.verify(self._domain)
+
+    def on_qc(self, qc: QuorumCertificate) -> None:
+        """Act on a verified certificate."""
+        self._rules.note_certificate(qc)
+        if qc.commit is not None:
+            self.commit(qc)
+        self._enter(Round(qc.round + 1))
+
+    def on_tc(self, tc: TimeoutCertificate) -> None:
+        """Act on a verified timeout certificate."""
+        self.on_qc(tc.high_qc)
+        self._rules.note_timeout_certificate(tc)
+        self._enter(Round(tc.round + 1))
+
+    def commit(self, qc: QuorumCertificate) -> None:
+        """Make what the verified ``qc`` commits final, oldest first, each block once."""
+        assert qc.commit is not None
+        finals = self._tree.commit(qc.commit, qc)
+        if finals is None:
+            self._catch_up.on_unreachable_commit(qc)
+            return
+        for final in finals:
+            self._schedule.on_committed(final.block)
+            self._counters.blocks_committed += 1
+        if finals:
+            self._queue.push(finals)
+            self._catch_up.fetch_batches()
+
+    # --- rounds -----------------------------------------------------------------------------
+
+    def _enter(self, round_: Round) -> None:
+        if not self._pacemaker.enter(round_):
+            return
+        self._counters.rounds += 1
+        self._votes.enter(round_)
+        self._timeouts.enter(round_)
+        self._candidate = None
+        self._proposer.enter()
+        self.arm_round_timer()
+        self.maybe_propose()
+
+    def arm_round_timer(self) -> None:
+        """Start the current round's timer."""
+        leader = self._schedule.leader(self._pacemaker.round)
+        self._idle_armed = self._is_idle()
+        delay = self._pacemaker.timer_ms(
+            self._tree.head.block.round,
+            leader_connected=leader == self._me or leader in self.connected,
+            idle=self._idle_armed,
+        )
+        self._outbox.add(SetTimer(ROUND_TIMER, delay))
+
+    def _is_idle(self) -> bool:
+        walk = self._tree.walk(self._rules.record.high_qc.block_id)
+        exclude = self._tree.batches_in(walk.path)
+        book = self._dissemination.book
+        return not self._tree.needs_flush(walk.path) and not book.has_proposable(exclude)
+
+    def on_new_payload(self) -> None:
+        """Something can be proposed (now): an idle round is over."""
+        if self._idle_armed and not self._timed_out and not self._is_idle():
+            self.arm_round_timer()
+        self.maybe_propose()
+
+    @property
+    def _timed_out(self) -> bool:
+        return self._rules.record.timed_round >= self._pacemaker.round
+
+    def on_idle_timer(self) -> None:
+        """The leader has waited long enough: propose even an empty block."""
+        self._proposer.idle_over = True
+        self.maybe_propose()
+
+    def on_round_timer(self) -> None:
+        """The round takes too long: give it up, and say so again until it ends."""
+        self._local_timeout()
+        self._outbox.add(SetTimer(ROUND_TIMER, self._pacemaker.resend_ms))
+
+    def on_peer_up(self, peer: NodeIndex) -> None:
+        """Prove the round to ``peer``, and repeat what was signed in it, as stored."""
+        self.connected.add(peer)
+        self._catch_up.on_peer_up(peer)
+        record = self._rules.record
+        self._outbox.add(Send(peer, SyncInfo(record.high_qc, record.high_tc)))
+        round_ = self._pacemaker.round
+        if record.last_proposal is not None and record.last_proposal.block.round == round_:
+            self._outbox.add(Send(peer, ProposalMessage(record.last_proposal)))
+        if record.last_vote is not None and record.last_vote.round == round_:
+            self._outbox.add(Send(peer, VoteMessage(record.last_vote)))
+        if record.last_timeout is not None and record.last_timeout.round == round_:
+            self._outbox.add(Send(peer, TimeoutMessage(record.last_timeout)))
+
+    def on_peer_down(self, peer: NodeIndex) -> None:
+        """Do not wait long for a leader that is known to be gone."""
+        self.connected.discard(peer)
+        self._catch_up.on_peer_down(peer)
+        if self._schedule.leader(self._pacemaker.round) == peer and not self._timed_out:
+            self.arm_round_timer()
+
+    # --- proposing --------------------------------------------------------------------------
+
+    def maybe_propose(self) -> None:
+        """Propose, if it is this validator's turn and there is a reason to."""
+        round_ = self._pacemaker.round
+        if self._schedule.leader(round_) != self._me or not self._rules.may_propose(round_):
+            return
+        draft = self._proposer.draft(round_, self._rules.record, self.now_ms)
+        if draft is None:
+            return
+        proposal = self._rules.propose(draft)
+        self._domain.remember(proposal.check(self._domain))
+        self._counters.proposals_sent += 1
+        self.last_proposed = proposal.block.payload
+        self._save(proposal)
+        self._outbox.add(Broadcast(ProposalMessage(proposal)))
+        self._evidence.is_first(proposal)
+        self._candidate = self._tree.add(proposal.block, proposal)
+        self.maybe_vote()
+
+    def _save(self, proposal: Proposal | None) -> None:
+        self.must_save = True
+        if proposal is not None and proposal not in self.unsaved:
+            self.unsaved.append(proposal)
+
+    def restore_candidate(self, restored: TreeBlock) -> None:
+        """Take up the current round's block again after a restart."""
+        if restored.block.round == self._pacemaker.round:
+            self._candidate = restored
+
+    # --- voting -----------------------------------------------------------------------------
+
+    def on_proposal(self, peer: NodeIndex, proposal: Proposal) -> None:
+        """Take in a leader's block.
+
+        Raises:
+            PeerFault: it can not come from an honest leader.
+        """
+        if proposal.block.author != peer:
+            raise PeerFault(Offence.BAD_BLOCK, "a proposal comes from its author only")
+        if proposal.block.height <= self._tree.head.block.height:
+            return  # late
+        self._domain.require(proposal.check(self._domain))
+        self._accept(proposal)
+        if not self._evidence.is_first(proposal):
+            raise PeerFault(Offence.EQUIVOCATION, "two blocks in one round")
+        self._dissemination.admit_payload(proposal)
+        added = self._tree.add(proposal.block, proposal)
+        if added is not None and proposal.block.round == self._pacemaker.round:
+            self._candidate = added
+        self.retry()
+
+    def on_requested_proposal(self, proposal: Proposal) -> None:
+        """Take in a certified block that was asked for by its id, whoever sends it.
+
+        Raises:
+            PeerFault: its certificates or batches are not valid.
+        """
+        if self._catch_up.is_wanted(proposal):
+            self._accept(proposal)
+            self._dissemination.admit_payload(proposal)
+            self._tree.add(proposal.block, proposal)
+            self._catch_up.on_missing_block(None)
+            self.retry()
+
+    def _accept(self, proposal: Proposal) -> None:
+        block = proposal.block
+        self._domain.require_epoch(block.epoch)
+        if not is_justified(block):
+            raise PeerFault(Offence.BAD_BLOCK, "its certificates do not justify the block")
+        self.verify_qc(block.qc)
+        if block.tc is not None:
+            block.tc.verify(self._domain, self.verify_qc)
+            self.on_tc(block.tc)
+        self.on_qc(block.qc)
+
+    def retry(self) -> None:
+        """Something that was waited for has come: commit, vote or propose if that is possible."""
+        high_qc = self._rules.record.high_qc
+        if high_qc.commit is not None and high_qc.commit.height > self._tree.head.block.height:
+            self.commit(high_qc)
+        self.maybe_vote()
+        self.maybe_propose()
+
+    def maybe_vote(self) -> None:
+        """Vote for the current round's block once all that a voter must know is known."""
+        candidate = self._candidate
+        if candidate is None or not self._rules.may_vote(candidate.block):
+            return
+        parent = self._tree.get(candidate.block.parent_id)
+        walk = self._tree.walk(candidate.id)
+        if parent is None or not walk.is_whole:
+            self._catch_up.on_missing_block(walk.missing)
+            return
+        obstacle = self._judge.obstacle(candidate.block, parent.block, self.now_ms)
+        self.obstacle = obstacle
+        if obstacle:
+            return
+        vote = self._rules.vote(candidate.block, candidate.id, parent.block)
+        self._domain.remember(vote.check(self._domain))
+        self._counters.votes_sent += 1
+        self._save(candidate.proposal)
+        self._outbox.add(Broadcast(VoteMessage(vote)))
+        self._own_votes.append(vote)
+
+    def on_vote(self, peer: NodeIndex, vote: Vote) -> None:
+        """Count a vote.
+
+        Raises:
+            PeerFault: it is not the peer's own, or of another epoch.
+        """
+        if vote.signer != peer:
+            raise PeerFault(Offence.BAD_SIGNATURE, "a vote comes from its signer only")
+        self._domain.require_epoch(vote.epoch)
+        if self._votes.is_open(vote.round, self._pacemaker.round):
+            self._count(vote)
+        elif vote.round < self._pacemaker.round:
+            self.prove_round_to(peer)
+
+    def count_own_votes(self) -> None:
+        """Count the votes that this step signed; a certificate may follow from them."""
+        while self._own_votes:
+            self._count(self._own_votes.popleft())
+
+    def _count(self, vote: Vote) -> None:
+        collected = self._votes.add(vote)
+        for forger in collected.forgers:
+            self._outbox.add(Penalize(forger, Offence.BAD_SIGNATURE, "forged vote"))
+        if collected.contradicted is not None:
+            first = collected.contradicted
+            self._domain.require(first.check(self._domain))
+            self._domain.require(vote.check(self._domain))
+            self._evidence.double_vote(first, vote)
+            raise PeerFault(Offence.EQUIVOCATION, "two votes in one round")
+        self._check_commit(vote)
+        if collected.certificate is not None:
+            self.on_qc(collected.certificate)
+
+    def _check_commit(self, vote: Vote) -> None:
+        voted = self._tree.get(vote.block_id)
+        parent = None if voted is None else self._tree.get(voted.block.parent_id)
+        if voted is None or parent is None or vote.round != voted.block.round:
+            return
+        if vote.commit != commit_of(voted.block, parent.block):
+            self._domain.require(vote.check(self._domain))
+            self._evidence.wrong_commit(vote, encode(voted.block))
+            raise PeerFault(Offence.EQUIVOCATION, "the vote commits the wrong block")
+
+    # --- timeouts ---------------------------------------------------------------------------
+
+    def _local_timeout(self) -> None:
+        round_ = self._pacemaker.round
+        known, timeout = self._rules.record.last_timeout, self._rules.timeout(round_)
+        if timeout is None:
+            return
+        if timeout is not known:
+            self._counters.timeouts += 1
+            self._domain.remember(timeout.check(self._domain))
+            self._save(None)
+        self._outbox.add(Broadcast(TimeoutMessage(timeout)))
+        vote = self._rules.record.last_vote
+        if vote is not None and vote.round == round_:
+            self._outbox.add(Broadcast(VoteMessage(vote)))
+        self._add_timeout(timeout)
+
+    def on_timeout(self, peer: NodeIndex, timeout: Timeout) -> None:
+        """Count a timeout, after acting on the certificates that it carries.
+
+        Raises:
+            PeerFault: it is not the peer's own, or does not prove how it entered its round.
+        """
+        if timeout.signer != peer:
+            raise PeerFault(Offence.BAD_SIGNATURE, "a timeout comes from its signer only")
+        self._domain.require(timeout.check(self._domain))
+        entered_by = timeout.high_qc if timeout.last_tc is None else timeout.last_tc
+        if entered_by.round + 1 != timeout.round or timeout.high_qc.round >= timeout.round:
+            raise PeerFault(Offence.BAD_CERTIFICATE, "the timeout does not prove its round")
+        self.verify_qc(timeout.high_qc)
+        if timeout.last_tc is not None:
+            timeout.last_tc.verify(self._domain, self.verify_qc)
+        self.on_qc(timeout.high_qc)
+        if timeout.last_tc is not None:
+            self.on_tc(timeout.last_tc)
+        if timeout.round < self._pacemaker.round:
+            self.prove_round_to(peer)
+            return
+        self._add_timeout(timeout)
+        may_join = timeout.round == self._pacemaker.round and not self._timed_out
+        if may_join and self._timeouts.count > self._domain.validators.faulty_max:
+            self._local_timeout()  # Bracha: one honest validator has given up
+
+    def _add_timeout(self, timeout: Timeout) -> None:
+        tc = self._timeouts.add(timeout)
+        if tc is not None:
+            self._counters.timeout_certificates += 1
+            self._outbox.add(Broadcast(TimeoutCertificateMessage(tc)))
+            self.on_tc(tc)
+
+    def on_timeout_certificate(self, tc: TimeoutCertificate) -> None:
+        """Act on a certificate from a peer. Raises PeerFault when it is not valid."""
+        tc.verify(self._domain, self.verify_qc)
+        self.on_tc(tc)
+
+    # --- stragglers -------------------------------------------------------------------------
+
+    def on_sync_info(self, info: SyncInfo) -> Round:
+        """Act on a peer's proof of its round and give that round. Raises PeerFault."""
+        self.verify_qc(info.high_qc)
+        if info.high_tc is not None:
+            info.high_tc.verify(self._domain, self.verify_qc)
+        self.on_qc(info.high_qc)
+        if info.high_tc is not None:
+            self.on_tc(info.high_tc)
+        self.retry()
+        tc_round = 0 if info.high_tc is None else info.high_tc.round
+        return Round(max(info.high_qc.round, tc_round) + 1)
+
+    def prove_round_to(self, peer: NodeIndex) -> None:
+        """Send ``peer`` the proof of this validator's round, not too often."""
+        last = self._sync_info_sent.get(peer)
+        if last is None or not 0 <= self.now_ms - last < SYNC_INFO_INTERVAL_MS:
+            self._sync_info_sent[peer] = self.now_ms
+            record = self._rules.record
+            self._outbox.add(Send(peer, SyncInfo(record.high_qc, record.high_tc)))

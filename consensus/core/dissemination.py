@@ -1,0 +1,326 @@
+"""Getting batches to everybody, and certificates that a quorum holds them.
+
+A batch above the inline size is stored durably by every validator and acknowledged to its
+origin, whose certificate makes it proposable by any leader. A smaller one rides inside the next
+proposal and needs no acknowledgement, unless its origin had to send it again.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from consensus.core.batchbook import BatchBook, HeldBatch
+from consensus.core.context import CoreContext
+from consensus.core.effects import (
+    Broadcast,
+    ExamineBatch,
+    ExamineEntries,
+    Reply,
+    Send,
+    SetTimer,
+    StoreBatch,
+)
+from consensus.core.inputs import Timer
+from consensus.core.mempool import Mempool
+from consensus.core.messages import AckMessage, BatchMessage, CertificateMessage
+from consensus.core.ports import BatchIndex
+from ledger.core.admission import Verdict
+from ledger.core.block import Batch, Proposal, batch_id, decode_batch
+from ledger.core.certificate import Ack, BatchCertificate
+from ledger.core.codec import encode
+from ledger.core.errors import DecodeError, Offence, PeerFault, RejectCode
+from ledger.core.ids import BatchId, NodeIndex
+from ledger.core.limits import (
+    BATCH_INTERVAL_MS,
+    BATCHES_IN_FLIGHT_MAX,
+    INLINE_BYTES_MAX,
+    OPEN_BATCHES_PER_ORIGIN_MAX,
+    REBROADCAST_INTERVAL_MS,
+)
+
+__all__ = ["BATCH_TIMER", "REBROADCAST_TIMER", "Dissemination"]
+
+BATCH_TIMER: Final = Timer("batch")
+REBROADCAST_TIMER: Final = Timer("rebroadcast")
+
+
+class Dissemination:
+    """The batches of all origins between submission and order."""
+
+    def __init__(self, context: CoreContext, batches: BatchIndex) -> None:
+        self._domain = context.domain
+        self._signer = context.signer
+        self._index = context.index
+        self._outbox = context.outbox
+        self._counters = context.counters
+        self.book = BatchBook(batches)
+        self.mempool = Mempool()
+        self._sequence = 0
+        self._wanted: set[BatchId] = set()
+        self._unsent: list[BatchId] = []
+        self._in_flight = 0
+
+    # --- start ------------------------------------------------------------------------------
+
+    def start(self, now_ms: int, open_batches: Iterable[tuple[BatchId, bytes]]) -> None:
+        """Take back what was stored before the last stop, and never reuse a sequence."""
+        self._sequence = now_ms * 1_000
+        for id_, encoded in open_batches:
+            origin = decode_batch(encoded).origin
+            self._hold(id_, HeldBatch(origin, origin, encoded, "stored"))
+        self._outbox.add(SetTimer(REBROADCAST_TIMER, REBROADCAST_INTERVAL_MS))
+
+    def restore_inline(self, proposal: Proposal) -> None:
+        """Take back the inline batches of a proposal that this node had voted for."""
+        for encoded in proposal.inline:
+            id_ = batch_id(encoded)
+            if id_ not in self.book.held:
+                origin = decode_batch(encoded).origin
+                self._hold(id_, HeldBatch(origin, origin, encoded, "valid"))
+
+    # --- submissions ------------------------------------------------------------------------
+
+    def submit(self, ticket: int, entries: tuple[bytes, ...]) -> None:
+        """Begin to admit submitted entries, or refuse them for lack of room."""
+        self._counters.entries_submitted += len(entries)
+        if self.mempool.reserve(len(entries)):
+            self._outbox.add(ExamineEntries(ticket, entries))
+        else:
+            self._counters.entries_refused += len(entries)
+            self._outbox.add(Reply(ticket, RejectCode.OVERLOADED))
+
+    def on_examined(self, ticket: int, verdicts: tuple[Verdict, ...]) -> None:
+        """Take over admitted entries and answer the client."""
+        was_empty = not self.mempool
+        verdicts = self.mempool.add(verdicts)
+        self._counters.entries_refused += sum(isinstance(v, RejectCode) for v in verdicts)
+        self._outbox.add(Reply(ticket, verdicts))
+        self._cut_batches()
+        if was_empty and self.mempool:
+            self._outbox.add(SetTimer(BATCH_TIMER, BATCH_INTERVAL_MS))
+
+    def on_batch_timer(self) -> None:
+        """Close a batch although it is not full."""
+        if self.mempool and self._in_flight < BATCHES_IN_FLIGHT_MAX:
+            self._cut_one()
+        if self.mempool:
+            self._outbox.add(SetTimer(BATCH_TIMER, BATCH_INTERVAL_MS))
+
+    def _cut_batches(self) -> None:
+        while self.mempool and (
+            self._in_flight == 0
+            or (self.mempool.fills_a_batch and self._in_flight < BATCHES_IN_FLIGHT_MAX)
+        ):
+            self._cut_one()
+
+    def _cut_one(self) -> None:
+        entries = self.mempool.cut()
+        self._sequence += 1
+        encoded = encode(Batch(self._index, self._sequence, tuple(e.entry for e in entries)))
+        held = HeldBatch(self._index, self._index, encoded, "valid")
+        held.event_ids = tuple(entry.id for entry in entries)
+        id_ = batch_id(encoded)
+        self._hold(id_, held)
+        self._unsent.append(id_)
+        if held.ack_wanted:
+            self._store(id_, held)
+
+    # --- sending ----------------------------------------------------------------------------
+
+    def send_new(self, proposed: Sequence[BatchId], now_ms: int) -> None:
+        """Send own new batches, except those that just left inside this node's own proposal.
+
+        Those are sent by :meth:`on_rebroadcast_timer` if their block does not make it.
+        """
+        for id_ in self._unsent:
+            held = self.book.held[id_]
+            held.sent_ms = now_ms
+            if id_ not in proposed:
+                self._send(held)
+        self._unsent.clear()
+
+    def on_rebroadcast_timer(self, now_ms: int) -> None:
+        """Send own batches again that are not ordered after a while; now they need a quorum."""
+        for id_, held in self.book.held.items():
+            if held.sender == self._index and now_ms - held.sent_ms >= REBROADCAST_INTERVAL_MS:
+                held.sent_ms = now_ms
+                held.ack_wanted = True
+                if held.state == "stored":
+                    self._acknowledge(id_, held)
+                else:
+                    self._store(id_, held)
+                self._send(held)
+                if (certificate := self.book.certified.get(id_)) is not None:
+                    self._outbox.add(Broadcast(CertificateMessage(certificate)))
+        self._outbox.add(SetTimer(REBROADCAST_TIMER, REBROADCAST_INTERVAL_MS))
+
+    def _send(self, held: HeldBatch) -> None:
+        assert held.encoded is not None, "own batches are kept in memory until they are ordered"
+        self._counters.batches_sent += 1
+        self._outbox.add(Broadcast(BatchMessage(held.encoded)))
+
+    # --- batches of others -------------------------------------------------------------------
+
+    def on_batch(self, peer: NodeIndex, encoded: bytes) -> None:
+        """Take in a batch from its origin, or one that this node asked for.
+
+        Raises:
+            PeerFault: it is malformed.
+        """
+        id_ = batch_id(encoded)
+        held = self.book.held.get(id_)
+        if held is not None:
+            if held.origin == peer:
+                self._on_resent(id_, held)
+            return
+        wanted = id_ in self._wanted
+        if self.book.is_ordered(id_) and not wanted:
+            return
+        try:
+            origin = decode_batch(encoded).origin
+        except DecodeError as error:
+            raise PeerFault(Offence.BAD_BATCH, str(error)) from None
+        open_count = sum(held.sender == peer for held in self.book.held.values())
+        if not wanted and (origin != peer or open_count >= OPEN_BATCHES_PER_ORIGIN_MAX):
+            self._counters.batches_refused += 1
+            return
+        self._counters.batches_received += 1
+        self._hold_and_examine(id_, encoded, peer)
+
+    def _hold_and_examine(self, id_: BatchId, encoded: bytes, sender: NodeIndex) -> None:
+        batch = decode_batch(encoded)
+        self._hold(id_, HeldBatch(batch.origin, sender, encoded, "examining"))
+        self._outbox.add(ExamineBatch(id_, batch.entries))
+
+    def _on_resent(self, id_: BatchId, held: HeldBatch) -> None:
+        held.ack_wanted = True
+        if held.state == "stored":
+            self._acknowledge(id_, held)
+        elif held.state == "valid":
+            self._store(id_, held)
+
+    def on_batch_examined(self, id_: BatchId, *, valid: bool) -> NodeIndex | None:
+        """Note the outcome; give the sender of an invalid batch, who is at fault."""
+        held = self.book.held.get(id_)
+        if held is None or held.is_valid:
+            return None
+        if not valid:
+            del self.book.held[id_]
+            self._counters.batches_refused += 1
+            return held.sender
+        held.state = "valid"
+        self._wanted.discard(id_)
+        if held.ack_wanted:
+            self._store(id_, held)
+        return None
+
+    def _store(self, id_: BatchId, held: HeldBatch) -> None:
+        if held.state == "valid" and held.encoded is not None:
+            held.state = "storing"
+            self._outbox.add(StoreBatch(id_, held.encoded))
+
+    def on_stored(self, id_: BatchId) -> None:
+        """Acknowledge a batch that is durable now."""
+        held = self.book.held.get(id_)
+        if held is None:
+            return  # ordered meanwhile
+        held.state = "stored"
+        if held.ack_wanted:
+            self._acknowledge(id_, held)
+        if held.sender != self._index and held.size > INLINE_BYTES_MAX:
+            held.encoded = None
+
+    def _acknowledge(self, id_: BatchId, held: HeldBatch) -> None:
+        ack = Ack.make(self._domain, id_, self._signer)
+        if held.origin == self._index:
+            self._domain.remember(ack.check(self._domain))
+            self.on_ack(ack)
+        else:
+            self._outbox.add(Send(held.origin, AckMessage(ack)))
+
+    # --- certificates -----------------------------------------------------------------------
+
+    def on_ack(self, ack: Ack) -> tuple[NodeIndex, ...]:
+        """Collect acknowledgements of own batches; give the signers of forged ones."""
+        held = self.book.held.get(ack.batch_id)
+        if held is None or held.sender != self._index or ack.batch_id in self.book.certified:
+            return ()
+        held.acks.setdefault(ack.signer, ack)
+        if len(held.acks) < self._domain.validators.quorum:
+            return ()
+        acks = [held.acks[signer] for signer in sorted(held.acks)]
+        verdicts = self._domain.verdicts([a.check(self._domain) for a in acks])
+        forgers = tuple(a.signer for a, ok in zip(acks, verdicts, strict=True) if not ok)
+        for forger in forgers:
+            del held.acks[forger]
+        rows = tuple((a.signer, a.signature) for a, ok in zip(acks, verdicts, strict=True) if ok)
+        if len(rows) >= self._domain.validators.quorum:
+            certificate = BatchCertificate(ack.epoch, ack.batch_id, rows)
+            self.book.certified[ack.batch_id] = certificate
+            self._outbox.add(Broadcast(CertificateMessage(certificate)))
+        return forgers
+
+    def on_certificate(self, certificate: BatchCertificate) -> None:
+        """Take in a certificate: its batch is proposable by anybody.
+
+        Raises:
+            PeerFault: it is not valid.
+        """
+        id_ = certificate.batch_id
+        if id_ not in self.book.certified and not self.book.is_ordered(id_):
+            certificate.verify(self._domain)
+            if len(self.book.certified) < OPEN_BATCHES_PER_ORIGIN_MAX * len(
+                self._domain.validators
+            ):
+                self.book.certified[id_] = certificate
+
+    # --- proposals --------------------------------------------------------------------------
+
+    def admit_payload(self, proposal: Proposal) -> None:
+        """Check what a proposal carries, and begin to examine inline batches not yet held.
+
+        Raises:
+            PeerFault: the proposal carries something that is invalid or not asked for.
+        """
+        inline = {batch_id(encoded): encoded for encoded in proposal.inline}
+        carried = [*(c.batch_id for c in proposal.certificates), *inline]
+        payload = sorted(set(proposal.block.payload))
+        if sorted(carried) != payload or len(payload) != len(proposal.block.payload):
+            raise PeerFault(Offence.BAD_BLOCK, "each batch needs one certificate or its bytes")
+        if sum(map(len, proposal.inline)) > INLINE_BYTES_MAX:
+            raise PeerFault(Offence.BAD_BLOCK, "the inline batches are too large")
+        for certificate in proposal.certificates:
+            self.on_certificate(certificate)
+        for id_, encoded in inline.items():
+            if id_ not in self.book.held and not self.book.is_ordered(id_):
+                try:
+                    self._hold_and_examine(id_, encoded, proposal.block.author)
+                except DecodeError as error:
+                    raise PeerFault(Offence.BAD_BATCH, str(error)) from None
+
+    # --- execution --------------------------------------------------------------------------
+
+    def want(self, batch_ids: Iterable[BatchId]) -> None:
+        """Accept these from anybody: a final block names them."""
+        self._wanted.update(batch_ids)
+
+    def on_ordered(self, batch_ids: Iterable[BatchId]) -> None:
+        """Forget batches that an executed block names, and make room for new ones."""
+        for id_ in batch_ids:
+            held = self.book.on_ordered(id_)
+            self._wanted.discard(id_)
+            if held is not None and held.sender == self._index:
+                self._in_flight -= 1
+                self.mempool.settle(held.event_ids)
+        self._cut_batches()
+
+    # --- status -----------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """Number of own batches not yet ordered."""
+        return self._in_flight
+
+    def _hold(self, id_: BatchId, held: HeldBatch) -> None:
+        self.book.held[id_] = held
+        if held.sender == self._index:
+            self._in_flight += 1

@@ -1,0 +1,66 @@
+"""Final blocks on their way into the ledger: in order, and only once all bytes are here."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from consensus.core.batchbook import BatchBook
+from consensus.core.blocktree import Final
+from consensus.core.effects import Execute
+from consensus.core.outbox import Outbox
+from ledger.core.errors import InvariantError
+from ledger.core.ids import BatchId, BlockId, Height
+from ledger.core.limits import SYNC_BATCH_REQUESTS_MAX, SYNC_BLOCKS_AHEAD_MAX
+
+__all__ = ["ExecutionQueue"]
+
+
+class ExecutionQueue:
+    """Final blocks that are not yet given to the executor."""
+
+    def __init__(self, book: BatchBook, outbox: Outbox) -> None:
+        self._book = book
+        self._outbox = outbox
+        self._waiting: deque[Final] = deque()
+        self._executing: deque[Final] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._executing)
+
+    def on_executed(self, height: Height, id_: BlockId) -> Final:
+        """Note that the oldest block given to the executor is applied, and give it.
+
+        Raises:
+            InvariantError: the executor answers for another block.
+        """
+        final = self._executing.popleft() if self._executing else None
+        if final is None or (final.block.height, final.id) != (height, id_):
+            msg = f"height {height} was executed out of order"
+            raise InvariantError(msg)
+        return final
+
+    @property
+    def is_full(self) -> bool:
+        """True when no further blocks should be fetched for now."""
+        return len(self._waiting) >= SYNC_BLOCKS_AHEAD_MAX
+
+    def push(self, finals: Iterable[Final]) -> None:
+        """Add final blocks, oldest first, and execute what can be."""
+        self._waiting.extend(finals)
+        self.pump()
+
+    def pump(self) -> None:
+        """Give blocks to the executor for as long as their batches are here."""
+        while self._waiting and not self._book.missing(self._waiting[0].block.payload):
+            final = self._waiting.popleft()
+            self._executing.append(final)
+            batches = self._book.bytes_not_stored(final.block.payload)
+            self._outbox.add(Execute(final.id, final.block, final.certificate, batches))
+
+    def missing_batches(self) -> tuple[BatchId, ...]:
+        """Give the next batches to fetch, in the order in which they are needed."""
+        missing: list[BatchId] = []
+        for final in self._waiting:
+            missing.extend(self._book.missing(final.block.payload))
+            if len(missing) >= SYNC_BATCH_REQUESTS_MAX:
+                break
+        return tuple(missing[:SYNC_BATCH_REQUESTS_MAX])

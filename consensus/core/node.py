@@ -1,0 +1,351 @@
+"""The whole of a validator as one pure state machine: ``NodeCore.step(input, now_ms)``.
+
+``step`` runs to completion and gives the effects in the order in which they must be carried out.
+It reads nothing but its arguments, its state and the batch index; the same inputs give the same
+effects, byte for byte. ``now_ms`` is the wall clock in milliseconds, an input that may lie or
+jump: it only fills block times and spaces answers.
+"""
+
+from consensus.core.agreement import Agreement
+from consensus.core.allowance import Allowance
+from consensus.core.blocktree import BlockTree, TreeBlock
+from consensus.core.catchup import CATCH_UP_TIMER, CatchUp
+from consensus.core.context import CoreContext
+from consensus.core.counters import Counters
+from consensus.core.dissemination import BATCH_TIMER, REBROADCAST_TIMER, Dissemination
+from consensus.core.effects import Effect, Halt, Penalize, Persist, Send, ServeBatches, ServeBlocks
+from consensus.core.execution import ExecutionQueue
+from consensus.core.inputs import (
+    BatchExamined,
+    BatchStored,
+    ChainDurable,
+    EntriesExamined,
+    Executed,
+    Input,
+    PeerDown,
+    PeerMessage,
+    PeerMisbehaved,
+    PeerUp,
+    Started,
+    Submitted,
+    TimerFired,
+)
+from consensus.core.leader import LeaderSchedule
+from consensus.core.messages import (
+    AckMessage,
+    BatchMessage,
+    BatchRequest,
+    BlocksRequest,
+    BlocksResponse,
+    CertificateMessage,
+    ProposalMessage,
+    ProposalRequest,
+    ProposalResponse,
+    SyncInfo,
+    TimeoutCertificateMessage,
+    TimeoutMessage,
+    VoteMessage,
+)
+from consensus.core.pacemaker import IDLE_TIMER, ROUND_TIMER, Pacemaker, Tuning
+from consensus.core.parts import Parts
+from consensus.core.ports import BatchIndex, Restored
+from consensus.core.recovery import Recovery
+from consensus.core.safety import SafetyRules
+from consensus.core.status import describe
+from consensus.core.verification import RememberingDomain
+from ledger.core.block import Block, block_id
+from ledger.core.certificate import genesis_certificate
+from ledger.core.errors import InvariantError, Offence, PeerFault
+from ledger.core.genesis import Genesis
+from ledger.core.ids import Epoch, Height, NodeIndex, Round
+from ledger.core.signing import Signer
+
+__all__ = ["NodeCore", "Tuning"]
+
+
+class NodeCore:
+    """One validator: agreement, dissemination, execution order, catch-up and evidence."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        signer: Signer,
+        restored: Restored,
+        batches: BatchIndex,
+        tuning: Tuning,
+    ) -> None:
+        """Take over what the stores hold.
+
+        Raises:
+            InvariantError: the stores contradict each other, the key or the genesis file.
+        """
+        domain = RememberingDomain(genesis.hash, Epoch(0), genesis.validator_set())
+        context = CoreContext(domain, signer)
+        tree = BlockTree(_head(genesis, restored), restored.roots)
+        dissemination = Dissemination(context, batches)
+        queue = ExecutionQueue(dissemination.book, context.outbox)
+        record = restored.record
+        tc_round = 0 if record.high_tc is None else record.high_tc.round
+        round_ = Round(max(record.high_qc.round, tc_round) + 1)
+        parts = Parts(
+            context=context,
+            rules=SafetyRules(record, domain, signer),
+            pacemaker=Pacemaker(tuning, round_),
+            tree=tree,
+            schedule=LeaderSchedule(domain.validators),
+            dissemination=dissemination,
+            queue=queue,
+            catch_up=CatchUp(context, tree, dissemination, queue),
+        )
+        self._parts = parts
+        self._restored: Restored | None = restored
+        self._agreement = Agreement(parts, genesis_certificate(genesis.block_id))
+        self._recovery = Recovery(domain.validators)
+        self._allowance = Allowance()
+        self._durable = tree.head.block.height
+        self._progress_ms = 0
+        self._halted = False
+
+    @property
+    def counters(self) -> Counters:
+        """What was counted since the start."""
+        return self._parts.context.counters
+
+    def status(self, now_ms: int) -> dict[str, object]:
+        """Give a JSON-able description for operators; changes nothing."""
+        since = max(0, now_ms - self._progress_ms)
+        return describe(self._parts, self._agreement, self._durable, since)
+
+    def step(self, input_: Input, now_ms: int) -> list[Effect]:
+        """Take one input and give its effects, in order."""
+        outbox = self._parts.context.outbox
+        if self._halted:
+            return []
+        self._agreement.now_ms = now_ms
+        committed = self._parts.tree.head.block.height
+        self._agreement.last_proposed = ()
+        try:
+            self._handle(input_, now_ms)
+            self._agreement.count_own_votes()
+            self._parts.dissemination.send_new(self._agreement.last_proposed, now_ms)
+        except InvariantError as error:
+            # Nothing that this step signed may leave: the barrier of its record is dropped too.
+            outbox.take(None)
+            self._halted = True
+            return [Halt(str(error))]
+        if self._parts.tree.head.block.height > committed:
+            self._progress_ms = now_ms
+        return outbox.take(self._barrier())
+
+    def _barrier(self) -> Persist | None:
+        agreement = self._agreement
+        if not agreement.must_save:
+            return None
+        persist = Persist(self._parts.rules.record, tuple(agreement.unsaved), self._durable)
+        agreement.must_save = False
+        agreement.unsaved = []
+        return persist
+
+    # --- dispatch ---------------------------------------------------------------------------
+
+    def _handle(self, input_: Input, now_ms: int) -> None:
+        match input_:
+            case PeerMessage(peer, _):
+                try:
+                    self._on_message(input_, now_ms)
+                except PeerFault as fault:
+                    self._penalize(peer, fault.offence, fault.detail)
+            case TimerFired():
+                self._on_timer(input_, now_ms)
+            case Submitted(ticket, entries):
+                self._parts.dissemination.submit(ticket, entries)
+            case Started():
+                self._on_started(now_ms)
+            case PeerUp(peer):
+                self._agreement.on_peer_up(peer)
+            case PeerDown(peer):
+                self._agreement.on_peer_down(peer)
+            case PeerMisbehaved(peer, offence):
+                self._count_fault(offence)
+            case _:
+                self._on_work_done(input_)
+
+    def _on_message(self, input_: PeerMessage, now_ms: int) -> None:
+        agreement, peer = self._agreement, input_.peer
+        match input_.message:
+            case ProposalMessage(proposal):
+                agreement.on_proposal(peer, proposal)
+            case VoteMessage(vote):
+                agreement.on_vote(peer, vote)
+            case TimeoutMessage(timeout):
+                agreement.on_timeout(peer, timeout)
+            case TimeoutCertificateMessage(certificate):
+                agreement.on_timeout_certificate(certificate)
+            case SyncInfo() as info:
+                self._on_proven_round(peer, agreement.on_sync_info(info))
+            case ProposalResponse(proposal):
+                agreement.on_requested_proposal(proposal)
+            case BlocksResponse() as answer:
+                self._on_blocks(answer)
+            case BatchMessage() | AckMessage() | CertificateMessage():
+                self._on_dissemination(input_)
+            case _:
+                self._on_request(input_, now_ms)
+
+    def _on_dissemination(self, input_: PeerMessage) -> None:
+        dissemination = self._parts.dissemination
+        match input_.message:
+            case BatchMessage(encoded):
+                dissemination.on_batch(input_.peer, encoded)
+            case AckMessage(ack):
+                if ack.signer != input_.peer:
+                    raise PeerFault(Offence.BAD_SIGNATURE, "an ack comes from its signer only")
+                self._parts.context.domain.require_epoch(ack.epoch)
+                for forger in dissemination.on_ack(ack):
+                    self._penalize(forger, Offence.BAD_SIGNATURE, "forged acknowledgement")
+                self._agreement.on_new_payload()
+            case CertificateMessage(certificate):
+                dissemination.on_certificate(certificate)
+                self._agreement.on_new_payload()
+                self._agreement.maybe_vote()
+
+    def _on_request(self, input_: PeerMessage, now_ms: int) -> None:
+        outbox, peer = self._parts.context.outbox, input_.peer
+        if not self._allowance.take(peer, now_ms):
+            return
+        match input_.message:
+            case BlocksRequest(from_height):
+                outbox.add(ServeBlocks(peer, from_height))
+            case BatchRequest(batch_ids):
+                book = self._parts.dissemination.book
+                for id_ in batch_ids:
+                    if (encoded := book.in_memory(id_)) is not None:
+                        outbox.add(Send(peer, BatchMessage(encoded)))
+                stored = tuple(id_ for id_ in batch_ids if book.in_memory(id_) is None)
+                outbox.add(ServeBatches(peer, stored))
+            case ProposalRequest(id_):
+                held = self._parts.tree.get(id_)
+                if held is not None and held.proposal is not None:
+                    outbox.add(Send(peer, ProposalResponse(held.proposal)))
+                else:
+                    self._agreement.prove_round_to(peer)
+
+    def _on_timer(self, input_: TimerFired, now_ms: int) -> None:
+        timer = input_.timer
+        if timer == ROUND_TIMER:
+            self._agreement.on_round_timer()
+        elif timer == IDLE_TIMER:
+            self._agreement.on_idle_timer()
+        elif timer == BATCH_TIMER:
+            self._parts.dissemination.on_batch_timer()
+            self._agreement.on_new_payload()
+        elif timer == REBROADCAST_TIMER:
+            self._parts.dissemination.on_rebroadcast_timer(now_ms)
+        elif timer == CATCH_UP_TIMER:
+            self._parts.catch_up.on_timer()
+        else:
+            msg = f"a timer that nobody set: {timer.name}"
+            raise InvariantError(msg)
+
+    def _on_work_done(self, input_: Input) -> None:
+        parts, agreement = self._parts, self._agreement
+        match input_:
+            case EntriesExamined(ticket, verdicts):
+                parts.dissemination.on_examined(ticket, verdicts)
+                agreement.on_new_payload()
+            case BatchExamined(id_, valid):
+                sender = parts.dissemination.on_batch_examined(id_, valid=valid)
+                if sender is not None:
+                    self._penalize(sender, Offence.BAD_BATCH, "an entry is not valid")
+                parts.queue.pump()
+                parts.catch_up.fetch_batches()
+                agreement.maybe_vote()
+                agreement.on_new_payload()
+            case BatchStored(id_):
+                parts.dissemination.on_stored(id_)
+                agreement.on_new_payload()
+            case Executed():
+                self._on_executed(input_)
+            case ChainDurable(height):
+                self._durable = max(self._durable, height)
+            case _:
+                msg = f"unknown input {type(input_).__name__}"
+                raise InvariantError(msg)
+
+    # --- start, sync, execution -------------------------------------------------------------
+
+    def _on_started(self, now_ms: int) -> None:
+        assert self._restored is not None, "a node starts once"
+        restored, self._restored = self._restored, None
+        parts, agreement = self._parts, self._agreement
+        self._progress_ms = now_ms
+        parts.dissemination.start(now_ms, restored.open_batches)
+        parts.schedule.restore(restored.recent)
+        for proposal in sorted(restored.proposals, key=lambda p: p.block.height):
+            added = parts.tree.add(proposal.block, proposal)
+            if added is not None:
+                parts.dissemination.restore_inline(proposal)
+                agreement.restore_candidate(added)
+        agreement.arm_round_timer()
+        agreement.retry()
+
+    def _on_proven_round(self, peer: NodeIndex, round_: Round) -> None:
+        if self._parts.rules.record.sit_out:
+            safe = self._recovery.on_proven_round(peer, round_)
+            if safe is not None:
+                self._parts.rules.end_sitting_out(safe)
+                self._agreement.must_save = True
+
+    def _on_blocks(self, answer: BlocksResponse) -> None:
+        certificate = self._parts.catch_up.on_blocks(answer)
+        if certificate is not None:
+            self._agreement.on_qc(certificate)
+            self._parts.catch_up.on_progress()
+            self._agreement.retry()
+
+    def _on_executed(self, input_: Executed) -> None:
+        parts = self._parts
+        final = parts.queue.on_executed(input_.height, input_.block_id)
+        before = parts.tree.root(parts.tree.executed)
+        self.counters.events_executed += input_.root.log_size - (before.log_size if before else 0)
+        parts.tree.set_root(input_.root)
+        parts.dissemination.on_ordered(final.block.payload)
+        parts.queue.pump()
+        parts.catch_up.fetch_batches()
+        self._agreement.retry()
+        self._agreement.on_new_payload()
+
+    # --- faults -----------------------------------------------------------------------------
+
+    def _penalize(self, peer: NodeIndex, offence: Offence, detail: str) -> None:
+        self._count_fault(offence)
+        self._parts.context.outbox.add(Penalize(peer, offence, detail))
+
+    def _count_fault(self, offence: Offence) -> None:
+        faults = self.counters.peer_faults
+        faults[offence] = faults.get(offence, 0) + 1
+
+
+def _head(genesis: Genesis, restored: Restored) -> TreeBlock:
+    """Give the committed head: the last applied block, or the genesis block."""
+    if not restored.roots:
+        msg = "the chain store gives no ledger root"
+        raise InvariantError(msg)
+    if restored.recent:
+        head = restored.recent[-1]
+        return TreeBlock(block_id(head), head, None)
+    genesis_block = Block(
+        epoch=Epoch(0),
+        round=Round(0),
+        height=Height(0),
+        parent_id=genesis.block_id,
+        executed_height=Height(0),
+        ledger_root=restored.roots[-1].digest,
+        next_set_hash=None,
+        qc=genesis_certificate(genesis.block_id),
+        tc=None,
+        payload=(),
+        time_ms=genesis.time_ms,
+        author=NodeIndex(0),
+    )
+    return TreeBlock(genesis.block_id, genesis_block, None)

@@ -1,0 +1,29 @@
+"""Collects the effects of one step and puts them into the order that keeps the promises."""
+
+from consensus.core.effects import Broadcast, Effect, Halt, Penalize, Persist, Reply, Send
+
+__all__ = ["Outbox"]
+
+_LEAVING = (Send, Broadcast, Reply, Penalize, Halt)
+
+
+class Outbox:
+    """Effects of the step in progress.
+
+    What stays inside the process comes first, then the barrier, then what leaves: so nothing
+    that was signed in a step can leave before the record of it is on disk (R-PERSIST).
+    """
+
+    def __init__(self) -> None:
+        self._inside: list[Effect] = []
+        self._leaving: list[Effect] = []
+
+    def add(self, effect: Effect) -> None:
+        """Add an effect; the order within each kind is kept."""
+        (self._leaving if isinstance(effect, _LEAVING) else self._inside).append(effect)
+
+    def take(self, barrier: Persist | None) -> list[Effect]:
+        """Give all effects in order, the barrier among them, and start anew."""
+        effects = [*self._inside, *([] if barrier is None else [barrier]), *self._leaving]
+        self._inside, self._leaving = [], []
+        return effects

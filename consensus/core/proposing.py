@@ -1,0 +1,103 @@
+"""What a leader puts into its block, and what a voter checks beyond the safety rules.
+
+The flush rule: a block is final only after the next round's certificate, so while something is
+ordered and not yet final (or its root not yet), the leader proposes at once, even an empty block.
+The idle rule: with nothing to agree on it waits, then proposes an empty heartbeat.
+"""
+
+from consensus.core.effects import CancelTimer, SetTimer
+from consensus.core.pacemaker import IDLE_TIMER
+from consensus.core.parts import Parts
+from consensus.core.safety_record import SafetyRecord
+from ledger.core.block import Block, Proposal
+from ledger.core.ids import Height, Round
+from ledger.core.limits import BLOCK_DRIFT_MS_MAX, SIGNATURE_BYTES
+
+__all__ = ["Judge", "Proposer"]
+
+
+class Proposer:
+    """Drafts this validator's proposals."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._waiting = False
+        self.idle_over = False
+
+    def enter(self) -> None:
+        """A new round begins: nobody has waited in it yet."""
+        self.idle_over = False
+        if self._waiting:
+            self._waiting = False
+            self._parts.context.outbox.add(CancelTimer(IDLE_TIMER))
+
+    def draft(self, round_: Round, record: SafetyRecord, now_ms: int) -> Proposal | None:
+        """Give an unsigned proposal for ``round_``, or None when it has to wait.
+
+        It waits for its parent, for the parent's execution, or for something to propose; what it
+        waits for leads back here.
+        """
+        parts, tree, high_qc = self._parts, self._parts.tree, record.high_qc
+        parent = tree.get(high_qc.block_id)
+        walk = tree.walk(high_qc.block_id)
+        if parent is None or not walk.is_whole:
+            parts.catch_up.on_missing_block(walk.missing)
+            return None
+        payload = parts.dissemination.book.choose(tree.batches_in(walk.path))
+        if not payload.batch_ids and not tree.needs_flush(walk.path) and not self.idle_over:
+            self._wait()
+            return None
+        height = tree.executed_height(high_qc, parent.block)
+        root = tree.root(height)
+        if root is None:
+            return None
+        block = Block(
+            epoch=parts.context.domain.epoch,
+            round=round_,
+            height=Height(parent.block.height + 1),
+            parent_id=parent.id,
+            executed_height=height,
+            ledger_root=root.digest,
+            next_set_hash=None,
+            qc=high_qc,
+            tc=None if high_qc.round + 1 == round_ else record.high_tc,
+            payload=payload.batch_ids,
+            time_ms=max(parent.block.time_ms, now_ms),
+            author=parts.rules.index,
+        )
+        return Proposal(block, bytes(SIGNATURE_BYTES), payload.certificates, payload.inline)
+
+    def _wait(self) -> None:
+        if not self._waiting:
+            self._waiting = True
+            delay = self._parts.pacemaker.idle_ms
+            self._parts.context.outbox.add(SetTimer(IDLE_TIMER, delay))
+
+
+class Judge:
+    """Checks a justified block against what this validator knows of the chain."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def obstacle(self, block: Block, parent: Block, now_ms: int) -> str:
+        """Say what forbids (or still delays) a vote for ``block``; empty when nothing does."""
+        parts, tree = self._parts, self._parts.tree
+        if block.author != parts.schedule.leader(block.round):
+            return f"validator {block.author} is not the leader of round {block.round}"
+        if block.height != parent.height + 1 or block.next_set_hash is not None:
+            return "the block's height or next validator set is wrong"
+        latest = max(parent.time_ms, now_ms) + BLOCK_DRIFT_MS_MAX
+        if not parent.time_ms <= block.time_ms <= latest:
+            return f"the block's time {block.time_ms} is outside {parent.time_ms}..{latest}"
+        if block.executed_height != tree.executed_height(block.qc, parent):
+            return "the block's executed height is wrong"
+        root = tree.root(block.executed_height)
+        if root is None:
+            return f"height {block.executed_height} is not executed yet"
+        if root.digest != block.ledger_root:
+            parts.context.counters.root_mismatches += 1
+            return f"LEDGER ROOT MISMATCH at height {block.executed_height}: state has diverged"
+        if not parts.dissemination.book.is_votable(block.payload):
+            return "a batch of the block is neither certified nor here"
+        return ""
