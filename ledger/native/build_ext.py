@@ -22,6 +22,7 @@ SOURCES = {
         "sha512.c",
         "sha512_ifma.c",
         "single.c",
+        "single_ifma.c",
     ),
 }
 COMPILE_FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"]

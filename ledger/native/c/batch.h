@@ -37,6 +37,7 @@ void batch_close(batch *b);
 /* What differs between the paths. */
 typedef struct {
     sha512_eight *hash;
+    size_t count_min; /* fewer signatures are cheaper one by one */
     /* The cheapest width for that many short and long scalars. */
     int (*width)(size_t shorts, size_t longs);
     /* Decode the points and evaluate the equation. */

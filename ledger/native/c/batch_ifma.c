@@ -342,6 +342,6 @@ static ed25519_result evaluate(const batch *b)
     return result;
 }
 
-const batch_kernel BATCH_IFMA = {sha512_eight_ifma, best_width, evaluate};
+const batch_kernel BATCH_IFMA = {sha512_eight_ifma, 17, best_width, evaluate};
 
 #endif

@@ -123,4 +123,4 @@ static ed25519_result evaluate(const batch *b)
     return result;
 }
 
-const batch_kernel BATCH_PORTABLE = {sha512_eight_portable, best_width, evaluate};
+const batch_kernel BATCH_PORTABLE = {sha512_eight_portable, 8, best_width, evaluate};

@@ -4,9 +4,6 @@
 #include "batch.h"
 #include "cpu.h"
 
-/* Below this many signatures individual verification costs no more than an equation. */
-enum { BATCH_MIN = 2 };
-
 ed25519_path ed25519_best_path(void)
 {
     return cpu_has_avx512ifma() ? ED25519_AVX512IFMA : ED25519_PORTABLE;
@@ -63,7 +60,7 @@ ed25519_result ed25519_verify_many(const ed25519_item *items, size_t count, cons
     for (size_t done = 0; done < count; done += ED25519_CHUNK) {
         const size_t chunk = chunk_size(count - done);
         ed25519_result result = ED25519_INVALID;
-        if (chunk >= BATCH_MIN) {
+        if (chunk >= kernel_of(path)->count_min) {
             result = verify_chunk(items + done, chunk, seed, path);
         }
         if (result == ED25519_VALID) {

@@ -89,7 +89,7 @@ static inline ge8 ge8_add_affine(const ge8 *p, const ge8_affine *q)
     const fe8 a = fe8_mul(&minus, &q->minus);
     const fe8 b = fe8_mul(&plus, &q->plus);
     const fe8 c = fe8_mul(&p->t, &q->t2d);
-    const fe8 d = fe8_add(&p->z, &p->z);
+    const fe8 d = fe8_twice_loose(&p->z);
     return ge8_finish_add(&a, &b, &c, &d);
 }
 
@@ -124,7 +124,7 @@ static inline ge8 ge8_double(const ge8 *p, int with_t)
     const fe8 xx = fe8_sqr(&p->x);
     const fe8 yy = fe8_sqr(&p->y);
     const fe8 zz = fe8_sqr(&p->z);
-    const fe8 zz2 = fe8_add(&zz, &zz);
+    const fe8 zz2 = fe8_twice_loose(&zz);
     const fe8 sum = fe8_add(&p->x, &p->y);
     const fe8 sum2 = fe8_sqr(&sum);
     const fe8 h = fe8_add(&xx, &yy);

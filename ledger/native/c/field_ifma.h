@@ -5,7 +5,7 @@
  *
  * Invariants ("reduced" = every limb < 2^51 + 2^13):
  *   fe8_mul, fe8_sqr          take limbs < 2^52, give reduced limbs;
- *   fe8_add, fe8_sub          take and give reduced limbs;
+ *   fe8_add, fe8_sub          take limbs < 2^53, fe8_sub's right one reduced; give reduced limbs;
  *   fe8_negate_loose          takes reduced limbs, gives limbs < 2^52: a factor, nothing else.
  * docs/native.md derives each bound.
  */
@@ -61,6 +61,16 @@ static inline fe8 fe8_negate_loose(const fe8 *a)
     r.v[0] = _mm512_sub_epi64(splat(2 * (FE_MASK - 18)), a->v[0]);
     for (int i = 1; i < 5; i++) {
         r.v[i] = _mm512_sub_epi64(splat(2 * FE_MASK), a->v[i]);
+    }
+    return r;
+}
+
+/* 2a without a carry: a summand, the left one in fe8_sub. */
+static inline fe8 fe8_twice_loose(const fe8 *a)
+{
+    fe8 r;
+    for (int i = 0; i < 5; i++) {
+        r.v[i] = _mm512_add_epi64(a->v[i], a->v[i]);
     }
     return r;
 }

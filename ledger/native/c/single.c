@@ -1,6 +1,8 @@
 /* One signature at a time: sB - kA - R by interleaved sliding windows, then the cofactor. */
 #include "batch.h"
+#include "cpu.h"
 #include "edwards.h"
+#include "single.h"
 
 enum { KEY_WIDTH = 5, BASE_WIDTH = 8, BITS = 254 };
 enum { KEY_ODD = 1 << (KEY_WIDTH - 2), BASE_ODD = 1 << (BASE_WIDTH - 2) };
@@ -23,6 +25,11 @@ static void odd_multiples(ge_cached *table, int count, const ge *p)
 void ed25519_init(void)
 {
     odd_multiples(base_odd, BASE_ODD, &GE_BASE);
+#if CONCORDAT_X86
+    if (cpu_has_avx512ifma()) {
+        ed25519_init_ifma();
+    }
+#endif
 }
 
 static uint64_t bits_at(const scalar *a, int position, int width)
@@ -96,8 +103,18 @@ static int verify_one(const ed25519_item *item)
 void ed25519_verify_each(const ed25519_item *items, size_t count, uint8_t *verdicts,
                          ed25519_path path)
 {
+    size_t i = 0;
+#if CONCORDAT_X86
+    if (path == ED25519_AVX512IFMA) {
+        /* One alone is cheaper without lanes: it is left to the loop below. */
+        for (; i + 1 < count; i += 8) {
+            const size_t left = count - i;
+            ed25519_verify_eight_ifma(items + i, left < 8 ? left : 8, verdicts + i);
+        }
+    }
+#endif
     (void)path;
-    for (size_t i = 0; i < count; i++) {
+    for (; i < count; i++) {
         verdicts[i] = (uint8_t)verify_one(&items[i]);
     }
 }
