@@ -102,9 +102,9 @@ class ConsensusSection(Section, frozen=True):
     idle_interval_ms: Annotated[
         _Ms, Meta(description="An idle network adds an empty block this often.")
     ] = limits.IDLE_INTERVAL_MS
-    batch_interval_ms: Annotated[
-        _Ms, Meta(description="Events wait this long for others to share a batch with.")
-    ] = limits.BATCH_INTERVAL_MS
+    round_timeout_absent_ms: Annotated[
+        _Ms, Meta(description="The same while the leader's connection is known to be down.")
+    ] = limits.ROUND_TIMEOUT_ABSENT_MS
 
 
 class GatewaySection(Section, frozen=True):
@@ -117,6 +117,25 @@ class GatewaySection(Section, frozen=True):
             "faces anything but this machine."
         ),
     ] = "127.0.0.1:8080"
+    connections_max: Annotated[
+        int, Meta(ge=1, le=100_000, description="HTTP connections at one time, streams included.")
+    ] = limits.GATEWAY_CONNECTIONS_MAX
+    streams_max: Annotated[
+        int, Meta(ge=0, le=100_000, description="Subscribers' event streams at one time.")
+    ] = limits.GATEWAY_STREAMS_MAX
+    body_bytes_max: Annotated[
+        int,
+        Meta(ge=limits.ENTRY_BYTES_MAX, le=2**30, description="Largest request, in bytes."),
+    ] = limits.GATEWAY_BODY_BYTES_MAX
+    heartbeat_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=600_000,
+            description="A stream without events says this often that it is alive; less than "
+            "the idle limit of any proxy in between.",
+        ),
+    ] = limits.GATEWAY_HEARTBEAT_MS
 
 
 class LogSection(Section, frozen=True):

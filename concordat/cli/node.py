@@ -1,0 +1,38 @@
+"""``concordat node``: a member's node alone."""
+
+from pathlib import Path
+
+import click
+
+from concordat.cli.options import home_option
+from concordat.cli.passwords import open_key_with_password
+from concordat.compose.node import node_settings, require_permitted_key, run_node
+from concordat.home import Home
+from concordat.logs import configure_logs
+from concordat.preflight import require_own_packages
+from ledger.io.keystore import KeyPurpose
+
+__all__ = ["node"]
+
+
+@click.command()
+@home_option
+def node(*, home: Path) -> None:
+    """Run a member's node: consensus and the store. Stops on SIGINT or SIGTERM."""
+    require_own_packages()
+    opened = Home.open(home)
+    config = opened.config
+    configure_logs(config.log, "node")
+    genesis = opened.genesis()
+    password = opened.resolve(config.keys.password_file) if config.keys.password_file else None
+    keys = [
+        open_key_with_password(opened.resolve(name), purpose, password)
+        for name, purpose in (
+            (config.keys.validator, KeyPurpose.VALIDATOR),
+            (config.keys.peer, KeyPurpose.PEER),
+        )
+    ]
+    for key in keys:
+        require_permitted_key(config, key.info)
+    settings = node_settings(opened, genesis, *keys)
+    run_node(settings, genesis.validators[opened.index_in(genesis, keys[0].info.public_key)].name)

@@ -1,0 +1,37 @@
+"""From a member's home to a running gateway. It opens no key: it needs none."""
+
+from concordat.home import Home, split_address
+from ledger.io.keystore import KeyFileError, read_key_info
+from pubsub.io.gateway import GatewaySettings, serve_gateway
+
+__all__ = ["gateway_settings", "run_gateway"]
+
+
+def gateway_settings(home: Home) -> GatewaySettings:
+    """Put a gateway's settings together."""
+    config = home.config
+    return GatewaySettings(
+        chain_dir=home.resolve(config.node.chain_dir),
+        control_path=home.control_path,
+        name=_member_name(home),
+        body_bytes_max=config.gateway.body_bytes_max,
+        streams_max=config.gateway.streams_max,
+        connections_max=config.gateway.connections_max,
+        heartbeat_ms=config.gateway.heartbeat_ms,
+    )
+
+
+def run_gateway(home: Home) -> None:
+    """Serve until SIGINT or SIGTERM; blocks."""
+    host, port = split_address(home.config.gateway.listen)
+    serve_gateway(gateway_settings(home), host, port)
+
+
+def _member_name(home: Home) -> str:
+    """The validator's name in the genesis file; the directory's where it cannot be known."""
+    try:
+        info = read_key_info(home.resolve(home.config.keys.validator))
+    except KeyFileError:
+        return home.path.name
+    genesis = home.genesis()
+    return genesis.validators[home.index_in(genesis, info.public_key)].name
