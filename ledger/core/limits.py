@@ -146,6 +146,7 @@ GATEWAY_HEARTBEAT_MS: Final = 15_000  # a silent stream gets a comment line
 GATEWAY_RETRY_MS: Final = 1_000  # a broken stream should be opened again after this
 GATEWAY_POLL_MS: Final = 250  # look at the store at least so often, with or without the node
 GATEWAY_STALL_MS: Final = 5_000  # a newest block older than this is called a stall
+GATEWAY_IDLE_MS_MAX: Final = 65_000  # a kept-alive connection; longer than clients keep theirs
 GATEWAY_SHUTDOWN_MS: Final = 5_000  # requests under way may take this long to end
 CONTROL_REQUESTS_MAX: Final = 4_096  # requests to the node that wait for its answer
 CONTROL_BYTES_MAX: Final = 64 * 2**20  # bytes of them
