@@ -125,7 +125,7 @@ class Agreement:
             leader_connected=leader == self._me or leader in self.connected,
             idle=self._idle_armed,
         )
-        self._outbox.add(SetTimer(ROUND_TIMER, delay))
+        self._outbox.add(SetTimer(self._pacemaker.timer(ROUND_TIMER), delay))
 
     def _is_idle(self) -> bool:
         walk = self._tree.walk(self._rules.record.high_qc.block_id)
@@ -150,8 +150,10 @@ class Agreement:
 
     def on_round_timer(self) -> None:
         """The round takes too long: give it up, and say so again until it ends."""
+        timer = self._pacemaker.timer(ROUND_TIMER)
         self._local_timeout()
-        self._outbox.add(SetTimer(ROUND_TIMER, self._pacemaker.resend_ms))
+        if timer.round == self._pacemaker.round:
+            self._outbox.add(SetTimer(timer, self._pacemaker.resend_ms))
 
     def on_peer_up(self, peer: NodeIndex) -> None:
         """Prove the round to ``peer``, and repeat what was signed in it, as stored."""
@@ -190,7 +192,6 @@ class Agreement:
         self.last_proposed = proposal.block.payload
         self._save(proposal)
         self._outbox.add(Broadcast(ProposalMessage(proposal)))
-        self._evidence.is_first(proposal)
         self._candidate = self._tree.add(proposal.block, proposal)
         self.maybe_vote()
 

@@ -6,7 +6,7 @@ from consensus.core.messages import Message
 from ledger.core.admission import Verdict
 from ledger.core.block import LedgerRoot
 from ledger.core.errors import Offence
-from ledger.core.ids import BatchId, BlockId, Height, NodeIndex
+from ledger.core.ids import BatchId, BlockId, Height, NodeIndex, Round
 
 __all__ = [
     "BatchExamined",
@@ -27,10 +27,15 @@ __all__ = [
 
 
 class Timer(msgspec.Struct, frozen=True):
-    """Name of a timer; setting the same name again replaces it."""
+    """A timer; setting one of the same name again replaces it, whatever its round.
+
+    Attributes:
+        round: the round that it belongs to, 0 for one that outlives rounds. It may run out while
+            the input that ends the round is already on its way, so the core must be able to tell.
+    """
 
     name: str
-    key: bytes = b""
+    round: Round = Round(0)
 
 
 class _Input(msgspec.Struct, frozen=True):

@@ -232,9 +232,11 @@ class NodeCore:
 
     def _on_timer(self, input_: TimerFired, now_ms: int) -> None:
         timer = input_.timer
-        if timer == ROUND_TIMER:
+        if timer.round not in {0, self._parts.pacemaker.round}:
+            return  # it ran out while the end of its round was on the way
+        if timer.name == ROUND_TIMER:
             self._agreement.on_round_timer()
-        elif timer == IDLE_TIMER:
+        elif timer.name == IDLE_TIMER:
             self._agreement.on_idle_timer()
         elif timer == BATCH_TIMER:
             self._parts.dissemination.on_batch_timer()

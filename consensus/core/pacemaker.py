@@ -26,8 +26,8 @@ from ledger.core.limits import (
 
 __all__ = ["IDLE_TIMER", "ROUND_TIMER", "Pacemaker", "Tuning"]
 
-ROUND_TIMER: Final = Timer("round")
-IDLE_TIMER: Final = Timer("idle")
+ROUND_TIMER: Final = "round"
+IDLE_TIMER: Final = "idle"
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -68,6 +68,10 @@ class Pacemaker:
         if not leader_connected:
             return min(timer, tuning.round_timeout_absent_ms)
         return timer + tuning.idle_interval_ms if idle else timer
+
+    def timer(self, name: str) -> Timer:
+        """Give the timer of that name for the current round."""
+        return Timer(name, self.round)
 
     @property
     def resend_ms(self) -> int:

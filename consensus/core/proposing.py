@@ -29,7 +29,7 @@ class Proposer:
         self.idle_over = False
         if self._waiting:
             self._waiting = False
-            self._parts.context.outbox.add(CancelTimer(IDLE_TIMER))
+            self._parts.context.outbox.add(CancelTimer(self._parts.pacemaker.timer(IDLE_TIMER)))
 
     def draft(self, round_: Round, record: SafetyRecord, now_ms: int) -> Proposal | None:
         """Give an unsigned proposal for ``round_``, or None when it has to wait.
@@ -70,8 +70,9 @@ class Proposer:
     def _wait(self) -> None:
         if not self._waiting:
             self._waiting = True
-            delay = self._parts.pacemaker.idle_ms
-            self._parts.context.outbox.add(SetTimer(IDLE_TIMER, delay))
+            pacemaker = self._parts.pacemaker
+            timer = SetTimer(pacemaker.timer(IDLE_TIMER), pacemaker.idle_ms)
+            self._parts.context.outbox.add(timer)
 
 
 class Judge:

@@ -147,7 +147,7 @@ class Node:
         self.index = index
         self.disk = Disk(world.genesis, world.signers[index])
         self.core: NodeCore | None = None
-        self.timers: dict[Timer, int] = {}
+        self.timers: dict[str, int] = {}
         self.incarnation = 0
         self.replies: dict[int, object] = {}
         self.penalties: list[Penalize] = []
@@ -254,7 +254,7 @@ class Federation:
             case SetTimer(timer, delay_ms):
                 self._set_timer(node, timer, delay_ms)
             case CancelTimer(timer):
-                node.timers.pop(timer, None)
+                node.timers.pop(timer.name, None)
             case ExamineEntries(ticket, entries):
                 verdicts = tuple(ExaminedEntry(e, EventId(blake3(e).digest())) for e in entries)
                 self._later(node, 100, lambda: EntriesExamined(ticket, verdicts))
@@ -295,12 +295,12 @@ class Federation:
 
     def _set_timer(self, node: Node, timer: Timer, delay_ms: int) -> None:
         number = next(self._order)
-        node.timers[timer] = number
+        node.timers[timer.name] = number
         incarnation = node.incarnation
 
         def fire() -> None:
-            if node.incarnation == incarnation and node.timers.get(timer) == number:
-                del node.timers[timer]
+            if node.incarnation == incarnation and node.timers.get(timer.name) == number:
+                del node.timers[timer.name]
                 self.step(node, TimerFired(timer))
 
         self.at(delay_ms * 1_000, fire)
