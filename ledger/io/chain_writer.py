@@ -9,8 +9,6 @@ Invariants, asserted at each write: blocks are applied without gaps on their own
 grows by what the block accepted, and nothing stored is ever changed.
 """
 
-from collections.abc import Iterable
-
 import lmdb
 
 from ledger.core.block import Block, LedgerRoot
@@ -95,25 +93,17 @@ class ChainWriter:
         if is_new:
             self._transaction.put(batch_id, b"", db=self._tables.unordered)
 
-    def apply(
-        self,
-        result: BlockResult,
-        certificate: QuorumCertificate | None = None,
-        batches: Iterable[tuple[BatchId, bytes]] = (),
-    ) -> None:
+    def apply(self, result: BlockResult, certificate: QuorumCertificate | None = None) -> None:
         """Write what the next block did.
 
         Args:
-            result: of ``execute_block`` on this writer, after the batches were stored.
+            result: of ``execute_block`` on this writer, after the block's batches were stored.
             certificate: commits exactly this block, or None.
-            batches: of this block, where not stored yet.
 
         Raises:
             InvariantError: the block does not follow the last one, or the parts disagree.
         """
         block = self._check(result, certificate)
-        for batch_id, batch in batches:
-            self.store_batch(batch_id, batch)
         self._put_block(result, block, certificate)
         self._put_log(result)
         self._put_refusals(result)
