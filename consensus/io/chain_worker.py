@@ -6,6 +6,7 @@ deterministic, so it would be the same again after a crash), durability only aft
 Any error ends the process.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ class ChainCounters:
     """Totals since the start. Written by the worker's thread, read by any."""
 
     commits: int = 0
+    commit_s: float = 0.0
     blocks: int = 0
     events_accepted: int = 0
     events_refused: int = 0
@@ -74,6 +76,7 @@ class ChainWorker:
             self._commit(group)
 
     def _commit(self, jobs: list[ChainJob]) -> None:
+        began = time.perf_counter()
         stored: list[BatchId] = []
         durable: tuple[Height, int] | None = None
         with self._store.write() as writer:
@@ -87,6 +90,7 @@ class ChainWorker:
                     writer.put_evidence(Evidence(job.offender, job.kind, job.first, job.second))
                     _log.warning("evidence", offender=job.offender, kind=job.kind)
         self.counters.commits += 1
+        self.counters.commit_s += time.perf_counter() - began
         self.counters.batches_stored += len(stored)
         self.thread.post(lambda: self._announce(stored, durable))
 

@@ -53,7 +53,7 @@ class Share:
             self._room = None
 
 
-_Bunch = tuple[Share, Sequence[Input], int]
+_Bunch = tuple[Share | None, Sequence[Input], int]
 
 
 class Inbox:
@@ -78,6 +78,11 @@ class Inbox:
     def put_own(self, item: Input) -> None:
         """Put an input that the node itself made; the effects that ask for them bound these."""
         (self._timers if isinstance(item, TimerFired) else self._own).append(item)
+        self._filled.set()
+
+    def put_bulk(self, item: Input) -> None:
+        """Put a bulk input of a source that bounds itself."""
+        self._bulk.append((None, (item,), 0))
         self._filled.set()
 
     def wake(self) -> None:
@@ -115,5 +120,6 @@ class Inbox:
 
 def _release(bunch: _Bunch) -> Sequence[Input]:
     share, inputs, size = bunch
-    share.release(len(inputs), size)
+    if share is not None:
+        share.release(len(inputs), size)
     return inputs

@@ -4,8 +4,6 @@ Owns who is up: a peer is up while both lanes to it are connected. Sending never
 fails; what does not fit is dropped, because the protocol repeats what matters.
 """
 
-from collections.abc import Iterator
-
 import trio
 
 from consensus.core.inputs import PeerDown, PeerUp
@@ -15,7 +13,6 @@ from consensus.io.frames import encode_frame
 from consensus.io.inbox import Inbox
 from consensus.io.listener import Listener
 from consensus.io.network import Network, TransportCounters
-from ledger.core.errors import Offence
 from ledger.core.ids import NodeIndex
 
 __all__ = ["PeerTransport"]
@@ -65,9 +62,8 @@ class PeerTransport:
         for dialler in self._by_lane[lane_of(message)]:
             dialler.queue.put(frame)
 
-    def penalize(self, peer: NodeIndex, offence: Offence) -> None:
-        """Count an offence that the core found, and do not hear the peer for a while."""
-        self.counters.count_fault(offence)
+    def silence(self, peer: NodeIndex) -> None:
+        """Disconnect a peer whose offence the core found, and do not hear it for a while."""
         self._listener.silence(peer)
 
     @property
@@ -75,11 +71,16 @@ class PeerTransport:
         """The peers to which both lanes are connected."""
         return frozenset(self._up)
 
-    def queues(self) -> Iterator[tuple[Lane, int, int, int]]:
-        """Give (lane, frames waiting, bytes waiting, frames dropped) of every queue."""
-        for (_, lane), dialler in self._diallers.items():
-            queue = dialler.queue
-            yield lane, len(queue), queue.bytes_count, queue.dropped
+    def queues(self) -> dict[Lane, tuple[int, int, int]]:
+        """Give, for each lane, frames and bytes that wait and frames dropped, over all peers."""
+        return {
+            lane: (
+                sum(len(d.queue) for d in diallers),
+                sum(d.queue.bytes_count for d in diallers),
+                sum(d.queue.dropped for d in diallers),
+            )
+            for lane, diallers in self._by_lane.items()
+        }
 
     def _on_change(self, peer: NodeIndex) -> None:
         is_up = all(self._diallers[peer, lane].is_up for lane in Lane)

@@ -141,7 +141,7 @@ async def test_misbehaving_peer_is_heard_again_after_its_cooldown() -> None:
     """Silence is bounded: a validator is never shut out of quorums for good."""
     async with running(2) as peers:
         await peers[1].until(1, PeerUp)
-        peers[0].transport.penalize(NodeIndex(1), Offence.BAD_BLOCK)
+        peers[0].transport.silence(NodeIndex(1))
         await peers[1].until(1, PeerDown)
         await peers[1].until(2, PeerUp)
         peers[1].transport.send(NodeIndex(0), urgent(3))
@@ -240,8 +240,7 @@ async def test_bulk_queue_refuses_the_newest_when_full() -> None:
     async with running(2) as peers:
         await peers[1].until(1, PeerUp)
         await _fill(peers[1], 200)
-        queues = {lane: rest for lane, *rest in peers[1].transport.queues()}
-        frames, size, dropped = queues[Lane.BULK]
+        frames, size, dropped = peers[1].transport.queues()[Lane.BULK]
         assert dropped > 0
         assert size <= 32 * 2**20
         assert frames > 0
