@@ -1,0 +1,191 @@
+"""The OpenAPI 3.1 description of the gateway, made from operations and the document types.
+
+Owns how an operation is described. The schemas come from the types that the gateway encodes, so
+that they cannot differ from the answers; patterns are written as ECMA-262 knows them.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from pubsub.core.cloudevents import CloudEvent
+from pubsub.core.documents import (
+    BlockDocument,
+    Health,
+    Receipt,
+    Receipts,
+    Status,
+    ValidatorsDocument,
+)
+from pubsub.core.problems import Code, Problem, Refusal, problem_status
+
+__all__ = ["Answer", "Json", "Operation", "Parameter", "describe_api", "reference"]
+
+Json = dict[str, object]
+"""A JSON object."""
+
+_DOCUMENTS = (
+    CloudEvent,
+    Receipt,
+    Receipts,
+    BlockDocument,
+    ValidatorsDocument,
+    Status,
+    Health,
+    Problem,
+)
+_DESCRIPTION = """\
+Publish signed events, read them back in one agreed order, and get a proof for each.
+
+* An event is a [CloudEvent](https://cloudevents.io) whose `id` is the digest of what was signed.
+* `sequence` is an event's place in the ledger: it never changes and has no gap.
+* Only what is final and durable is ever shown. Publishing the same event again is safe.
+* Errors are RFC 9457 problem documents: branch on `code`, which is stable. Answers with status
+  429 and 503 carry `Retry-After`.
+"""
+
+
+class Parameter(NamedTuple):
+    """One parameter of an operation; ``place`` is ``query``, ``path`` or ``header``."""
+
+    name: str
+    place: str
+    description: str
+    schema: Json
+    example: str | int | None = None
+
+
+class Answer(NamedTuple):
+    """One good answer: media type -> schema, and examples of it."""
+
+    status: int
+    description: str
+    content: dict[str, Json]
+    example: object | None = None
+    headers: dict[str, str] | None = None
+
+
+class Operation(NamedTuple):
+    """What one path does for one method."""
+
+    method: str
+    path: str
+    name: str
+    tag: str
+    summary: str
+    description: str
+    answers: tuple[Answer, ...]
+    errors: tuple[Code, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    body: dict[str, Json] | None = None
+
+
+def reference(type_: type) -> Json:
+    """Refer to the schema of one of the documented types."""
+    return {"$ref": f"#/components/schemas/{type_.__name__}"}
+
+
+def describe_api(operations: Sequence[Operation], version: str) -> Json:
+    """Give the OpenAPI document of ``operations``."""
+    _, schemas = msgspec.json.schema_components(
+        _DOCUMENTS, ref_template="#/components/schemas/{name}"
+    )
+    paths: dict[str, Json] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Concordat gateway",
+            "version": version,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(op.tag for op in operations)],
+        "paths": paths,
+        "components": {"schemas": {name: _ecma(schema) for name, schema in schemas.items()}},
+    }
+
+
+def _operation(operation: Operation) -> Json:
+    document: Json = {
+        "operationId": operation.name,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": operation.description,
+        "responses": _responses(operation),
+    }
+    if operation.parameters:
+        document["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
+    if operation.body:
+        content = {media_type: dict(schema) for media_type, schema in operation.body.items()}
+        document["requestBody"] = {"required": True, "content": content}
+    return document
+
+
+def _parameter(parameter: Parameter) -> Json:
+    document: Json = {
+        "name": parameter.name,
+        "in": parameter.place,
+        "description": parameter.description,
+        "required": parameter.place == "path",
+        "schema": parameter.schema,
+    }
+    if parameter.example is not None:
+        document["example"] = parameter.example
+    return document
+
+
+def _responses(operation: Operation) -> Json:
+    responses: Json = {}
+    for answer in operation.answers:
+        content: Json = {}
+        for media_type, schema in answer.content.items():
+            entry: Json = {"schema": schema}
+            if answer.example is not None and media_type.endswith("json"):
+                entry["example"] = answer.example
+            content[media_type] = entry
+        document: Json = {"description": answer.description, "content": content}
+        if answer.headers:
+            document["headers"] = {
+                name: {"description": text, "schema": {"type": "string"}}
+                for name, text in answer.headers.items()
+            }
+        responses[str(answer.status)] = document
+    for status in sorted({problem_status(code) for code in operation.errors}):
+        codes = [code for code in operation.errors if problem_status(code) == status]
+        responses[str(status)] = _problem_response(operation, codes)
+    return responses
+
+
+def _problem_response(operation: Operation, codes: list[Code]) -> Json:
+    """Describe the answer to every problem that has the same status."""
+    problems = [Refusal(code, "what happened this time").problem(operation.path) for code in codes]
+    lines = [f"`{problem.code}`: {problem.title}." for problem in problems]
+    return {
+        "description": "  \n".join(lines),
+        "content": {
+            "application/problem+json": {
+                "schema": reference(Problem),
+                "examples": {
+                    problem.code: {"value": msgspec.to_builtins(problem)} for problem in problems
+                },
+            }
+        },
+    }
+
+
+def _ecma(schema: object) -> object:
+    """Write patterns for ECMA-262, whose ``$`` is the end of the text and nothing else."""
+    if isinstance(schema, dict):
+        return {
+            name: value.replace("\\Z", "$")
+            if name == "pattern" and isinstance(value, str)
+            else _ecma(value)
+            for name, value in schema.items()
+        }
+    if isinstance(schema, list):
+        return [_ecma(item) for item in schema]
+    return schema

@@ -1,0 +1,357 @@
+"""The gateway's interface: every operation with its description and its handler, in one table.
+
+Routes, OpenAPI and the reference page are all made from ``ENDPOINTS``, so none can be forgotten.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from ledger.core.errors import RejectCode
+from ledger.core.limits import (
+    GATEWAY_PAGE_EVENTS,
+    GATEWAY_PAGE_EVENTS_MAX,
+    GATEWAY_WAIT_MS,
+    GATEWAY_WAIT_MS_MAX,
+    INT_MAX,
+    SUBMIT_ENTRIES_MAX,
+)
+from pubsub.core.cloudevents import CloudEvent
+from pubsub.core.documents import (
+    BlockDocument,
+    Health,
+    Receipt,
+    Receipts,
+    Status,
+    ValidatorsDocument,
+)
+from pubsub.core.openapi import Answer, Json, Operation, Parameter, reference
+from pubsub.core.problems import HttpCode
+from pubsub.io import operations, publish, reads
+from pubsub.io.state import Gateway
+
+__all__ = ["ENDPOINTS", "Endpoint", "Handler"]
+
+Handler = Callable[[Gateway, Request], Awaitable[ASGIApp]]
+
+
+class Endpoint(NamedTuple):
+    """One operation and what answers it."""
+
+    operation: Operation
+    handler: Handler
+
+
+_BINARY: Final[Json] = {"type": "string", "format": "binary"}
+_TEXT: Final[Json] = {"type": "string"}
+_EVENTS: Final[Json] = {"type": "array", "items": reference(CloudEvent)}
+_ID: Final = "9f6b1c0d5a7e43128c1b7f0e6d2a49530b8e7c4f12d3a6958e0f1c2b3a4d5e6f"
+_EVENT: Final[Json] = {
+    "specversion": "1.0",
+    "id": _ID,
+    "source": "did:web:market.example",
+    "type": "org.tmforum.productoffering.changed",
+    "time": "2026-11-21T10:30:00.123Z",
+    "topic": "dome.catalogue.offering",
+    "chainid": "testnet-0011223344556677",
+    "publisherkey": "0f" * 32,
+    "nonce": "17",
+    "signature": "ab" * 64,
+    "version": 1,
+    "subject": "urn:ngsi-ld:product-offering:42",
+    "entityhash": "3c" * 32,
+    "previoushash": "5d" * 32,
+    "dataref": "https://market.example/tmf-api/productOffering/42",
+    "tags": "eu,cloud",
+}
+_READ_EVENT: Final[Json] = {**_EVENT, "sequence": "0000000000000001234", "height": "987"}
+_RECEIPT: Final[Json] = {"status": "final", "id": _ID, "sequence": 1234, "height": 987}
+_PENDING: Final[Json] = {"status": "pending", "id": _ID}
+_REFUSED: Final[Json] = {"status": "refused", "id": _ID, "code": "duplicate", "duplicate": True}
+
+_EVENT_NAME = Parameter(
+    "id", "path", "Event id (64 hexadecimal digits) or sequence.", {"type": "string"}, _ID
+)
+_FILTERS = (
+    Parameter(
+        "topic",
+        "query",
+        "Topic or pattern: `*` stands for one token, a final `>` for one or more.",
+        _TEXT,
+        "dome.catalogue.>",
+    ),
+    Parameter("subject", "query", "Id of the entity, exactly.", _TEXT),
+    Parameter("publisher", "query", "DID of the publisher, exactly.", _TEXT),
+    Parameter("type", "query", "CloudEvents type, exactly.", _TEXT),
+)
+_AFTER: Final[Json] = {"type": "integer", "minimum": -1, "maximum": INT_MAX}
+_NEEDS_STORE = (HttpCode.STORE_UNAVAILABLE, HttpCode.INTERNAL_ERROR, HttpCode.INVALID_PARAMETER)
+
+_PUBLISH = Operation(
+    "POST",
+    "/v1/events",
+    "publishEvents",
+    "Events",
+    "Publish one event, a batch, or many at once",
+    f"Hands signed events to this member's node. With `{publish.MEDIA_EVENT}` the answer is one "
+    "receipt, or a problem whose code says why the event was refused. With "
+    f"`{publish.MEDIA_BATCH}` (a JSON array) or `{publish.MEDIA_BULK}` (a MessagePack array of "
+    f"encoded entries, each as a byte string) it is a receipt for each of up to "
+    f"{SUBMIT_ENTRIES_MAX} events in their order, also when some or all of them were refused; "
+    "only a malformed body refuses the whole request. A duplicate is refused, but waited for like "
+    "the first one when `wait` is given. After a 503 or 504 the outcome is unknown: sending the "
+    "same events again is always safe.",
+    (
+        Answer(
+            202,
+            "Taken over by the node, or refused; not final yet.",
+            {"application/json": {"oneOf": [reference(Receipt), reference(Receipts)]}},
+            {"receipts": [_PENDING, _REFUSED]},
+            {"Location": "Where the event will be, for a single one."},
+        ),
+        Answer(
+            200,
+            "With `wait`: each event is final or refused.",
+            {"application/json": {"oneOf": [reference(Receipt), reference(Receipts)]}},
+            _RECEIPT,
+            {"Location": "Where the event is, for a single one."},
+        ),
+    ),
+    (
+        *RejectCode,
+        HttpCode.BODY_TIMEOUT,
+        HttpCode.BODY_TOO_LARGE,
+        HttpCode.UNSUPPORTED_MEDIA_TYPE,
+        HttpCode.NODE_UNAVAILABLE,
+        HttpCode.NOT_FINAL_IN_TIME,
+        *_NEEDS_STORE,
+    ),
+    (
+        Parameter(
+            "wait",
+            "query",
+            "Answer when the events are final, or when their proofs are ready too.",
+            {"type": "string", "enum": ["final", "proof"]},
+        ),
+        Parameter(
+            "timeout_ms",
+            "query",
+            "How long to wait.",
+            {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": GATEWAY_WAIT_MS_MAX,
+                "default": GATEWAY_WAIT_MS,
+            },
+        ),
+    ),
+    {
+        publish.MEDIA_EVENT: {"schema": reference(CloudEvent), "example": _EVENT},
+        publish.MEDIA_BATCH: {"schema": _EVENTS, "example": [_EVENT]},
+        publish.MEDIA_BULK: {"schema": _BINARY},
+    },
+)
+_LIST = Operation(
+    "GET",
+    "/v1/events",
+    "listEvents",
+    "Events",
+    "Search the log",
+    "Gives events in ledger order that meet all conditions. Follow `Link` with `rel=next` until "
+    "there is none; a page may be short or empty before that, when few events meet the conditions. "
+    "`Concordat-Cursor` is the last sequence looked at: give it as `after` to go on later.",
+    (
+        Answer(
+            200,
+            "A page of events.",
+            {publish.MEDIA_BATCH: _EVENTS, "application/json": _EVENTS},
+            [_READ_EVENT],
+            {
+                "Link": "The next page, `rel=next`; absent at the end of the log.",
+                "Concordat-Cursor": "Last sequence that was looked at, -1 for none.",
+                "Concordat-Log-Size": "Number of events in the log.",
+            },
+        ),
+    ),
+    (HttpCode.NOT_ACCEPTABLE, *_NEEDS_STORE),
+    (
+        *_FILTERS,
+        Parameter("after", "query", "Only events behind this sequence.", {**_AFTER, "default": -1}),
+        Parameter(
+            "limit",
+            "query",
+            "At most so many events.",
+            {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": GATEWAY_PAGE_EVENTS_MAX,
+                "default": GATEWAY_PAGE_EVENTS,
+            },
+        ),
+    ),
+)
+_GET = Operation(
+    "GET",
+    "/v1/events/{id}",
+    "getEvent",
+    "Events",
+    "Get one event",
+    "Gives an event that is final. An event that a block refused is answered `event_refused`.",
+    (
+        Answer(
+            200,
+            "The event.",
+            {
+                publish.MEDIA_EVENT: reference(CloudEvent),
+                "application/json": reference(CloudEvent),
+                reads.MEDIA_ENTRY: _BINARY,
+            },
+            _READ_EVENT,
+            {"Concordat-Sequence": "The event's sequence."},
+        ),
+    ),
+    (HttpCode.EVENT_NOT_FOUND, HttpCode.EVENT_REFUSED, HttpCode.NOT_ACCEPTABLE, *_NEEDS_STORE),
+    (_EVENT_NAME,),
+)
+_PROOF = Operation(
+    "GET",
+    "/v1/events/{id}/proof",
+    "getProof",
+    "Events",
+    "Get the proof of one event",
+    "Gives a bundle that shows, with the genesis file alone, that the network agreed on the event "
+    "at its sequence. The proof is ready one or two blocks after the event; until then the answer "
+    "is `proof_not_ready`.",
+    (
+        Answer(
+            200,
+            "The proof bundle; as JSON for people, whose member `bundle` holds the bytes.",
+            {reads.MEDIA_PROOF: _BINARY, "application/json": {"type": "object"}},
+        ),
+    ),
+    (
+        HttpCode.EVENT_NOT_FOUND,
+        HttpCode.EVENT_REFUSED,
+        HttpCode.PROOF_NOT_READY,
+        HttpCode.NOT_ACCEPTABLE,
+        *_NEEDS_STORE,
+    ),
+    (_EVENT_NAME,),
+)
+_STREAM = Operation(
+    "GET",
+    "/v1/stream",
+    "streamEvents",
+    "Events",
+    "Follow the log",
+    "A stream of server-sent events that begins behind `after`, or with the next event when it is "
+    "not given, and never ends by itself. Each block's `id` is a sequence and its data one event. "
+    "After a break, connect again with the last id in `Last-Event-ID`: nothing is lost or twice. "
+    "Blocks with only an id move the cursor past events that do not meet the conditions; comments "
+    "keep a silent stream alive.",
+    (
+        Answer(
+            200,
+            "The stream.",
+            {"text/event-stream": {"type": "string", "description": "Blocks as in WHATWG HTML."}},
+        ),
+    ),
+    (
+        HttpCode.NOT_ACCEPTABLE,
+        HttpCode.TOO_MANY_STREAMS,
+        HttpCode.SHUTTING_DOWN,
+        *_NEEDS_STORE,
+    ),
+    (
+        *_FILTERS,
+        Parameter("after", "query", "Begin behind this sequence; -1 is the beginning.", _AFTER),
+        Parameter("Last-Event-ID", "header", "The same as `after`, and counts more.", _AFTER),
+    ),
+)
+_BLOCK = Operation(
+    "GET",
+    "/v1/blocks/{height}",
+    "getBlock",
+    "Ledger",
+    "Get one final block",
+    "Gives a block of the chain, the ledger after it, and who signed its certificate.",
+    (Answer(200, "The block.", {"application/json": reference(BlockDocument)}),),
+    (HttpCode.BLOCK_NOT_FOUND, *_NEEDS_STORE),
+    (Parameter("height", "path", "Height of the block.", {"type": "integer", "minimum": 0}, 987),),
+)
+_VALIDATORS = Operation(
+    "GET",
+    "/v1/validators",
+    "getValidators",
+    "Ledger",
+    "Get the validator set",
+    "Gives the validators in force and how many of them make a quorum.",
+    (Answer(200, "The validators.", {"application/json": reference(ValidatorsDocument)}),),
+    _NEEDS_STORE,
+)
+_GENESIS = Operation(
+    "GET",
+    "/v1/genesis",
+    "getGenesis",
+    "Ledger",
+    "Get the genesis file",
+    "Gives what all members agreed on at the beginning. A client that checks proofs must get this "
+    "file from somebody that it trusts, not from the gateway that it checks.",
+    (Answer(200, "The genesis file.", {"application/json": {"type": "object"}}),),
+    _NEEDS_STORE,
+)
+_STATUS = Operation(
+    "GET",
+    "/v1/status",
+    "getStatus",
+    "Operations",
+    "See how the member does, and why there is no progress if so",
+    "Answers also while the node is down, from what the store holds, and says so.",
+    (Answer(200, "The status.", {"application/json": reference(Status)}),),
+    (HttpCode.INTERNAL_ERROR, HttpCode.INVALID_PARAMETER),
+)
+_LIVEZ = Operation(
+    "GET",
+    "/livez",
+    "getLiveness",
+    "Operations",
+    "Is the gateway alive?",
+    "Restart the gateway when this fails.",
+    (Answer(200, "It is.", {"application/json": reference(Health)}, {"status": "ok"}),),
+)
+_READYZ = Operation(
+    "GET",
+    "/readyz",
+    "getReadiness",
+    "Operations",
+    "Can events be read and published here?",
+    "Send requests elsewhere while this fails.",
+    (Answer(200, "They can.", {"application/json": reference(Health)}, {"status": "ok"}),),
+    (HttpCode.NODE_UNAVAILABLE, HttpCode.STORE_UNAVAILABLE, HttpCode.SHUTTING_DOWN),
+)
+_METRICS = Operation(
+    "GET",
+    "/metrics",
+    "getMetrics",
+    "Operations",
+    "Get metrics for Prometheus",
+    "The gateway's own metrics, followed by those of the node when it can be reached.",
+    (Answer(200, "Prometheus text format.", {"text/plain": _TEXT}),),
+)
+
+ENDPOINTS: Final = (
+    Endpoint(_PUBLISH, publish.publish),
+    Endpoint(_LIST, reads.get_events),
+    Endpoint(_GET, reads.get_event),
+    Endpoint(_PROOF, reads.get_proof),
+    Endpoint(_STREAM, reads.get_stream),
+    Endpoint(_BLOCK, reads.get_block),
+    Endpoint(_VALIDATORS, reads.get_validators),
+    Endpoint(_GENESIS, reads.get_genesis),
+    Endpoint(_STATUS, operations.get_status),
+    Endpoint(_LIVEZ, operations.get_livez),
+    Endpoint(_READYZ, operations.get_readyz),
+    Endpoint(_METRICS, operations.get_metrics),
+)

@@ -1,0 +1,104 @@
+"""The newest events, read and encoded once for all streams.
+
+Owns a window at the end of the log. Streams that are up to date take from it; a stream that is
+behind reads pages of the store until the window covers its cursor. So a new event costs one read
+for a thousand streams, and a slow stream loses nothing and costs no memory.
+"""
+
+from collections import deque
+
+import anyio
+
+from ledger.core.event import OpenEntry, open_entry
+from ledger.core.ids import Height, Sequence
+from ledger.core.limits import GATEWAY_FEED_BYTES_MAX, GATEWAY_FEED_EVENTS_MAX
+from ledger.io.chain_reader import ChainReader
+from pubsub.core.cloudevents import cloudevent_json
+from pubsub.core.sse import event_block
+
+__all__ = ["Feed", "FeedRow"]
+
+
+class FeedRow:
+    """One event of the window; its stream block is made when the first stream wants it."""
+
+    __slots__ = ("_block", "_height", "opened", "sequence")
+
+    def __init__(self, opened: OpenEntry, sequence: Sequence, height: Height) -> None:
+        self.opened = opened
+        self.sequence = sequence
+        self._height = height
+        self._block: bytes | None = None
+
+    @property
+    def block(self) -> bytes:
+        """The event as a block of an event stream."""
+        if self._block is None:
+            text = cloudevent_json(self.opened, self.sequence, self._height)
+            self._block = event_block(self.sequence, text)
+        return self._block
+
+
+class Feed:
+    """The window over the sequences ``start`` to ``end`` - 1.
+
+    Attributes:
+        end: size of the log when it was last advanced; the window may be empty.
+    """
+
+    def __init__(self) -> None:
+        self._rows: deque[FeedRow] = deque()
+        self._bytes = 0
+        self._changed = anyio.Event()
+        self.end = 0
+
+    @property
+    def start(self) -> int:
+        """The first sequence of the window."""
+        return self.end - len(self._rows)
+
+    def covers(self, cursor: int) -> bool:
+        """Say whether all that is known behind ``cursor`` stands in the window."""
+        return self.start <= cursor + 1
+
+    def after(self, cursor: int, limit: int) -> list[FeedRow]:
+        """Give up to ``limit`` rows behind a covered ``cursor``."""
+        first = cursor + 1 - self.start
+        return [self._rows[i] for i in range(first, min(first + limit, len(self._rows)))]
+
+    async def wait_beyond(self, cursor: int) -> None:
+        """Return when the log is known to go on behind ``cursor``, or at :meth:`wake`."""
+        if self.end <= cursor + 1:
+            await self._changed.wait()
+
+    def skip_to(self, log_size: int) -> None:
+        """Move the window to the end of the log without reading: nobody listens."""
+        self._rows.clear()
+        self._bytes = 0
+        self._advance_end(log_size)
+
+    def read(self, reader: ChainReader, log_size: int, limit: int) -> bool:
+        """Read up to ``limit`` new events into the window; say whether all are there now."""
+        if log_size - self.end > GATEWAY_FEED_EVENTS_MAX:
+            self.skip_to(log_size - GATEWAY_FEED_EVENTS_MAX)
+        until = min(log_size, self.end + limit)
+        for number in range(self.end, until):
+            sequence = Sequence(number)
+            entry = reader.entry(sequence)
+            assert entry is not None, "the log has no gap"
+            self._rows.append(FeedRow(open_entry(entry), sequence, reader.height_of(sequence)))
+            self._bytes += len(entry)
+        while len(self._rows) > GATEWAY_FEED_EVENTS_MAX or self._bytes > GATEWAY_FEED_BYTES_MAX:
+            self._bytes -= len(self._rows.popleft().opened.entry)
+        self._advance_end(until)
+        return until == log_size
+
+    def wake(self) -> None:
+        """Let every waiting stream look around, because the log grew or the gateway ends."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def _advance_end(self, log_size: int) -> None:
+        if log_size != self.end:
+            self.end = log_size
+            self.wake()

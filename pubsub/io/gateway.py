@@ -1,0 +1,167 @@
+"""The gateway as an ASGI application, and the server that runs it.
+
+Owns the way of a request from the server to its handler and of an error to its problem document:
+whatever a handler raises, the client gets a stable code and never a stack trace.
+"""
+
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import anyio
+import msgspec
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from ledger.core.errors import InvariantError, Unavailable
+from ledger.core.limits import GATEWAY_IDLE_MS_MAX, GATEWAY_SHUTDOWN_MS
+from pubsub.core.api_page import api_page
+from pubsub.core.openapi import describe_api
+from pubsub.core.problems import HttpCode, Refusal
+from pubsub.io.answers import problem_response, refusal_of
+from pubsub.io.api import ENDPOINTS, Endpoint
+from pubsub.io.http import Protocol
+from pubsub.io.operations import VERSION
+from pubsub.io.state import Gateway, GatewaySettings
+
+__all__ = ["GatewaySettings", "create_app", "serve_gateway"]
+
+_log = structlog.get_logger("gateway")
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "cache-control": "no-cache",
+}
+
+
+def create_app(settings: GatewaySettings) -> Starlette:
+    """Make the application; its lifespan runs the link to the node and the watch of the chain.
+
+    The shared state is ``app.state.gateway``.
+    """
+    gateway = Gateway(settings)
+    document = describe_api([endpoint.operation for endpoint in ENDPOINTS], VERSION)
+    text, page = msgspec.json.encode(document), api_page(document)
+
+    async def openapi(_request: Request) -> Response:
+        return Response(text, HTTPStatus.OK, {"cache-control": "no-cache"}, "application/json")
+
+    async def docs(_request: Request) -> Response:
+        return HTMLResponse(page, HTTPStatus.OK, _PAGE_HEADERS)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            gateway.access.try_open()
+            group.start_soon(gateway.run)
+            try:
+                yield
+            finally:
+                gateway.close()
+                group.cancel_scope.cancel()
+        gateway.access.close()
+
+    routes = [_route(gateway, endpoint) for endpoint in ENDPOINTS]
+    app = Starlette(
+        routes=[*routes, Route("/openapi.json", openapi), Route("/docs", docs)],
+        exception_handlers={HTTPException: _on_http_exception},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.gateway = gateway
+    return app
+
+
+def serve_gateway(settings: GatewaySettings, host: str, port: int) -> None:
+    """Serve until the process is told to end (SIGINT, SIGTERM).
+
+    Raises:
+        Unavailable: the address cannot be listened on.
+        InvariantError: the store is broken.
+    """
+    app = create_app(settings)
+    gateway: Gateway = app.state.gateway
+    with _listen(host, port) as listener:
+        config = uvicorn.Config(
+            app,
+            http=Protocol,
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            limit_concurrency=settings.connections_max,
+            timeout_keep_alive=GATEWAY_IDLE_MS_MAX // 1000,
+            timeout_graceful_shutdown=GATEWAY_SHUTDOWN_MS // 1000,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            log_config=None,
+        )
+        server = _Server(config, gateway)
+        _log.info("gateway_listens", host=host, port=listener.getsockname()[1])
+        server.run([listener])
+    if gateway.fatal is not None:
+        raise gateway.fatal
+
+
+class _Server(uvicorn.Server):
+    """A server that ends streams and waits before it waits for their connections."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        gateway.on_fatal = self._on_fatal
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._gateway.close()
+        await super().shutdown(sockets)
+
+    def _on_fatal(self) -> None:
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        raise Unavailable(f"cannot listen on {host} port {port}: {error}") from None
+
+
+def _route(gateway: Gateway, endpoint: Endpoint) -> Route:
+    operation, handler = endpoint
+    seconds = gateway.metrics.seconds.labels(operation.path)
+
+    async def serve(request: Request) -> ASGIApp:
+        begun = time.perf_counter()
+        try:
+            answer = await handler(gateway, request)
+        except Exception as error:  # noqa: BLE001 - every error has a problem document
+            if isinstance(error, InvariantError):
+                gateway.fail(error)
+            answer = problem_response(refusal_of(error), request)
+        status = answer.status_code if isinstance(answer, Response) else HTTPStatus.OK
+        gateway.metrics.requests.labels(operation.path, int(status)).inc()
+        seconds.observe(time.perf_counter() - begun)
+        return answer
+
+    return Route(operation.path, serve, methods=[operation.method], name=operation.name)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses by itself."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "")
+        refusal = Refusal(
+            HttpCode.METHOD_NOT_ALLOWED, f"allowed: {allowed}", None, {"allow": allowed}
+        )
+    else:
+        refusal = Refusal(HttpCode.NOT_FOUND, "see /docs for what there is")
+    return problem_response(refusal, request)

@@ -1,0 +1,101 @@
+"""The HTTP/1.1 protocol of the server, with the bounds that uvicorn leaves to a proxy.
+
+Owns what happens before a request reaches the application: how many connections there are, how
+long the head of a request may be, and how long it may take to arrive.
+"""
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ledger.core.limits import GATEWAY_HEADER_BYTES_MAX, GATEWAY_HEADER_READ_MS_MAX
+
+__all__ = ["Protocol"]
+
+_REFUSAL = (
+    b"HTTP/1.1 %s\r\ncontent-type: application/problem+json\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%s"
+)
+_BODY = b'{"type":"urn:concordat:problem:%s","title":"%s","status":%d,"code":"%s"}'
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _is_head = False  # between the first byte of a request and the end of its headers
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin a connection, or cut it when there are too many."""
+        super().connection_made(transport)
+        if self.limit_concurrency and len(self.connections) > self.limit_concurrency:
+            transport.abort()
+            return
+        self._set_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a connection."""
+        self._clear_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; count those of an unfinished head."""
+        super().data_received(data)
+        if self._is_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > GATEWAY_HEADER_BYTES_MAX:
+                self._refuse(431, b"Request Header Fields Too Large", b"headers_too_large")
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._is_head = True
+        self._head_bytes = 0
+        if self._deadline is None:
+            self._set_deadline()
+
+    def on_headers_complete(self) -> None:
+        """Begin to serve a request, unless its head is too long."""
+        self._is_head = False
+        self._clear_deadline()
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > GATEWAY_HEADER_BYTES_MAX:
+            self._refuse(431, b"Request Header Fields Too Large", b"headers_too_large")
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body; of a refused request there is none."""
+        if self.cycle is not None:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request; a refused one has no cycle."""
+        if self.cycle is not None:
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP."""
+        del msg
+        self._refuse(400, b"Bad Request", b"malformed")
+
+    def _on_late(self) -> None:
+        self._refuse(408, b"Request Timeout", b"headers_timeout")
+
+    def _refuse(self, status: int, phrase: bytes, code: bytes) -> None:
+        """Answer without the application, and close."""
+        self._is_head = False
+        if not self.transport.is_closing():
+            body = _BODY % (code, phrase, status, code)
+            line = b"%d %s" % (status, phrase)
+            self.transport.write(_REFUSAL % (line, len(body), body))
+            self.transport.close()
+
+    def _set_deadline(self) -> None:
+        self._deadline = self.loop.call_later(GATEWAY_HEADER_READ_MS_MAX / 1000, self._on_late)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,210 @@
+"""The gateway's end of the node's control socket: requests, answers, and heads as they come.
+
+Owns the connection: it dials, dials again with back-off, and matches answers to requests by id.
+A connection that says something malformed is dropped. Everything is bounded: requests that wait,
+their bytes, the length of a frame, and the time an answer may take.
+
+An unanswered submission has no known outcome: the node may have taken it. Sending the same
+entries again is always safe, because an event id is applied once.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import structlog
+from anyio.abc import ByteStream
+
+from consensus.core.control import (
+    ControlReply,
+    ControlRequest,
+    Head,
+    MetricsReply,
+    MetricsRequest,
+    StatusReply,
+    StatusRequest,
+    Submit,
+    SubmitReply,
+    decode_reply,
+    encode_control,
+)
+from ledger.core.errors import DecodeError, RejectCode, Rejected, Unavailable
+from ledger.core.limits import (
+    CONTROL_BYTES_MAX,
+    CONTROL_RECONNECT_MS,
+    CONTROL_RECONNECT_MS_MAX,
+    CONTROL_REQUESTS_MAX,
+    CONTROL_TIMEOUT_MS,
+    FRAME_BYTES_MAX,
+)
+
+__all__ = ["NodeLink"]
+
+_LENGTH_BYTES = 4
+_READ_BYTES = 65_536
+
+_log = structlog.get_logger("gateway.node_link")
+_Reply = TypeVar("_Reply", SubmitReply, StatusReply, MetricsReply)
+_Answer = SubmitReply | StatusReply | MetricsReply
+
+
+class _Pending:
+    """A request that waits for its answer."""
+
+    __slots__ = ("answer", "done")
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.answer: _Answer | None = None
+
+
+class NodeLink:
+    """A client of one node; ``run`` keeps it connected, the other methods may be used meanwhile.
+
+    Attributes:
+        is_connected: whether requests can be sent now.
+        error: why not, for people; None while connected.
+    """
+
+    def __init__(self, path: Path, on_head: Callable[[Head], None]) -> None:
+        """Prepare for the control socket at ``path``; ``on_head`` is called with every head."""
+        self._path = path
+        self._on_head = on_head
+        self._pending: dict[int, _Pending] = {}
+        self._unsent_bytes = 0
+        self._next_id = 0
+        self._outgoing: list[bytes] = []
+        self._wake = anyio.Event()
+        self.is_connected = False
+        self.error: str | None = "not connected yet"
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        delay_ms = CONTROL_RECONNECT_MS
+        while True:
+            try:
+                async with await anyio.connect_unix(self._path) as stream:
+                    delay_ms = CONTROL_RECONNECT_MS
+                    await self._serve(stream)
+                self.error = "the node closed the connection"
+            except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+                self.error = (
+                    f"{self._path}: {error.strerror or error}"
+                    if isinstance(error, OSError)
+                    else "the connection to the node broke"
+                )
+            except DecodeError as error:
+                self.error = f"the node sent something malformed: {error}"
+                _log.warning("control_malformed", error=str(error))
+            await anyio.sleep(delay_ms / 1000)
+            delay_ms = min(2 * delay_ms, CONTROL_RECONNECT_MS_MAX)
+
+    async def submit(self, entries: tuple[bytes, ...]) -> tuple[str, ...]:
+        """Hand in 1 to SUBMIT_ENTRIES_MAX entries; give one code for each, empty if taken over.
+
+        Raises:
+            Rejected: too much is waiting already (OVERLOADED).
+            Unavailable: the node cannot be reached or did not answer; it may have taken them.
+        """
+        size = sum(map(len, entries))
+        reply = await self._ask(lambda id_: Submit(id_, entries), SubmitReply, size)
+        if len(reply.codes) != len(entries):
+            raise Unavailable("the node's answer does not fit the request")
+        return reply.codes
+
+    async def status(self) -> bytes:
+        """Give the node's status as a JSON document. Raises Rejected, Unavailable."""
+        return (await self._ask(StatusRequest, StatusReply, 0)).document
+
+    async def metrics(self) -> bytes:
+        """Give the node's metrics as Prometheus text. Raises Rejected, Unavailable."""
+        return (await self._ask(MetricsRequest, MetricsReply, 0)).text
+
+    async def _ask(
+        self, make: Callable[[int], ControlRequest], reply_type: type[_Reply], size: int
+    ) -> _Reply:
+        if not self.is_connected:
+            raise Unavailable(f"the node cannot be reached: {self.error}")
+        if (
+            len(self._pending) >= CONTROL_REQUESTS_MAX
+            or self._unsent_bytes + size > CONTROL_BYTES_MAX
+        ):
+            raise Rejected(RejectCode.OVERLOADED, "too many requests wait for the node")
+        self._next_id += 1
+        id_ = self._next_id
+        pending = self._pending[id_] = _Pending()
+        try:
+            frame = encode_control(make(id_))
+            self._outgoing.append(len(frame).to_bytes(_LENGTH_BYTES, "big") + frame)
+            self._unsent_bytes += len(self._outgoing[-1])
+            self._wake.set()
+            with anyio.move_on_after(CONTROL_TIMEOUT_MS / 1000):
+                await pending.done.wait()
+        finally:
+            del self._pending[id_]
+        if pending.answer is None:
+            raise Unavailable("the node did not answer; it may have taken the request all the same")
+        if not isinstance(pending.answer, reply_type):
+            raise Unavailable("the node answered another question")
+        return pending.answer
+
+    async def _serve(self, stream: ByteStream) -> None:
+        """Use one connection until it ends."""
+        self._outgoing.clear()
+        self._unsent_bytes = 0
+        self.is_connected, self.error = True, None
+        _log.info("control_connected", path=str(self._path))
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._write, stream)
+                await self._read(stream)
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            self.is_connected = False
+            for pending in self._pending.values():
+                pending.done.set()
+            _log.info("control_disconnected", path=str(self._path))
+
+    async def _write(self, stream: ByteStream) -> None:
+        """Send what is waiting, many small frames in one piece."""
+        while True:
+            if not self._outgoing:
+                self._wake = anyio.Event()
+                await self._wake.wait()
+            frames, self._outgoing = self._outgoing, []
+            data = b"".join(frames)
+            await stream.send(data)
+            self._unsent_bytes -= len(data)
+
+    async def _read(self, stream: ByteStream) -> None:
+        """Take frames apart until the node closes. Raises DecodeError."""
+        buffer = bytearray()
+        while True:
+            try:
+                buffer += await stream.receive(_READ_BYTES)
+            except anyio.EndOfStream:
+                return
+            start = 0
+            while len(buffer) - start >= _LENGTH_BYTES:
+                length = int.from_bytes(buffer[start : start + _LENGTH_BYTES], "big")
+                if length > FRAME_BYTES_MAX:
+                    msg = f"a frame of {length} bytes"
+                    raise DecodeError(msg)
+                end = start + _LENGTH_BYTES + length
+                if len(buffer) < end:
+                    break
+                self._on_reply(decode_reply(bytes(buffer[start + _LENGTH_BYTES : end])))
+                start = end
+            del buffer[:start]
+
+    def _on_reply(self, reply: ControlReply) -> None:
+        if isinstance(reply, Head):
+            self._on_head(reply)
+            return
+        pending = self._pending.get(reply.request_id)
+        if pending is not None:  # else it was given up
+            pending.answer = reply
+            pending.done.set()

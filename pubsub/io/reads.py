@@ -1,0 +1,194 @@
+"""The ``GET`` requests about the ledger: events, proofs, blocks, validators, genesis, the stream.
+
+Only what the store holds durably is ever shown. Short reads run on the event loop, where they
+cost less than handing them to a thread; pages and proofs run in threads.
+"""
+
+import re
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from ledger.core.event import open_entry
+from ledger.core.ids import Epoch, EventId, Height, Sequence
+from ledger.core.limits import GATEWAY_PAGE_EVENTS, GATEWAY_PAGE_EVENTS_MAX, INT_MAX
+from ledger.core.proof import ProofBundle, build_bundle, bundle_json, encode_bundle
+from ledger.io.chain_reader import ChainReader
+from ledger.io.chain_store import ChainStore
+from pubsub.core.cloudevents import cloudevent_json
+from pubsub.core.documents import block_document, validators_document
+from pubsub.core.parameters import Parameters, choose_media_type, read_cursor
+from pubsub.core.problems import HttpCode, Refusal
+from pubsub.io.answers import json_response
+from pubsub.io.pages import FILTER_NAMES, read_page, read_wanted
+from pubsub.io.publish import MEDIA_BATCH, MEDIA_EVENT
+from pubsub.io.state import Gateway
+from pubsub.io.stream import STREAM_HEADERS, EventStream, EventStreamResponse
+
+__all__ = [
+    "MEDIA_ENTRY",
+    "MEDIA_PROOF",
+    "get_block",
+    "get_event",
+    "get_events",
+    "get_genesis",
+    "get_proof",
+    "get_stream",
+    "get_validators",
+]
+
+MEDIA_ENTRY: Final = "application/vnd.concordat.event+msgpack"
+MEDIA_PROOF: Final = "application/vnd.concordat.proof+msgpack"
+MEDIA_JSON: Final = "application/json"
+
+_EVENT_ID: Final = re.compile(r"[0-9a-f]{64}\Z")
+_NUMBER: Final = re.compile(r"(0|[1-9][0-9]{0,18})\Z", re.ASCII)
+_FOR_EVER: Final = {"cache-control": "public, max-age=31536000, immutable"}
+
+
+async def get_event(gateway: Gateway, request: Request) -> Response:
+    """Answer with one event, by id or sequence."""
+    Parameters(request.query_params.multi_items(), ())
+    media_type = choose_media_type(_accept(request), (MEDIA_EVENT, MEDIA_JSON, MEDIA_ENTRY))
+    with gateway.access.store.read() as reader:
+        sequence, entry = _find(reader, request.path_params["id"])
+        height = reader.height_of(sequence)
+    body = (
+        entry if media_type == MEDIA_ENTRY else cloudevent_json(open_entry(entry), sequence, height)
+    )
+    headers = {"concordat-sequence": str(sequence), "vary": "accept", **_FOR_EVER}
+    return Response(body, HTTPStatus.OK, headers, media_type)
+
+
+async def get_proof(gateway: Gateway, request: Request) -> Response:
+    """Answer with the proof of one event."""
+    Parameters(request.query_params.multi_items(), ())
+    media_type = choose_media_type(_accept(request), (MEDIA_PROOF, MEDIA_JSON))
+    id_ = request.path_params["id"]
+
+    def read(store: ChainStore) -> ProofBundle | None:
+        with store.read() as reader:
+            return build_bundle(reader, _find(reader, id_)[0])
+
+    bundle = await gateway.access.in_thread(read)
+    if bundle is None:
+        raise Refusal(
+            HttpCode.PROOF_NOT_READY, "the event is final; its proof comes with the next blocks"
+        )
+    body = encode_bundle(bundle) if media_type == MEDIA_PROOF else bundle_json(bundle)
+    return Response(body, HTTPStatus.OK, {"vary": "accept"}, media_type)
+
+
+async def get_events(gateway: Gateway, request: Request) -> Response:
+    """Answer with a page of events."""
+    parameters = Parameters(request.query_params.multi_items(), (*FILTER_NAMES, "after", "limit"))
+    wanted = read_wanted(parameters)
+    after = parameters.integer("after", -1, INT_MAX)
+    limit = parameters.integer("limit", 1, GATEWAY_PAGE_EVENTS_MAX) or GATEWAY_PAGE_EVENTS
+    media_type = choose_media_type(_accept(request), (MEDIA_BATCH, MEDIA_JSON))
+    page = await gateway.access.in_thread(
+        lambda store: read_page(store, wanted.selection, -1 if after is None else after, limit)
+    )
+    headers = {
+        "concordat-cursor": str(page.cursor),
+        "concordat-log-size": str(page.log_size),
+        "cache-control": "no-store",
+    }
+    if page.cursor + 1 < page.log_size:
+        query = [
+            (name, value) for name, value in request.query_params.multi_items() if name != "after"
+        ]
+        target = f"/v1/events?{urlencode([*query, ('after', str(page.cursor))])}"
+        headers["link"] = f'<{target}>; rel="next"'
+    body = b"[" + b",".join(row.json for row in page.rows) + b"]"
+    return Response(body, HTTPStatus.OK, headers, media_type)
+
+
+async def get_block(gateway: Gateway, request: Request) -> Response:
+    """Answer with one final block."""
+    Parameters(request.query_params.multi_items(), ())
+    text = request.path_params["height"]
+    if not _NUMBER.match(text) or int(text) > INT_MAX:
+        raise Refusal(HttpCode.INVALID_PARAMETER, f"a height is an integer from 0 to {INT_MAX}")
+    height = Height(int(text))
+    store = gateway.access.store
+    with store.read() as reader:
+        block = reader.block(height)
+        root, certificate = reader.root(height), reader.certificate(height)
+    if block is None:
+        genesis = " (the genesis block has no content, see /v1/genesis)" if height == 0 else ""
+        raise Refusal(HttpCode.BLOCK_NOT_FOUND, f"no final block has height {height}{genesis}")
+    validators = store.genesis.validator_set()
+    document = block_document(block, validators, root, certificate)
+    return json_response(document, headers=dict(_FOR_EVER) if certificate else None)
+
+
+async def get_validators(gateway: Gateway, request: Request) -> Response:
+    """Answer with the validator set in force: that of genesis, in the only epoch there is."""
+    Parameters(request.query_params.multi_items(), ())
+    validators = gateway.access.store.genesis.validator_set()
+    return json_response(validators_document(Epoch(0), validators))
+
+
+async def get_genesis(gateway: Gateway, request: Request) -> Response:
+    """Answer with the genesis file."""
+    Parameters(request.query_params.multi_items(), ())
+    body = gateway.access.store.genesis.to_json()
+    return Response(body, HTTPStatus.OK, dict(_FOR_EVER), MEDIA_JSON)
+
+
+async def get_stream(gateway: Gateway, request: Request) -> ASGIApp:
+    """Answer with a stream of events as they become final."""
+    parameters = Parameters(request.query_params.multi_items(), (*FILTER_NAMES, "after"))
+    wanted = read_wanted(parameters)
+    after = parameters.integer("after", -1, INT_MAX)
+    last_id = request.headers.get("last-event-id")
+    if last_id:  # a browser repeats the first URL when it reconnects: its last id is newer
+        after = read_cursor("Last-Event-ID", last_id)
+    choose_media_type(_accept(request), ("text/event-stream",))
+    if gateway.is_closing:
+        raise Refusal(HttpCode.SHUTTING_DOWN, "connect to another gateway, or again later")
+    if gateway.streams_count >= gateway.settings.streams_max:
+        raise Refusal(
+            HttpCode.TOO_MANY_STREAMS, f"{gateway.streams_count} streams are open already"
+        )
+    if after is None:
+        with gateway.access.store.read() as reader:
+            after = reader.head().log_size - 1
+    else:
+        _ = gateway.access.store
+    if request.method == "HEAD":
+        return Response(None, HTTPStatus.OK, dict(STREAM_HEADERS))
+    gateway.begin_stream()
+    return EventStreamResponse(EventStream(gateway, wanted, after), gateway.end_stream)
+
+
+def _find(reader: ChainReader, text: str) -> tuple[Sequence, bytes]:
+    """Find the event of an id or a sequence. Raises Refusal."""
+    if _EVENT_ID.match(text):
+        id_ = EventId(bytes.fromhex(text))
+        receipt = reader.receipt(id_)
+        if receipt is not None and receipt.sequence is None:
+            raise Refusal(
+                HttpCode.EVENT_REFUSED, f"refused at height {receipt.height}: {receipt.code}"
+            )
+        sequence = None if receipt is None else receipt.sequence
+    elif _NUMBER.match(text) and int(text) <= INT_MAX:
+        sequence = Sequence(int(text))
+    else:
+        raise Refusal(
+            HttpCode.INVALID_PARAMETER,
+            "an event is named by its id, 64 lower-case hexadecimal digits, or by its sequence",
+        )
+    entry = None if sequence is None else reader.entry(sequence)
+    if sequence is None or entry is None:
+        raise Refusal(HttpCode.EVENT_NOT_FOUND, "no final event has this id or sequence")
+    return sequence, entry
+
+
+def _accept(request: Request) -> str:
+    return ",".join(request.headers.getlist("accept"))

@@ -1,0 +1,190 @@
+"""The gateway as its handlers see it: settings, store, node, waits, streams, counters.
+
+Owns the two tasks behind the requests: the link to the node, and the watch that notices when the
+chain became longer. A broken store is fatal: ``fatal`` is set and ``stop`` called, and the process
+ends, because an answer from it could not be trusted.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from consensus.core.control import Head
+from ledger.core.errors import InvariantError
+from ledger.core.limits import (
+    GATEWAY_BODY_BYTES_MAX,
+    GATEWAY_CONNECTIONS_MAX,
+    GATEWAY_HEARTBEAT_MS,
+    GATEWAY_POLL_MS,
+    GATEWAY_STREAM_PAGE_EVENTS,
+    GATEWAY_STREAMS_MAX,
+)
+from pubsub.core.documents import Receipt
+from pubsub.io.body import Bodies
+from pubsub.io.feed import Feed
+from pubsub.io.finality import Finality
+from pubsub.io.node_link import NodeLink
+from pubsub.io.store_access import StoreAccess
+
+__all__ = ["Gateway", "GatewaySettings", "Metrics"]
+
+_log = structlog.get_logger("gateway")
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """What a gateway is told.
+
+    Attributes:
+        chain_dir: directory of the node's chain store.
+        control_path: the node's control socket.
+        name: the member's name, shown in the status.
+        body_bytes_max: largest body of a batch or bulk request.
+        streams_max: event streams open at one time.
+        connections_max: HTTP connections open at one time, streams included.
+        heartbeat_ms: a stream is never silent for longer.
+    """
+
+    chain_dir: Path
+    control_path: Path
+    name: str
+    body_bytes_max: int = GATEWAY_BODY_BYTES_MAX
+    streams_max: int = GATEWAY_STREAMS_MAX
+    connections_max: int = GATEWAY_CONNECTIONS_MAX
+    heartbeat_ms: int = GATEWAY_HEARTBEAT_MS
+
+
+class Metrics:
+    """What the gateway counts about itself, for Prometheus."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        prefix = "concordat_gateway"
+        self.requests = Counter(
+            f"{prefix}_requests", "Answered requests", ("route", "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            f"{prefix}_request_seconds",
+            "Time to the answer; streams and waits included",
+            ("route",),
+            registry=self.registry,
+        )
+        self.events = Counter(
+            f"{prefix}_events",
+            "Events handed in, by what the node said at once",
+            ("result",),
+            registry=self.registry,
+        )
+        self.streams = Gauge(f"{prefix}_streams", "Open event streams", registry=self.registry)
+        self.waits = Gauge(
+            f"{prefix}_waits", "Requests that wait for finality", registry=self.registry
+        )
+        self.node_connected = Gauge(
+            f"{prefix}_node_connected", "1 while the node is connected", registry=self.registry
+        )
+        self.log_size = Gauge(
+            f"{prefix}_log_size", "Events in the log as last seen", registry=self.registry
+        )
+
+
+class Gateway:
+    """Everything that requests share.
+
+    Attributes:
+        is_closing: no new stream or wait begins; those that are open end.
+        fatal: why the process must end, or None.
+    """
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.settings = settings
+        self.access = StoreAccess(settings.chain_dir)
+        self.link = NodeLink(settings.control_path, self._on_head)
+        self.finality = Finality(self.access)
+        self.feed = Feed()
+        self.bodies = Bodies()
+        self.metrics = Metrics()
+        self.streams_count = 0
+        self.heartbeat_ms = settings.heartbeat_ms
+        self.is_closing = False
+        self.fatal: InvariantError | None = None
+        self.on_fatal: Callable[[], None] = lambda: None
+        self._notice = anyio.Event()
+        self._height = -1
+
+    async def run(self) -> None:
+        """Keep the node connected and watch the chain, until cancelled."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.link.run)
+                group.start_soon(self._watch)
+        except* InvariantError as errors:
+            self.fail(_first_leaf(errors))
+
+    def fail(self, error: InvariantError) -> None:
+        """End the process because of ``error``; the first one counts."""
+        if self.fatal is None:
+            _log.critical("gateway_stops", error=str(error))
+            self.fatal = error
+            self.close()
+            self.on_fatal()
+
+    def close(self) -> None:
+        """End streams and waits, so that the server can end."""
+        self.is_closing = True
+        self.finality.close()
+        self.feed.wake()
+
+    def count_receipts(self, receipts: Iterable[Receipt]) -> None:
+        """Count what the node said about events."""
+        tally = Tally(receipt.code or "accepted" for receipt in receipts)
+        for result, count in tally.items():
+            self.metrics.events.labels(result).inc(count)
+
+    def begin_stream(self) -> None:
+        """Count a stream that opens."""
+        self.streams_count += 1
+
+    def end_stream(self) -> None:
+        """Count a stream that ended."""
+        self.streams_count -= 1
+
+    def _on_head(self, head: Head) -> None:
+        del head  # the store is the truth; a head only says that looking is worth it
+        self._notice.set()
+
+    async def _watch(self) -> None:
+        while True:
+            with anyio.move_on_after(GATEWAY_POLL_MS / 1000):
+                await self._notice.wait()
+            self._notice = anyio.Event()
+            if self.access.try_open():
+                await self._advance()
+
+    async def _advance(self) -> None:
+        """Tell waits and streams what is new in the store."""
+        with self.access.store.read() as reader:
+            head = reader.head()
+            if head.height != self._height:
+                self._height = head.height
+                self.finality.look(reader)
+        if not self.streams_count:
+            self.feed.skip_to(head.log_size)
+            return
+        is_done = False
+        while not is_done:
+            with self.access.store.read() as reader:
+                is_done = self.feed.read(reader, head.log_size, GATEWAY_STREAM_PAGE_EVENTS)
+            await anyio.lowlevel.checkpoint()
+
+
+def _first_leaf(error: BaseException) -> InvariantError:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, InvariantError)
+    return error
