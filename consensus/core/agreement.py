@@ -303,8 +303,7 @@ class Agreement:
         collected = self._votes.add(vote)
         for forger in collected.forgers:
             self._outbox.add(Penalize(forger, Offence.BAD_SIGNATURE, "forged vote"))
-        if collected.contradicted is not None:
-            first = collected.contradicted
+        if (first := collected.contradicted) is not None:
             self._domain.require(first.check(self._domain))
             self._domain.require(vote.check(self._domain))
             self._evidence.double_vote(first, vote)
