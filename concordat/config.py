@@ -22,7 +22,8 @@ __all__ = [
     "Section",
 ]
 
-_ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}\Z"
+_PORT = r"([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_ADDRESS = rf"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):{_PORT}\Z"
 _Address = Annotated[str, Meta(pattern=_ADDRESS, max_length=262)]
 _Path = Annotated[str, Meta(min_length=1, max_length=4096)]
 _Ms = Annotated[int, Meta(ge=1, le=3_600_000)]

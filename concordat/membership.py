@@ -7,6 +7,7 @@ than two thirds of them decide together.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +17,20 @@ import msgspec
 from concordat.config_file import Value, render_config
 from concordat.home import HomeError
 from ledger.core.errors import DecodeError
-from ledger.core.genesis import Genesis, read_genesis
+from ledger.core.genesis import Genesis, Participant, read_genesis
 from ledger.core.ids import PublicKey
 from ledger.core.limits import KEY_FILE_BYTES_MAX
 from ledger.core.signing import SeedSigner
+from ledger.core.validators import Validator
 from ledger.io.keystore import KeyPurpose, create_key, write_private_file
 
 __all__ = ["Card", "Member", "create_home", "make_genesis", "participant_entry", "read_card"]
 
 Json = dict[str, object]
 """A JSON object."""
+
+_POSITION = re.compile(r"- at `\$\[([23])\]\[(\d+)\]\[(\d+)\][^`]*`")
+_VALIDATORS_POSITION = str(Genesis.__struct_fields__.index("validators"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,18 @@ def make_genesis(
     try:
         return read_genesis(json.dumps(document).encode())
     except DecodeError as error:
-        raise HomeError(f"these members make no network: {error}") from None
+        raise HomeError(f"these members make no network: {_in_words(str(error))}") from None
+
+
+def _in_words(message: str) -> str:
+    """Name the entry and the field where a decoder's message gives only their positions."""
+    found = _POSITION.search(message)
+    if found is None:
+        return message
+    entry = Validator if found[1] == _VALIDATORS_POSITION else Participant
+    field = entry.__struct_fields__[int(found[3])]
+    kind = entry.__name__.lower()
+    return _POSITION.sub(f"in the {field} of {kind} {int(found[2]) + 1}", message)
 
 
 def _card(member: Member, keys: Mapping[KeyPurpose, PublicKey]) -> Card:
