@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Final
 
 import structlog
 import trio
@@ -43,13 +42,13 @@ from ledger.core.limits import (
     CONTROL_REPLY_BYTES_MAX,
     FRAME_BYTES_MAX,
     RECEIVE_BYTES_MAX,
+    SOCKET_PATH_BYTES_MAX,
     SUBMIT_ENTRIES_MAX,
 )
 
 __all__ = ["ControlServer", "open_control_socket"]
 
 _log = structlog.get_logger()
-_PATH_BYTES_MAX: Final = 107  # of a Unix socket's address, by the kernel
 
 
 def open_control_socket(path: Path) -> trio.SocketListener:
@@ -58,8 +57,8 @@ def open_control_socket(path: Path) -> trio.SocketListener:
     Raises:
         Unavailable: the path is too long, taken by something else, or not writable.
     """
-    if len(os.fsencode(path)) > _PATH_BYTES_MAX:
-        raise Unavailable(f"{path}: a socket's path has at most {_PATH_BYTES_MAX} bytes")
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+        raise Unavailable(f"{path}: a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes")
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _make_way(path)

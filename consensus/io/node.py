@@ -55,9 +55,10 @@ from ledger.core.ids import Height, NodeIndex, PublicKey
 from ledger.core.limits import THREAD_SWITCH_US
 from ledger.core.signing import Signer
 from ledger.io.chain_store import ChainStore
+from ledger.io.errors import StorageError
 from ledger.io.safety_store import SafetyStore
 
-__all__ = ["NodeSettings", "create_stores", "serve_node"]
+__all__ = ["NodeSettings", "create_safety_store", "create_stores", "serve_node"]
 
 _log = structlog.get_logger()
 
@@ -84,23 +85,34 @@ class NodeSettings:
     tuning: Tuning = field(default_factory=Tuning)
 
 
-def create_stores(
-    genesis: Genesis, key: PublicKey, chain_dir: Path, safety_dir: Path, *, sit_out: bool = False
-) -> None:
-    """Make the stores of a new validator, or those that are missing.
+def create_stores(genesis: Genesis, key: PublicKey, chain_dir: Path, safety_dir: Path) -> None:
+    """Make the two stores of a validator that has never run.
 
     Args:
         key: its voting key.
-        sit_out: the safety record was lost: sign nothing before it is known to be safe.
 
     Raises:
-        StorageError: a directory cannot be written.
+        StorageError: there is one already, or a directory cannot be written.
     """
-    if not chain_dir.exists():
-        ChainStore.create(chain_dir, genesis).close()
-    if not safety_dir.exists():
-        record = encode_record(first_record(genesis, key, sit_out=sit_out))
-        SafetyStore.create(safety_dir, record).close()
+    ChainStore.create(chain_dir, genesis).close()
+    create_safety_store(genesis, key, safety_dir)
+
+
+def create_safety_store(
+    genesis: Genesis, key: PublicKey, safety_dir: Path, *, sit_out: bool = False
+) -> None:
+    """Make a safety store.
+
+    Args:
+        key: the voting key.
+        sit_out: this validator has run before and its record is lost. It signs nothing until its
+            peers have proven a round after which that is safe again.
+
+    Raises:
+        StorageError: there is one already, or the directory cannot be written.
+    """
+    record = encode_record(first_record(genesis, key, sit_out=sit_out))
+    SafetyStore.create(safety_dir, record).close()
 
 
 async def serve_node(
@@ -118,23 +130,24 @@ async def serve_node(
     network = _network(settings)
     with (
         ChainStore.open(settings.chain_dir, settings.genesis) as chain_store,
-        SafetyStore.open(settings.safety_dir) as safety_store,
+        _open_safety(settings.safety_dir) as safety_store,
     ):
         restored = restore(settings.genesis, settings.signer.public_key, chain_store, safety_store)
         core = NodeCore(settings.genesis, settings.signer, restored, chain_store, settings.tuning)
         node = _Node(core, network, chain_store, safety_store)
-        listeners = await _listen(settings.listen)
         control = open_control_socket(settings.control_path)
-        _log.info(
-            "node_started",
-            chain=settings.genesis.chain_id,
-            index=network.index,
-            height=len(restored.recent) and restored.recent[-1].height,
-        )
         try:
+            listeners = await _listen(settings.listen)
+            _log.info(
+                "node_started",
+                chain=settings.genesis.chain_id,
+                index=network.index,
+                height=restored.roots[-1].height,
+            )
             with _plain_errors():
                 await node.run(listeners, control, task_status)
         finally:
+            control.socket.close()
             settings.control_path.unlink(missing_ok=True)
 
 
@@ -271,6 +284,18 @@ def _network(settings: NodeSettings) -> Network:
         keys={i: PublicKey(validators.members[i].peer_key) for i in others},
         addresses={i: addresses.get(i) or _address(validators.members[i].address) for i in others},
     )
+
+
+def _open_safety(path: Path) -> SafetyStore:
+    if not path.exists():
+        raise StorageError(
+            path,
+            "the safety record, which says what this validator has signed, is not there",
+            "If it has never run, create both of its stores. If it has run, bring back this very "
+            "directory from the same disk, never from a copy or a backup; if it is lost, create "
+            "a safety store that sits out until signing is safe again",
+        )
+    return SafetyStore.open(path)
 
 
 def _address(text: str) -> Address:

@@ -1,0 +1,169 @@
+"""Whole validators on the loopback interface for end-to-end tests, and a gateway's end of them."""
+
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import trio
+
+from consensus.core.control import (
+    ControlReply,
+    ControlRequest,
+    Head,
+    Submit,
+    SubmitReply,
+    decode_reply,
+    encode_control,
+)
+from consensus.io.frames import FrameSplitter, encode_frame
+from consensus.io.node import NodeSettings, create_stores
+from consensus.io.tls import PeerIdentity
+from ledger.core.event import Event, OpenEntry, sign_event
+from ledger.core.genesis import Genesis, Governors, Participant, ParticipantKey
+from ledger.core.limits import FRAME_BYTES_MAX
+from ledger.core.signing import SeedSigner
+from ledger.core.validators import Validator
+
+PUBLISHER = SeedSigner(b"p" * 32)
+PUBLISHER_DID = "did:web:publisher.example"
+
+
+def _voting_seed(index: int) -> bytes:
+    return bytes([100 + index]) * 32
+
+
+def _peer_seed(index: int) -> bytes:
+    return bytes([200 + index]) * 32
+
+
+def make_genesis(ports: list[int]) -> Genesis:
+    """Give a network whose validators listen on these loopback ports, with one publisher."""
+    validators = tuple(
+        Validator(
+            name=f"node-{index}",
+            did=f"did:web:node-{index}.example",
+            key=SeedSigner(_voting_seed(index)).public_key,
+            peer_key=PeerIdentity(_peer_seed(index)).public_key,
+            address=f"127.0.0.1:{port}",
+        )
+        for index, port in enumerate(ports)
+    )
+    key = ParticipantKey(PUBLISHER.public_key, revoked=False)
+    publisher = Participant(PUBLISHER_DID, "Publisher", (key,), (">",))
+    governors = Governors(1, ("did:web:node-0.example",))
+    now_ms = time.time_ns() // 1_000_000
+    return Genesis("loopback", now_ms, validators, (publisher,), governors)
+
+
+def make_event(genesis: Genesis, nonce: int, data: bytes = b"x" * 100) -> OpenEntry:
+    """Give a signed event; two nonces give two events."""
+    event = Event(
+        version=1,
+        chain_id=genesis.chain_id,
+        topic="offers.created",
+        publisher=PUBLISHER_DID,
+        key=PUBLISHER.public_key,
+        nonce=nonce,
+        time_ms=time.time_ns() // 1_000_000,
+        type="offer.created",
+        subject=f"urn:offer:{nonce}",
+        entity_hash=b"",
+        previous_hash=b"",
+        location="",
+        content_type="",
+        data=data,
+        tags=(),
+    )
+    return sign_event(event, PUBLISHER)
+
+
+def make_settings(home: Path, count_: int, *, create: bool = True) -> list[NodeSettings]:
+    """Give the settings of ``count_`` validators with new stores under ``home``."""
+    ports = list(_free_ports(count_))
+    genesis = make_genesis(ports)
+    members = []
+    for index, port in enumerate(ports):
+        signer = SeedSigner(_voting_seed(index))
+        place = home / str(index)
+        if create:
+            create_stores(genesis, signer.public_key, place / "chain", place / "safety")
+        members.append(
+            NodeSettings(
+                genesis=genesis,
+                signer=signer,
+                peer_seed=_peer_seed(index),
+                chain_dir=place / "chain",
+                safety_dir=place / "safety",
+                control_path=place / "control.sock",
+                listen=("127.0.0.1", port),
+            )
+        )
+    return members
+
+
+def _free_ports(count_: int) -> Iterator[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count_)]
+    for server in held:
+        yield server.getsockname()[1]
+    for server in held:
+        server.close()
+
+
+@dataclass
+class Gateway:
+    """A gateway's connection to a node."""
+
+    stream: trio.SocketStream
+    heads: list[Head] = field(default_factory=list)
+    answers: dict[int, ControlReply] = field(default_factory=dict)
+    _splitter: FrameSplitter = field(default_factory=lambda: FrameSplitter(FRAME_BYTES_MAX))
+    _numbers: "count[int]" = field(default_factory=count)
+
+    async def send(self, request: ControlRequest) -> None:
+        """Send a request."""
+        await self.stream.send_all(encode_frame(encode_control(request)))
+
+    async def receive(self) -> None:
+        """Take in what the node says next."""
+        data = await self.stream.receive_some(1 << 20)
+        if not data:
+            raise trio.BrokenResourceError("the node closed the connection")
+        for frame in self._splitter.feed(data):
+            reply = decode_reply(frame)
+            if isinstance(reply, Head):
+                self.heads.append(reply)
+            else:
+                self.answers[reply.request_id] = reply
+
+    async def ask(self, request: ControlRequest) -> ControlReply:
+        """Send a request and wait for its answer."""
+        await self.send(request)
+        while request.request_id not in self.answers:
+            await self.receive()
+        return self.answers.pop(request.request_id)
+
+    async def submit(self, *entries: bytes) -> tuple[str, ...]:
+        """Submit entries and give the codes."""
+        answer = await self.ask(Submit(next(self._numbers), entries))
+        assert isinstance(answer, SubmitReply)
+        return answer.codes
+
+    async def until_log_size(self, log_size: int) -> Head:
+        """Wait until the node's store durably holds so many events."""
+        while not self.heads or self.heads[-1].log_size < log_size:
+            await self.receive()
+        return self.heads[-1]
+
+
+@asynccontextmanager
+async def gateway(path: Path) -> AsyncIterator[Gateway]:
+    """Connect to the control socket at ``path``."""
+    stream = await trio.open_unix_socket(str(path))
+    try:
+        yield Gateway(stream)
+    finally:
+        await trio.aclose_forcefully(stream)
