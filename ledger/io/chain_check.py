@@ -11,7 +11,7 @@ from ledger.core import merkle, statemap
 from ledger.core.block import LedgerRoot, block_id
 from ledger.core.errors import InvariantError
 from ledger.core.genesis import Genesis
-from ledger.core.ids import Sequence
+from ledger.core.ids import Height, Sequence
 from ledger.core.merkle import TILE_WIDTH, leaf_hash
 from ledger.core.state import VALIDATORS_KEY
 from ledger.io.chain_reader import ChainReader
@@ -42,9 +42,11 @@ def _fault(reader: ChainReader, genesis: Genesis) -> str:
     head = reader.stored_head(height)
     if head.root.height != height:
         return f"block {height} is stored with the root of block {head.root.height}"
+    if reader.stored_head(Height(0)).block_id != genesis.block_id:
+        return "its first block is not that of its genesis"
     block = reader.block(height)
     if block is None:
-        if height != 0 or head.block_id != genesis.block_id:
+        if height != 0:
             return f"block {height} is missing"
     elif block_id(block) != head.block_id or block.time_ms != head.time_ms:
         return f"block {height} is not the one that was stored"
@@ -61,11 +63,18 @@ def _log_fault(reader: ChainReader, root: LedgerRoot) -> str:
         return f"the log of {size} entries has another root than the one stored with it"
     if reader.location(Sequence(size)) is not None:
         return f"the log has more than {size} entries"
-    if size:
-        entry = reader.entry(Sequence(size - 1))
-        tile = reader.read_tile(0, (size - 1) // TILE_WIDTH)
-        if entry is None or not tile.endswith(leaf_hash(entry)):
-            return f"entry {size - 1} is not the one in the log"
+    return _last_entry_fault(reader, Sequence(size - 1)) if size else ""
+
+
+def _last_entry_fault(reader: ChainReader, last: Sequence) -> str:
+    entry = reader.entry(last)
+    tile = reader.read_tile(0, last // TILE_WIDTH)
+    if entry is None or not tile.endswith(leaf_hash(entry)):
+        return f"entry {last} is not the one in the log"
+    height = reader.height_of(last)
+    before, after = reader.root(Height(max(height - 1, 0))), reader.root(height)
+    if before is None or after is None or not before.log_size <= last < after.log_size:
+        return f"entry {last} is not of block {height}"
     return ""
 
 

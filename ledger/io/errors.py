@@ -7,7 +7,7 @@ what it has signed. So every error of LMDB and of the file system becomes ``Stor
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EDQUOT, EFBIG, ENOSPC
+from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from pathlib import Path
 
 import lmdb
@@ -37,7 +37,11 @@ _DAMAGED = (
     "Stop here and keep the directory as evidence; check the disk, then rebuild this store from "
     "the other validators"
 )
-_FULL_DISK = "Free space on its disk or move it to a larger one, then start again: nothing is lost"
+_NO_SPACE = (ENOSPC, EDQUOT, EFBIG, EIO)  # EIO: what LMDB makes of a write that was cut short
+_FULL_DISK = (
+    "Free space on its disk, or replace the disk if it fails, then start again: what was "
+    "committed before is kept"
+)
 _ACCESS = "Make the directory writable for the user that runs Concordat"
 
 
@@ -57,7 +61,7 @@ def storage_errors(path: Path, doing: str) -> Iterator[None]:
         with lmdb_errors(path, doing):
             yield
     except OSError as error:
-        remedy = _FULL_DISK if error.errno in (ENOSPC, EDQUOT, EFBIG) else _ACCESS
+        remedy = _FULL_DISK if error.errno in _NO_SPACE else _ACCESS
         raise StorageError(path, f"cannot {doing}: {error.strerror or error}", remedy) from error
 
 
@@ -73,12 +77,10 @@ def _remedy(error: lmdb.Error) -> str:
             return "The store has reached its largest size: raise STORE_MAP_BYTES and start again"
         case lmdb.ReadersFullError():
             return "Too many processes read this store: stop some gateways"
-        case lmdb.DiskError():
-            return _FULL_DISK
         case lmdb.ReadonlyError() | lmdb.LockError():
             return _ACCESS
         case lmdb.CorruptedError() | lmdb.InvalidError() | lmdb.VersionMismatchError():
             return _DAMAGED
-    if error.code in (ENOSPC, EDQUOT, EFBIG):
+    if error.code in _NO_SPACE:
         return _FULL_DISK
     return "See the cause; if the disk is healthy, this is a bug worth reporting"
