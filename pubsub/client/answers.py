@@ -1,0 +1,194 @@
+"""What a gateway answers, read strictly into the values that a client's user gets.
+
+Gateways are strangers: an answer is what the API promises, a refusal that becomes an error of
+``ledger.core.errors``, or a ``PeerFault``. Nothing here is believed because a gateway says it;
+what is bound to its content by a digest or a proof is checked where it is read.
+"""
+
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, NoReturn
+
+import msgspec
+from msgspec import UNSET
+
+from ledger.core.errors import DecodeError, Offence, PeerFault, RejectCode, Rejected
+from ledger.core.event import Event, OpenEntry
+from ledger.core.ids import EventId, Height, Sequence
+from ledger.core.proof import ProofBundle, decode_bundle
+from pubsub.core import documents
+from pubsub.core.cloudevents import ReceivedEvent, read_cloudevent
+from pubsub.core.problems import HttpCode
+
+__all__ = [
+    "Answer",
+    "LedgerEvent",
+    "ProblemSummary",
+    "Receipt",
+    "ledger_event",
+    "raise_problem",
+    "read_problem",
+    "read_receipts",
+    "read_received",
+]
+
+_DETAIL_CHARS_MAX = 200
+_NUMBER_CHARS_MAX = len("-9223372036854775807")
+_NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
+_REJECTIONS = {
+    **{str(code): code for code in RejectCode},
+    str(HttpCode.INVALID_PARAMETER): RejectCode.MALFORMED,
+    str(HttpCode.BODY_TOO_LARGE): RejectCode.TOO_LARGE,
+}
+
+
+class Answer(NamedTuple):
+    """One HTTP answer, whole."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    def number(self, header: str, absent: int) -> int:
+        """Give the whole number in a header (lower-case name), or ``absent``."""
+        text = self.headers.get(header, "")
+        is_number = len(text) <= _NUMBER_CHARS_MAX and _NUMBER.fullmatch(text)
+        return int(text) if is_number else absent
+
+
+class Receipt(NamedTuple):
+    """What became of one published event.
+
+    Attributes:
+        id: the event id.
+        status: ``pending``: the network took it over; ``final``: it is in the ledger for ever;
+            ``refused``: it changed nothing, and ``code`` and ``detail`` say why.
+        sequence, height: where it is in the ledger, when final. Only a proof shows it.
+        duplicate: the network knew the event before this request. That is no fault: an event has
+            one id, and publishing it again changes nothing.
+        proof: the verified proof bundle, when it was waited for.
+    """
+
+    id: EventId
+    status: Literal["pending", "final", "refused"]
+    code: RejectCode | None = None
+    detail: str = ""
+    sequence: Sequence | None = None
+    height: Height | None = None
+    duplicate: bool = False
+    proof: ProofBundle | None = None
+
+
+class LedgerEvent(NamedTuple):
+    """An event read from the ledger.
+
+    Attributes:
+        sequence: its ledger sequence number: the cursor to go on after it.
+        entry: the encoded signed event; ``id`` is the digest of the event in it.
+        is_verified: whether event, signature and sequence were proven against genesis.
+    """
+
+    sequence: Sequence
+    event: Event
+    id: EventId
+    entry: bytes
+    is_verified: bool = False
+
+
+class ProblemSummary(msgspec.Struct, frozen=True):
+    """The parts of a problem document that a client acts on."""
+
+    code: str = ""
+    detail: str = ""
+
+
+_read_receipts = msgspec.json.Decoder(documents.Receipts).decode
+_read_problem = msgspec.json.Decoder(ProblemSummary).decode
+
+
+def read_problem(answer: Answer) -> ProblemSummary:
+    """Read a problem document; the code is empty when it is none."""
+    try:
+        return _read_problem(answer.body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ProblemSummary(detail=answer.body[:_DETAIL_CHARS_MAX].decode("utf-8", "replace"))
+
+
+def raise_problem(answer: Answer) -> NoReturn:
+    """Raise what an answer that is no success means.
+
+    Raises:
+        Rejected: the gateway refused what was asked.
+        PeerFault: it is not what a gateway answers.
+    """
+    problem = read_problem(answer)
+    code = _REJECTIONS.get(problem.code)
+    if code is not None:
+        raise Rejected(code, problem.detail)
+    raise PeerFault(
+        Offence.MALFORMED, f"the gateway answered {answer.status} {problem.code}: {problem.detail}"
+    )
+
+
+def read_receipts(answer: Answer, handed_in: list[OpenEntry]) -> list[Receipt]:
+    """Read the receipts of a bulk request, one for each entry that was handed in.
+
+    Raises:
+        PeerFault: they are not for these entries.
+    """
+    try:
+        rows = _read_receipts(answer.body).receipts
+        if len(rows) != len(handed_in):
+            raise PeerFault(Offence.MALFORMED, f"{len(rows)} receipts for {len(handed_in)} events")
+        return [_receipt(row, opened.id) for row, opened in zip(rows, handed_in, strict=True)]
+    except (msgspec.MsgspecError, ValueError, RecursionError, DecodeError) as error:
+        raise PeerFault(Offence.MALFORMED, f"unreadable receipts: {error}") from None
+
+
+def _receipt(row: documents.Receipt, id_: EventId) -> Receipt:
+    if row.id is not UNSET and row.id != id_.hex():
+        raise PeerFault(Offence.MALFORMED, "a receipt for another event")
+    sequence = None if row.sequence is UNSET else Sequence(row.sequence)
+    height = None if row.height is UNSET else Height(row.height)
+    if row.status == "final" and sequence is None:
+        raise PeerFault(Offence.MALFORMED, "a final event without a sequence")
+    detail = "" if row.detail is UNSET else row.detail
+    if row.status == "refused":
+        code = RejectCode("" if row.code is UNSET else row.code)
+        if code is not RejectCode.DUPLICATE:
+            return Receipt(id_, "refused", code, detail, height=height)
+        # The same event is in the ledger or on its way there: what the publisher wanted.
+        status: Literal["final", "pending"] = "pending" if sequence is None else "final"
+        return Receipt(id_, status, sequence=sequence, height=height, duplicate=True)
+    return Receipt(
+        id_,
+        row.status,
+        detail=detail,
+        sequence=sequence,
+        height=height,
+        duplicate=row.duplicate,
+        proof=None if row.proof is UNSET else decode_bundle(b64decode(row.proof, validate=True)),
+    )
+
+
+def read_received(text: bytes) -> ReceivedEvent:
+    """Read a CloudEvent as a gateway writes it. Its id is that of its content.
+
+    Raises:
+        PeerFault: it is none, or does not say its sequence.
+    """
+    try:
+        received = read_cloudevent(text)
+    except (DecodeError, Rejected) as error:
+        raise PeerFault(Offence.MALFORMED, f"unreadable event: {error}") from None
+    if received.sequence is None:
+        raise PeerFault(Offence.MALFORMED, "an event without a sequence")
+    return received
+
+
+def ledger_event(received: ReceivedEvent) -> LedgerEvent:
+    """Give what a user gets of an event that was read but not verified."""
+    opened = received.opened
+    assert received.sequence is not None
+    return LedgerEvent(received.sequence, opened.event, opened.id, opened.entry)

@@ -1,0 +1,322 @@
+"""The asynchronous client, for asyncio and trio: carries out flows with httpx and anyio.
+
+``sync_client.py`` is made from this file by ``tests/support/unasync.py`` and never edited.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import anyio
+import httpx
+
+from ledger.core.errors import PeerFault, Unavailable
+from ledger.core.event import OpenEntry
+from ledger.core.genesis import Genesis
+from ledger.core.ids import EventId
+from ledger.core.limits import CLIENT_CALL_MS_MAX, CLIENT_GIVE_UP_MS
+from ledger.core.proof import ProofBundle
+from pubsub.client.answers import Answer, LedgerEvent, Receipt
+from pubsub.client.calls import Calls, Wait, chunks, event_id_of
+from pubsub.client.exchange import Call, Flow, Gateways, Lost, Pause, Timing
+from pubsub.client.following import Filters, Follower
+from pubsub.client.session import Session
+from pubsub.client.wire import (
+    CALL_TIMEOUT,
+    STREAM_TIMEOUT,
+    request_arguments,
+    require_room,
+    url_list,
+    verify_argument,
+)
+from pubsub.core.documents import Status
+
+__all__ = ["AsyncClient", "AsyncSubscription"]
+
+T = TypeVar("T")
+
+
+class AsyncCarrier:
+    """Carries out the steps of flows, and opens streams."""
+
+    def __init__(self, timing: Timing, http: httpx.AsyncClient) -> None:
+        """Send requests with ``http``, which is closed with this."""
+        self._now_ms = timing.now_ms
+        self._http = http
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Carry out the steps of ``flow`` and give its value."""
+        outcome: Answer | Lost | None = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as stop:
+                value: T = stop.value
+                return value
+            if isinstance(step, Pause):
+                await anyio.sleep(step.ms / 1000)
+                outcome = None
+            else:
+                outcome = await self._answer(step)
+
+    async def _answer(self, call: Call) -> Answer | Lost:
+        late_at = self._now_ms() + CLIENT_CALL_MS_MAX
+        body = bytearray()
+        try:
+            async with self._http.stream(**request_arguments(call)) as response:
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    require_room(len(body))
+                    if self._now_ms() > late_at:
+                        return Lost("the answer takes too long")
+        except httpx.HTTPError as error:
+            return Lost(str(error) or type(error).__name__)
+        return Answer(response.status_code, bytes(body), response.headers)
+
+    async def open(self, call: Call) -> httpx.Response:
+        """Begin a request whose answer is read as it comes. Raises httpx.HTTPError."""
+        request = self._http.build_request(**request_arguments(call), timeout=STREAM_TIMEOUT)
+        return await self._http.send(request, stream=True)
+
+
+class AsyncClient:
+    """Publishes to a ledger and reads from it, through any of its gateways.
+
+    Use it as a context manager, on one thread. A call that fails for a
+    reason that may pass is repeated, at the next gateway, until ``give_up_ms``; this is safe,
+    because an event is taken once however often it is handed in.
+
+    Every method may raise ``Unavailable`` (no gateway could answer in time), ``Rejected`` (the
+    request was refused, see its ``code``) and ``PeerFault`` (a gateway's answer is not of the API).
+    """
+
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        genesis: Genesis | None = None,
+        *,
+        give_up_ms: int = CLIENT_GIVE_UP_MS,
+        tls: ssl.SSLContext | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Use the gateway at ``url``, or several of them.
+
+        Args:
+            genesis: what proofs are checked against. Get it from a source that you trust.
+            give_up_ms: how long one call may take with all its attempts.
+            tls: for gateways whose certificate no usual authority signed.
+            transport: another way to send requests, for tests.
+        """
+        timing = Timing(give_up_ms=give_up_ms)
+        self._calls = Calls(Gateways(url_list(url), timing), genesis)
+        http = httpx.AsyncClient(
+            timeout=CALL_TIMEOUT, verify=verify_argument(tls), transport=transport
+        )
+        self._carrier = AsyncCarrier(timing, http)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._carrier.aclose()
+
+    async def publish(self, opened: OpenEntry, wait: Wait = "accepted") -> Receipt:
+        """Publish one signed event (see ``Publisher.sign``).
+
+        Args:
+            wait: return when the node took it over (``accepted``), when it is in the ledger for
+                ever (``final``), or with its proof, verified if the client has genesis
+                (``proof``).
+
+        Raises:
+            Rejected: the event was refused and changed nothing.
+            Unavailable: not known in time. Publishing the same event again is safe.
+        """
+        return await self._carrier.run(self._calls.publish(opened, wait))
+
+    async def publish_many(
+        self, entries: Iterable[OpenEntry], wait: Wait = "accepted"
+    ) -> list[Receipt]:
+        """Publish many events in few requests; give one receipt for each, in order.
+
+        A refused event takes no other with it: look at each receipt's ``status`` and ``code``.
+
+        Raises:
+            Unavailable: some were not taken in time. Publishing all of them again is safe.
+        """
+        receipts: list[Receipt] = []
+        for piece in chunks(entries):
+            receipts += await self._carrier.run(self._calls.publish_chunk(piece, wait))
+        return receipts
+
+    async def get(self, id_: EventId | str) -> LedgerEvent | None:
+        """Read one event by its id; None when the gateway's ledger does not hold it.
+
+        Its content is what has that id; that the ledger holds it at ``sequence`` only
+        :meth:`proof` shows.
+        """
+        return await self._carrier.run(self._calls.event(event_id_of(id_)))
+
+    async def proof(self, id_: EventId | str) -> ProofBundle | None:
+        """Read the proof of one event, verified if the client has genesis.
+
+        Waits for it when the event became final just now; None when the ledger does not hold it.
+
+        Raises:
+            ProofError: the proof does not hold.
+        """
+        return await self._carrier.run(self._calls.proof(event_id_of(id_)))
+
+    async def events(
+        self, *, after: int = -1, verify: bool = True, **filters: Unpack[Filters]
+    ) -> AsyncIterator[LedgerEvent]:
+        """Read the ledger from behind the sequence ``after`` to its end at this time.
+
+        Args and errors as for :meth:`subscribe`.
+        """
+        follower = Follower(filters, after)
+        checker = self._calls.checker(follower) if verify else None
+        is_last = False
+        while not is_last:
+            page = await self._carrier.run(self._calls.page(follower, checker))
+            for event in page.events:
+                yield event
+            is_last = page.is_last
+
+    def subscribe(
+        self, *, after: int | None = -1, verify: bool = True, **filters: Unpack[Filters]
+    ) -> "AsyncSubscription":
+        """Follow the ledger: iterate over what it holds and over what is added, without end.
+
+        Lost connections are opened again, at the next gateway, where the last one ended. Without
+        filters every event comes once, in order, none left out; with filters each matching event
+        comes at most once, in order.
+
+        Args:
+            after: begin behind this sequence: -1 for the first event, None for what comes from
+                now on.
+            verify: prove each event against the client's genesis before it is given out.
+            filters: ``topic`` (a pattern), ``subject``, ``publisher``, ``type``.
+
+        Raises:
+            ValueError: there is no genesis to verify with, or a filter is malformed.
+            ProofError: while iterating: a gateway sent what the ledger does not hold.
+        """
+        session = Session(self._calls, Follower(filters, after), verify=verify)
+        return AsyncSubscription(session, self._carrier)
+
+    async def fetch_genesis(self) -> Genesis:
+        """Read the genesis that the gateway serves. Compare its ``hash`` before trusting it."""
+        return await self._carrier.run(self._calls.genesis())
+
+    async def status(self) -> Status:
+        """Read what the gateway says of itself, its node and the chain."""
+        return await self._carrier.run(self._calls.status())
+
+
+class AsyncSubscription:
+    """The events of a ledger as they come: an iterator that does not end.
+
+    Interrupting one step loses nothing: the next one goes on where the reader stands.
+    """
+
+    def __init__(self, session: Session, carrier: AsyncCarrier) -> None:
+        """Iterate over ``session``; see ``AsyncClient.subscribe``."""
+        self._session = session
+        self._carrier = carrier
+        self._response: httpx.Response | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
+        self._is_usable = False
+
+    @property
+    def cursor(self) -> int | None:
+        """The ``after`` of a later subscription that goes on behind what was taken here.
+
+        It also moves past events that the filter hides, so keep it rather than a sequence.
+        """
+        return self._session.cursor
+
+    @property
+    def losses(self) -> int:
+        """How many connections were lost so far; why, says ``last_error``."""
+        return self._session.losses
+
+    @property
+    def last_error(self) -> str:
+        """Why the last connection was lost; empty before the first loss."""
+        return self._session.last_error
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> LedgerEvent:
+        while (event := self._session.take()) is None:
+            try:
+                await self._receive()
+            except (httpx.HTTPError, PeerFault, Unavailable) as error:
+                await self.aclose()
+                await anyio.sleep(self._session.lost(error) / 1000)
+        return event
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection. Iterating again opens one where the reader stands."""
+        response, self._response = self._response, None
+        chunks, self._chunks = self._chunks, None
+        self._is_usable = False
+        if response is not None:
+            await response.aclose()
+        if chunks is not None:
+            # httpx nests generators: reading from the closed connection ends all of them, where
+            # dropping them would leave the inner ones to the garbage collector.
+            with suppress(httpx.HTTPError, httpx.StreamError):
+                async for _ in chunks:
+                    pass
+
+    async def _receive(self) -> None:
+        if not self._is_usable:
+            await self.aclose()
+            await self._connect()
+        # A cancelled or failed step must not go on behind events that were never given out.
+        self._is_usable = False
+        assert self._chunks is not None
+        chunk = await anext(self._chunks, b"")
+        if not chunk:
+            raise Unavailable("the gateway ended the stream")
+        await self._carrier.run(self._session.receive(chunk))
+        self._is_usable = True
+
+    async def _connect(self) -> None:
+        response = await self._carrier.open(self._session.call())
+        self._response, self._chunks = response, response.aiter_bytes()
+        body = bytearray()
+        if not response.is_success:
+            async for chunk in self._chunks:
+                body += chunk
+                require_room(len(body))
+        self._session.opened(Answer(response.status_code, bytes(body), response.headers))

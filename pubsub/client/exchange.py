@@ -1,0 +1,173 @@
+"""Requests that survive failing gateways, as plain generators that no I/O library runs.
+
+A *flow* yields what it wants done (``Call`` or ``Pause``), is sent what came of it, and returns a
+value. So each rule about retrying is written once, and the asynchronous and the synchronous client
+only differ in how they carry out a step.
+
+Owns: which gateway is asked next, which failures are tried again, how long a pause is, and when to
+give up. Every request of the API may be repeated at another gateway: reading changes nothing, and
+an event is taken once however often it is handed in.
+"""
+
+import random
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from ledger.core.errors import InvariantError, Unavailable
+from ledger.core.limits import (
+    CLIENT_BACKOFF_MS,
+    CLIENT_BACKOFF_MS_MAX,
+    CLIENT_GIVE_UP_MS,
+    CLIENT_PROOF_RETRY_MS,
+    CLIENT_PROOF_RETRY_MS_MAX,
+)
+from pubsub.client.answers import Answer, read_problem
+from pubsub.core.problems import HttpCode
+
+__all__ = [
+    "Call",
+    "Flow",
+    "Gateways",
+    "Lost",
+    "Pause",
+    "Request",
+    "Timing",
+    "may_pass",
+    "pause_ms",
+]
+
+T = TypeVar("T")
+
+_REQUEST_TIMEOUT: Final = 408
+_TOO_MANY_REQUESTS: Final = 429
+_SERVER_FAULTS: Final = 500
+
+
+class Request(NamedTuple):
+    """One request, to whichever gateway."""
+
+    method: str
+    path: str
+    accept: str
+    parameters: Mapping[str, str] = {}
+    body: bytes = b""
+    content_type: str = ""
+
+
+class Call(NamedTuple):
+    """Do the request at the gateway with this base URL; resume with Answer or Lost."""
+
+    url: str
+    request: Request
+
+
+class Pause(NamedTuple):
+    """Wait; resume with None."""
+
+    ms: int
+
+
+class Lost(NamedTuple):
+    """No answer came: the connection failed, or the time was over."""
+
+    reason: str
+
+
+Flow = Generator[Call | Pause, Answer | Lost | None, T]
+
+
+class Timing(NamedTuple):
+    """The clock and the dice, so that tests can hold both.
+
+    Attributes:
+        now_ms: a clock that never goes back.
+        spread: (n) -> some integer from 0 to n.
+        give_up_ms: how long one call may take with all its attempts.
+    """
+
+    now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000
+    spread: Callable[[int], int] = lambda n: random.randint(0, n)  # noqa: S311 - spreads load
+    give_up_ms: int = CLIENT_GIVE_UP_MS
+
+
+def pause_ms(timing: Timing, attempt: int, retry_after_ms: int = 0) -> int:
+    """Give the pause after ``attempt`` (1...) failed attempts: exponential, and spread."""
+    longest = min(CLIENT_BACKOFF_MS << min(attempt - 1, 16), CLIENT_BACKOFF_MS_MAX)
+    half = longest // 2
+    return max(half + timing.spread(half), min(retry_after_ms, CLIENT_BACKOFF_MS_MAX))
+
+
+class Gateways:
+    """The gateways that a client knows, and the one that it uses now."""
+
+    __slots__ = ("_current", "timing", "urls")
+
+    def __init__(self, urls: Sequence[str], timing: Timing) -> None:
+        """Begin with the first of ``urls`` (base URLs).
+
+        Raises:
+            ValueError: there is none, or one is no HTTP URL.
+        """
+        if not urls:
+            raise ValueError("a client needs the URL of at least one gateway")
+        for url in urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"not an HTTP URL: {url!r}")
+        self.urls = tuple(url.rstrip("/") for url in urls)
+        self.timing = timing
+        self._current = 0
+
+    @property
+    def url(self) -> str:
+        """The gateway in use."""
+        return self.urls[self._current]
+
+    def rotate(self) -> None:
+        """Use the next gateway from now on."""
+        self._current = (self._current + 1) % len(self.urls)
+
+    def exchange(self, request: Request) -> Flow[Answer]:
+        """Do ``request`` until a gateway answers it for good.
+
+        Raises:
+            Unavailable: no gateway did in time.
+        """
+        give_up_at = self.timing.now_ms() + self.timing.give_up_ms
+        attempt = 0
+        while True:
+            outcome = yield Call(self.url, request)
+            if outcome is None:
+                raise InvariantError("a call was answered like a pause")
+            if isinstance(outcome, Answer) and not may_pass(outcome.status):
+                return outcome
+            attempt += 1
+            pause, reason = self._after(outcome, attempt)
+            if self.timing.now_ms() + pause > give_up_at:
+                raise Unavailable(f"{reason} (gave up after {attempt} attempts)")
+            if pause:
+                yield Pause(pause)
+
+    def _after(self, outcome: Answer | Lost, attempt: int) -> tuple[int, str]:
+        """Decide where and when to try again; give the pause and the reason."""
+        url = self.url
+        if isinstance(outcome, Answer):
+            problem = read_problem(outcome)
+            reason = f"{url} answered {outcome.status}: {problem.detail}"
+            if problem.code == HttpCode.PROOF_NOT_READY:
+                # Any gateway would say so: the next blocks bring it, in milliseconds.
+                wait = CLIENT_PROOF_RETRY_MS << min(attempt - 1, 16)
+                return min(wait, CLIENT_PROOF_RETRY_MS_MAX), reason
+            retry_after_ms = 1_000 * max(0, outcome.number("retry-after", 0))
+        else:
+            reason = f"{url} cannot be reached: {outcome.reason}"
+            retry_after_ms = 0
+        self.rotate()
+        if attempt < len(self.urls):
+            return 0, reason  # the others are asked at once
+        return pause_ms(self.timing, attempt - len(self.urls) + 1, retry_after_ms), reason
+
+
+def may_pass(status: int) -> bool:
+    """Say whether an answer with this status may be another one when asked again."""
+    return status >= _SERVER_FAULTS or status in (_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS)

@@ -1,0 +1,99 @@
+"""A subscription's life over many connections: what arrived, what to do when one is lost.
+
+Owns the events that were accepted but not yet taken, and the pauses between connections. Both
+clients feed it bytes and carry out the flow that it gives; it never touches a connection itself.
+"""
+
+from collections import deque
+from typing import Final
+
+from ledger.core.errors import Unavailable
+from ledger.core.limits import CLIENT_BACKOFF_MS_MAX
+from pubsub.client.answers import Answer, LedgerEvent, raise_problem, read_problem
+from pubsub.client.calls import Calls, stream_request
+from pubsub.client.checking import LogChecker
+from pubsub.client.exchange import Call, Flow, may_pass, pause_ms
+from pubsub.client.following import Follower
+
+__all__ = ["Session"]
+
+_OK: Final = 200
+
+
+class Session:
+    """One subscription.
+
+    Attributes:
+        last_error: why the last connection was lost; empty before the first loss.
+        losses: how many connections were lost.
+    """
+
+    def __init__(self, calls: Calls, follower: Follower, *, verify: bool) -> None:
+        """Read what ``follower`` wants; with ``verify`` check it against the client's genesis.
+
+        Raises:
+            ValueError: the client has no genesis to verify with.
+        """
+        self._calls = calls
+        self._follower = follower
+        self._checker: LogChecker | None = calls.checker(follower) if verify else None
+        self._ready: deque[LedgerEvent] = deque()
+        self._taken: int | None = follower.cursor
+        self._attempt = 0
+        self.last_error = ""
+        self.losses = 0
+
+    @property
+    def cursor(self) -> int | None:
+        """Where a later subscription goes on (``after=``) behind everything that was taken."""
+        return self._taken if self._ready else self._follower.cursor
+
+    def take(self) -> LedgerEvent | None:
+        """Take the next event, or None while more must be received."""
+        if not self._ready:
+            return None
+        event = self._ready.popleft()
+        self._taken = event.sequence
+        return event
+
+    def call(self) -> Call:
+        """Give the request that opens the next connection."""
+        return Call(self._calls.gateways.url, stream_request(self._follower))
+
+    def opened(self, answer: Answer) -> None:
+        """Judge the answer's head; of a refusal with its body.
+
+        Raises:
+            Unavailable: not now.
+            Rejected, PeerFault: never.
+        """
+        if answer.status == _OK:
+            return
+        if may_pass(answer.status):
+            raise Unavailable(f"answered {answer.status}: {read_problem(answer).detail}")
+        raise_problem(answer)
+
+    def receive(self, chunk: bytes) -> Flow[None]:
+        """Take bytes of the stream; afterwards their events can be taken.
+
+        Raises:
+            PeerFault, Unavailable: leave this connection.
+            ProofError: the ledger does not hold what the gateway sent.
+        """
+        batch = self._follower.read_stream(chunk)
+        before = self._follower.cursor
+        self._ready.extend((yield from self._calls.accept(self._follower, batch, self._checker)))
+        if self._follower.cursor != before:
+            self._attempt = 0
+
+    def lost(self, error: Exception) -> int:
+        """Note that the connection is gone; give the pause in ms before the next one."""
+        gateways = self._calls.gateways
+        self.last_error = f"{gateways.url}: {str(error) or type(error).__name__}"
+        self.losses += 1
+        self._attempt += 1
+        gateways.rotate()
+        if self._attempt < len(gateways.urls):
+            return 0
+        pause = pause_ms(gateways.timing, self._attempt - len(gateways.urls) + 1)
+        return max(pause, min(self._follower.retry_ms, CLIENT_BACKOFF_MS_MAX))

@@ -1,0 +1,317 @@
+"""The synchronous client.
+
+Made from async_client.py by tests/support/unasync.py.
+"""
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import httpx
+
+from ledger.core.errors import PeerFault, Unavailable
+from ledger.core.event import OpenEntry
+from ledger.core.genesis import Genesis
+from ledger.core.ids import EventId
+from ledger.core.limits import CLIENT_CALL_MS_MAX, CLIENT_GIVE_UP_MS
+from ledger.core.proof import ProofBundle
+from pubsub.client.answers import Answer, LedgerEvent, Receipt
+from pubsub.client.calls import Calls, Wait, chunks, event_id_of
+from pubsub.client.exchange import Call, Flow, Gateways, Lost, Pause, Timing
+from pubsub.client.following import Filters, Follower
+from pubsub.client.session import Session
+from pubsub.client.wire import (
+    CALL_TIMEOUT,
+    STREAM_TIMEOUT,
+    request_arguments,
+    require_room,
+    url_list,
+    verify_argument,
+)
+from pubsub.core.documents import Status
+
+__all__ = ["Client", "Subscription"]
+
+T = TypeVar("T")
+
+
+class Carrier:
+    """Carries out the steps of flows, and opens streams."""
+
+    def __init__(self, timing: Timing, http: httpx.Client) -> None:
+        """Send requests with ``http``, which is closed with this."""
+        self._now_ms = timing.now_ms
+        self._http = http
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def run(self, flow: Flow[T]) -> T:
+        """Carry out the steps of ``flow`` and give its value."""
+        outcome: Answer | Lost | None = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as stop:
+                value: T = stop.value
+                return value
+            if isinstance(step, Pause):
+                time.sleep(step.ms / 1000)
+                outcome = None
+            else:
+                outcome = self._answer(step)
+
+    def _answer(self, call: Call) -> Answer | Lost:
+        late_at = self._now_ms() + CLIENT_CALL_MS_MAX
+        body = bytearray()
+        try:
+            with self._http.stream(**request_arguments(call)) as response:
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    require_room(len(body))
+                    if self._now_ms() > late_at:
+                        return Lost("the answer takes too long")
+        except httpx.HTTPError as error:
+            return Lost(str(error) or type(error).__name__)
+        return Answer(response.status_code, bytes(body), response.headers)
+
+    def open(self, call: Call) -> httpx.Response:
+        """Begin a request whose answer is read as it comes. Raises httpx.HTTPError."""
+        request = self._http.build_request(**request_arguments(call), timeout=STREAM_TIMEOUT)
+        return self._http.send(request, stream=True)
+
+
+class Client:
+    """Publishes to a ledger and reads from it, through any of its gateways.
+
+    Use it as a context manager, on one thread. A call that fails for a
+    reason that may pass is repeated, at the next gateway, until ``give_up_ms``; this is safe,
+    because an event is taken once however often it is handed in.
+
+    Every method may raise ``Unavailable`` (no gateway could answer in time), ``Rejected`` (the
+    request was refused, see its ``code``) and ``PeerFault`` (a gateway's answer is not of the API).
+    """
+
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        genesis: Genesis | None = None,
+        *,
+        give_up_ms: int = CLIENT_GIVE_UP_MS,
+        tls: ssl.SSLContext | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Use the gateway at ``url``, or several of them.
+
+        Args:
+            genesis: what proofs are checked against. Get it from a source that you trust.
+            give_up_ms: how long one call may take with all its attempts.
+            tls: for gateways whose certificate no usual authority signed.
+            transport: another way to send requests, for tests.
+        """
+        timing = Timing(give_up_ms=give_up_ms)
+        self._calls = Calls(Gateways(url_list(url), timing), genesis)
+        http = httpx.Client(timeout=CALL_TIMEOUT, verify=verify_argument(tls), transport=transport)
+        self._carrier = Carrier(timing, http)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._carrier.close()
+
+    def publish(self, opened: OpenEntry, wait: Wait = "accepted") -> Receipt:
+        """Publish one signed event (see ``Publisher.sign``).
+
+        Args:
+            wait: return when the node took it over (``accepted``), when it is in the ledger for
+                ever (``final``), or with its proof, verified if the client has genesis
+                (``proof``).
+
+        Raises:
+            Rejected: the event was refused and changed nothing.
+            Unavailable: not known in time. Publishing the same event again is safe.
+        """
+        return self._carrier.run(self._calls.publish(opened, wait))
+
+    def publish_many(self, entries: Iterable[OpenEntry], wait: Wait = "accepted") -> list[Receipt]:
+        """Publish many events in few requests; give one receipt for each, in order.
+
+        A refused event takes no other with it: look at each receipt's ``status`` and ``code``.
+
+        Raises:
+            Unavailable: some were not taken in time. Publishing all of them again is safe.
+        """
+        receipts: list[Receipt] = []
+        for piece in chunks(entries):
+            receipts += self._carrier.run(self._calls.publish_chunk(piece, wait))
+        return receipts
+
+    def get(self, id_: EventId | str) -> LedgerEvent | None:
+        """Read one event by its id; None when the gateway's ledger does not hold it.
+
+        Its content is what has that id; that the ledger holds it at ``sequence`` only
+        :meth:`proof` shows.
+        """
+        return self._carrier.run(self._calls.event(event_id_of(id_)))
+
+    def proof(self, id_: EventId | str) -> ProofBundle | None:
+        """Read the proof of one event, verified if the client has genesis.
+
+        Waits for it when the event became final just now; None when the ledger does not hold it.
+
+        Raises:
+            ProofError: the proof does not hold.
+        """
+        return self._carrier.run(self._calls.proof(event_id_of(id_)))
+
+    def events(
+        self, *, after: int = -1, verify: bool = True, **filters: Unpack[Filters]
+    ) -> Iterator[LedgerEvent]:
+        """Read the ledger from behind the sequence ``after`` to its end at this time.
+
+        Args and errors as for :meth:`subscribe`.
+        """
+        follower = Follower(filters, after)
+        checker = self._calls.checker(follower) if verify else None
+        is_last = False
+        while not is_last:
+            page = self._carrier.run(self._calls.page(follower, checker))
+            yield from page.events
+            is_last = page.is_last
+
+    def subscribe(
+        self, *, after: int | None = -1, verify: bool = True, **filters: Unpack[Filters]
+    ) -> "Subscription":
+        """Follow the ledger: iterate over what it holds and over what is added, without end.
+
+        Lost connections are opened again, at the next gateway, where the last one ended. Without
+        filters every event comes once, in order, none left out; with filters each matching event
+        comes at most once, in order.
+
+        Args:
+            after: begin behind this sequence: -1 for the first event, None for what comes from
+                now on.
+            verify: prove each event against the client's genesis before it is given out.
+            filters: ``topic`` (a pattern), ``subject``, ``publisher``, ``type``.
+
+        Raises:
+            ValueError: there is no genesis to verify with, or a filter is malformed.
+            ProofError: while iterating: a gateway sent what the ledger does not hold.
+        """
+        session = Session(self._calls, Follower(filters, after), verify=verify)
+        return Subscription(session, self._carrier)
+
+    def fetch_genesis(self) -> Genesis:
+        """Read the genesis that the gateway serves. Compare its ``hash`` before trusting it."""
+        return self._carrier.run(self._calls.genesis())
+
+    def status(self) -> Status:
+        """Read what the gateway says of itself, its node and the chain."""
+        return self._carrier.run(self._calls.status())
+
+
+class Subscription:
+    """The events of a ledger as they come: an iterator that does not end.
+
+    Interrupting one step loses nothing: the next one goes on where the reader stands.
+    """
+
+    def __init__(self, session: Session, carrier: Carrier) -> None:
+        """Iterate over ``session``; see ``Client.subscribe``."""
+        self._session = session
+        self._carrier = carrier
+        self._response: httpx.Response | None = None
+        self._chunks: Iterator[bytes] | None = None
+        self._is_usable = False
+
+    @property
+    def cursor(self) -> int | None:
+        """The ``after`` of a later subscription that goes on behind what was taken here.
+
+        It also moves past events that the filter hides, so keep it rather than a sequence.
+        """
+        return self._session.cursor
+
+    @property
+    def losses(self) -> int:
+        """How many connections were lost so far; why, says ``last_error``."""
+        return self._session.losses
+
+    @property
+    def last_error(self) -> str:
+        """Why the last connection was lost; empty before the first loss."""
+        return self._session.last_error
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> LedgerEvent:
+        while (event := self._session.take()) is None:
+            try:
+                self._receive()
+            except (httpx.HTTPError, PeerFault, Unavailable) as error:
+                self.close()
+                time.sleep(self._session.lost(error) / 1000)
+        return event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection. Iterating again opens one where the reader stands."""
+        response, self._response = self._response, None
+        chunks, self._chunks = self._chunks, None
+        self._is_usable = False
+        if response is not None:
+            response.close()
+        if chunks is not None:
+            # httpx nests generators: reading from the closed connection ends all of them, where
+            # dropping them would leave the inner ones to the garbage collector.
+            with suppress(httpx.HTTPError, httpx.StreamError):
+                for _ in chunks:
+                    pass
+
+    def _receive(self) -> None:
+        if not self._is_usable:
+            self.close()
+            self._connect()
+        # A cancelled or failed step must not go on behind events that were never given out.
+        self._is_usable = False
+        assert self._chunks is not None
+        chunk = next(self._chunks, b"")
+        if not chunk:
+            raise Unavailable("the gateway ended the stream")
+        self._carrier.run(self._session.receive(chunk))
+        self._is_usable = True
+
+    def _connect(self) -> None:
+        response = self._carrier.open(self._session.call())
+        self._response, self._chunks = response, response.iter_bytes()
+        body = bytearray()
+        if not response.is_success:
+            for chunk in self._chunks:
+                body += chunk
+                require_room(len(body))
+        self._session.opened(Answer(response.status_code, bytes(body), response.headers))
