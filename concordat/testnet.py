@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from concordat.compose.node import make_stores
 from concordat.config_file import Value
-from concordat.home import HomeError
+from concordat.home import Home, HomeError
 from concordat.membership import Json, Member, create_home, make_genesis, participant_entry
 from ledger.core.genesis import Genesis
 from ledger.io.keystore import KeyPurpose, create_key, write_private_file
@@ -83,6 +84,7 @@ def create_testnet(directory: Path, plan: TestnetPlan) -> Testnet:
         )
     genesis = make_genesis(plan.name, cards, participants, time.time_ns() // 1_000_000)
     for home in homes.values():
+        make_stores(Home.open(home), genesis)
         write_private_file(home / "genesis.json", genesis.to_json())
     # Last, because it marks the network as complete.
     write_private_file(genesis_path, genesis.to_json())

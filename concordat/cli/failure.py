@@ -65,7 +65,8 @@ class CommandFailed(click.ClickException):
 def failures_explained() -> Iterator[None]:
     """Turn the errors of a command's body into CommandFailed."""
     try:
-        yield
+        with _first_of_group():
+            yield
     except (ConfigError, HomeError, KeyFileError) as error:
         raise CommandFailed(str(error), ExitCode.USAGE) from error
     except Unavailable as error:
@@ -79,6 +80,30 @@ def failures_explained() -> Iterator[None]:
         ) from error
     except OSError as error:
         raise _explained_os_error(error) from error
+
+
+@contextmanager
+def _first_of_group() -> Iterator[None]:
+    """Raise the most serious single error where tasks raised a group of them."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        found: list[BaseException] = []
+        pending: list[BaseException] = [group]
+        while pending:
+            error = pending.pop()
+            if isinstance(error, BaseExceptionGroup):
+                pending += error.exceptions
+            else:
+                found.append(error)
+        known = (InvariantError, ConcordatError, OSError)
+        foreign = [error for error in found if not isinstance(error, known)]
+        if foreign:
+            raise  # a bug: all of it is wanted
+        raise min(
+            found,
+            key=lambda error: next(i for i, kind in enumerate(known) if isinstance(error, kind)),
+        ) from group
 
 
 def _explained_os_error(error: OSError) -> CommandFailed:

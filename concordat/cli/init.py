@@ -15,6 +15,7 @@ import msgspec
 
 from concordat.cli.output import emit, json_option
 from concordat.cli.passwords import new_password
+from concordat.compose.node import make_stores
 from concordat.home import Home, HomeError, load_genesis
 from concordat.membership import Json, Member, create_home, make_genesis, read_card
 from ledger.core.genesis import Genesis
@@ -127,6 +128,7 @@ def _install(home: Home, genesis: Genesis) -> None:
         )
     key = read_key_info(home.resolve(home.config.keys.validator)).public_key
     home.index_in(genesis, key)
+    make_stores(home, genesis)
     write_private_file(home.genesis_path, genesis.to_json())
 
 

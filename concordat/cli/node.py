@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from concordat.cli.options import home_option
+from concordat.cli.options import home_option, recover_option
 from concordat.cli.passwords import open_key_with_password
-from concordat.compose.node import node_settings, require_permitted_key, run_node
+from concordat.compose.node import node_settings, recover_stores, require_permitted_key, run_node
 from concordat.home import Home
 from concordat.logs import configure_logs
 from concordat.preflight import require_own_packages
@@ -17,7 +17,8 @@ __all__ = ["node"]
 
 @click.command()
 @home_option
-def node(*, home: Path) -> None:
+@recover_option
+def node(*, home: Path, recover: bool) -> None:
     """Run a member's node: consensus and the store. Stops on SIGINT or SIGTERM."""
     require_own_packages()
     opened = Home.open(home)
@@ -34,5 +35,7 @@ def node(*, home: Path) -> None:
     ]
     for key in keys:
         require_permitted_key(config, key.info)
+    if recover:
+        recover_stores(opened, genesis)
     settings = node_settings(opened, genesis, *keys)
     run_node(settings, genesis.validators[opened.index_in(genesis, keys[0].info.public_key)].name)

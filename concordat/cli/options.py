@@ -8,7 +8,7 @@ import click
 
 from concordat.home import Home
 
-__all__ = ["gateway_url", "home_option", "url_options"]
+__all__ = ["gateway_url", "home_option", "recover_option", "url_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,6 +24,15 @@ def home_option(command: F) -> F:
         default=Path(),
         show_default="the current directory",
         help="The member's home. Also: CONCORDAT_HOME.",
+    )(command)
+
+
+def recover_option(command: F) -> F:
+    """Add ``--recover``, for a validator whose stores were lost."""
+    return click.option(
+        "--recover",
+        is_flag=True,
+        help="Make stores that were lost anew; the validator signs nothing before it is safe.",
     )(command)
 
 

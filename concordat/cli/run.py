@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import structlog
 
-from concordat.cli.options import home_option
+from concordat.cli.options import home_option, recover_option
 from concordat.home import Home
 from concordat.logs import configure_logs
 from concordat.preflight import require_own_packages
@@ -16,7 +16,8 @@ __all__ = ["run"]
 
 @click.command()
 @home_option
-def run(*, home: Path) -> None:
+@recover_option
+def run(*, home: Path, recover: bool) -> None:
     """Run a member: one node and one gateway. When one ends, so does the other.
 
     Nothing is restarted: leave that to whatever started this (systemd, a container).
@@ -28,7 +29,10 @@ def run(*, home: Path) -> None:
     log = structlog.get_logger("concordat")
     arguments = ["--home", str(opened.path)]
     code = supervise(
-        {"node": ["node", *arguments], "gateway": ["gateway", *arguments]},
+        {
+            "node": ["node", *arguments, *(["--recover"] if recover else [])],
+            "gateway": ["gateway", *arguments],
+        },
         log.error,
     )
     if code:

@@ -9,12 +9,13 @@ import trio
 from concordat.config import Config
 from concordat.home import Home, HomeError, split_address
 from consensus.core.pacemaker import Tuning
-from consensus.io.node import NodeSettings, serve_node
+from consensus.io.node import NodeSettings, create_safety_store, create_stores, serve_node
 from ledger.core.genesis import Genesis
-from ledger.core.ids import NodeIndex
-from ledger.io.keystore import KeyFileError, KeyInfo, OpenKey
+from ledger.core.ids import PublicKey
+from ledger.io.chain_store import ChainStore
+from ledger.io.keystore import KeyFileError, KeyInfo, OpenKey, read_key_info
 
-__all__ = ["node_settings", "require_permitted_key", "run_node"]
+__all__ = ["make_stores", "node_settings", "recover_stores", "require_permitted_key", "run_node"]
 
 _log = structlog.get_logger("concordat")
 
@@ -48,14 +49,19 @@ def node_settings(home: Home, genesis: Genesis, validator: OpenKey, peer: OpenKe
         raise HomeError(
             f"{peer.info.path} is not the peer key that the genesis file lists for {member.name}"
         )
-    for directory in (home.resolve(config.node.chain_dir), home.resolve(config.node.safety_dir)):
-        _make_parent(directory)
+    chain_dir, safety_dir = _store_paths(home)
+    missing = [path for path in (chain_dir, safety_dir) if not path.exists()]
+    if missing:
+        raise HomeError(
+            f"{missing[0]} is missing. Bring it back if it is only elsewhere; if it is lost, start "
+            f"once with --recover: the validator then signs nothing before that is known to be safe"
+        )
     return NodeSettings(
         genesis=genesis,
         signer=validator.signer,
         peer_seed=peer.seed,
-        chain_dir=home.resolve(config.node.chain_dir),
-        safety_dir=home.resolve(config.node.safety_dir),
+        chain_dir=chain_dir,
+        safety_dir=safety_dir,
         control_path=home.control_path,
         listen=split_address(config.node.listen),
         peer_addresses=_peer_addresses(home, genesis),
@@ -65,6 +71,36 @@ def node_settings(home: Home, genesis: Genesis, validator: OpenKey, peer: OpenKe
             idle_interval_ms=config.consensus.idle_interval_ms,
         ),
     )
+
+
+def make_stores(home: Home, genesis: Genesis) -> None:
+    """Make the stores of a new member.
+
+    Making them when a member joins, and never by itself later, is what tells a first start from
+    a lost safety record, after which signing at once could contradict an earlier signature.
+
+    Raises:
+        HomeError: their directory cannot be made.
+        KeyFileError: there is no validator key.
+        StorageError: they cannot be written.
+    """
+    chain_dir, safety_dir = _store_paths(home)
+    _make_parents(chain_dir, safety_dir)
+    create_stores(genesis, _voting_key(home), chain_dir, safety_dir)
+
+
+def recover_stores(home: Home, genesis: Genesis) -> None:
+    """Make those stores anew that were lost; a validator without its record sits out at first.
+
+    Raises:
+        As :func:`make_stores`.
+    """
+    chain_dir, safety_dir = _store_paths(home)
+    _make_parents(chain_dir, safety_dir)
+    if not chain_dir.exists():
+        ChainStore.create(chain_dir, genesis).close()
+    if not safety_dir.exists():
+        create_safety_store(genesis, _voting_key(home), safety_dir, sit_out=True)
 
 
 def run_node(settings: NodeSettings, name: str) -> None:
@@ -89,7 +125,7 @@ async def _serve(settings: NodeSettings, name: str) -> None:
                 break
 
 
-def _peer_addresses(home: Home, genesis: Genesis) -> dict[NodeIndex, tuple[str, int]]:
+def _peer_addresses(home: Home, genesis: Genesis) -> dict[int, tuple[str, int]]:
     overrides = home.config.node.peers
     names = {validator.name for validator in genesis.validators}
     unknown = sorted(set(overrides) - names)
@@ -99,13 +135,23 @@ def _peer_addresses(home: Home, genesis: Genesis) -> dict[NodeIndex, tuple[str, 
             f"no validator of {genesis.chain_id}"
         )
     return {
-        NodeIndex(i): split_address(overrides.get(validator.name, validator.address))
+        i: split_address(overrides.get(validator.name, validator.address))
         for i, validator in enumerate(genesis.validators)
     }
 
 
-def _make_parent(directory: Path) -> None:
-    try:
-        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise HomeError(f"cannot make {directory.parent}: {error.strerror}") from None
+def _store_paths(home: Home) -> tuple[Path, Path]:
+    node = home.config.node
+    return home.resolve(node.chain_dir), home.resolve(node.safety_dir)
+
+
+def _make_parents(*directories: Path) -> None:
+    for directory in directories:
+        try:
+            directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HomeError(f"cannot make {directory.parent}: {error.strerror}") from None
+
+
+def _voting_key(home: Home) -> PublicKey:
+    return read_key_info(home.resolve(home.config.keys.validator)).public_key
