@@ -59,7 +59,7 @@ CHAIN_ID = GENESIS.chain_id
 DOMAIN = Domain(GENESIS.hash, Epoch(0), GENESIS.validator_set())
 
 
-def event(nonce: int = 0, **changes: object) -> Event:
+def event(nonce: object = 0, **changes: object) -> Event:
     """Give an admissible event of Alice's, with some fields changed."""
     fields: dict[str, object] = {
         "version": 1,
