@@ -1,7 +1,7 @@
 """Request bodies: whole, in time, and together never more than a fixed number of bytes."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 import anyio
 from starlette.requests import Request
@@ -38,11 +38,12 @@ class Bodies:
         held = 0
         try:
             with anyio.move_on_after(GATEWAY_BODY_READ_MS_MAX / 1000) as deadline:
-                async for chunk in request.stream():
-                    held += len(chunk)
-                    self._held_bytes += len(chunk)
-                    self._require_room(held, bytes_max)
-                    chunks.append(chunk)
+                async with aclosing(request.stream()) as stream:
+                    async for chunk in stream:
+                        held += len(chunk)
+                        self._held_bytes += len(chunk)
+                        self._require_room(held, bytes_max)
+                        chunks.append(chunk)
             if deadline.cancelled_caught:
                 raise Refusal(
                     HttpCode.BODY_TIMEOUT, f"{held} bytes came in time, then nothing", None, _CLOSE

@@ -2,7 +2,7 @@
 
 import time
 from http import HTTPStatus
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 from prometheus_client import generate_latest
@@ -19,7 +19,10 @@ from pubsub.io.state import Gateway
 
 __all__ = ["VERSION", "get_livez", "get_metrics", "get_readyz", "get_status"]
 
-VERSION = version("concordat")
+try:
+    VERSION = version("concordat")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    VERSION = "0"
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _NO_STORE = {"cache-control": "no-store"}
 

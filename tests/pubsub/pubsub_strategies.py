@@ -12,7 +12,6 @@ CHAIN_ID = "testnet-0011223344556677"
 def make_entry(
     nonce: int = 0,
     *,
-    chain_id: str = CHAIN_ID,
     topic: str = "dome.offering",
     subject: str = "urn:offering:1",
     data: bytes = b"",
@@ -21,7 +20,7 @@ def make_entry(
     """Sign an ordinary event."""
     event = Event(
         version=1,
-        chain_id=chain_id,
+        chain_id=CHAIN_ID,
         topic=topic,
         publisher="did:web:market.example",
         key=SIGNER.public_key,
