@@ -1,0 +1,120 @@
+"""``python -m bench``: measure a four-validator network of real processes on this machine."""
+
+import argparse
+import datetime as dt
+import shlex
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.baseline import measure_baseline
+from bench.events import EventSource
+from bench.latency import measure_low_load
+from bench.report import commit_id, describe_machine, to_json, to_markdown, to_table
+from bench.results import Run
+from bench.sustained import LoadShape, measure_sustained
+from tests.support.processes import Part, RealNetwork
+
+__all__ = ["main"]
+
+_PAUSE_MS = 100
+_ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    repeats: int
+    events: int
+    load: LoadShape
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run everything, print the table, write the JSON; leave no process."""
+    chosen = _parse(arguments)
+    # Turned into SystemExit, so that the network is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.out) as directory:
+        run = _measure(Path(directory), _plan(chosen))
+    (chosen.out / f"{run.date}.json").write_bytes(to_json(run))
+    print(to_table(run))
+    if chosen.record:
+        records = _ROOT / "docs" / "benchmarks"
+        records.mkdir(exist_ok=True)
+        (records / f"{run.date}-foundation.json").write_bytes(to_json(run))
+        (records / f"{run.date}-foundation.md").write_text(to_markdown(run))
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes")
+    parser.add_argument("--record", action="store_true", help="write docs/benchmarks too")
+    parser.add_argument("--out", type=Path, default=Path("bench-out"), help="for JSON and homes")
+    parser.add_argument("--seconds", type=float, default=25, help="length of a measured window")
+    parser.add_argument("--clients", type=int, default=16, help="bulk publishers")
+    parser.add_argument("--bulk", type=int, default=500, help="events of one bulk request")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="bulk publishers do not wait for finality"
+    )
+    return parser.parse_args(arguments)
+
+
+def _plan(chosen: argparse.Namespace) -> _Plan:
+    if chosen.quick:
+        return _Plan(2, 10, LoadShape(4, 100, not chosen.no_wait, 0.5, 2.0))
+    return _Plan(
+        5,
+        200,
+        LoadShape(chosen.clients, chosen.bulk, not chosen.no_wait, 5.0, chosen.seconds),
+    )
+
+
+def _measure(directory: Path, plan: _Plan) -> Run:
+    network = RealNetwork.create(directory / "network", settings={"log": {"level": "warning"}})
+    did, signer = network.publisher(0)
+    source = EventSource(did, signer, network.testnet.genesis.chain_id)
+    baseline = measure_baseline(source, directory)
+    everybody = range(network.size)
+    shape = (plan.repeats, plan.events)
+    ports = (network.port(0), network.port(1))
+    with network.running():
+        network.wait_ready()
+        _say("one client, single events, one after the other")
+        closed_loop = measure_low_load(source, ports, shape, 0)
+        _say("the same with pauses")
+        paced = measure_low_load(source, ports, (plan.repeats, plan.events // 2), _PAUSE_MS)
+        _say(f"full load, {plan.load.window_s:.0f} s after a warm-up")
+        sustained = measure_sustained(network, everybody, source, plan.load)
+        victim = everybody[-1]
+        network.kill((victim, Part.NODE), (victim, Part.GATEWAY))
+        _say("the same with one validator killed")
+        one_dead = measure_sustained(network, everybody[:-1], source, plan.load)
+        if faults := network.stop_all():
+            raise RuntimeError("; ".join(faults))
+    return Run(
+        date=dt.datetime.now(dt.UTC).date().isoformat(),
+        commit=commit_id(),
+        command=shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        machine=describe_machine(),
+        settings={
+            "clients": plan.load.clients,
+            "events_per_request": plan.load.events_per_request,
+            "wait_final": int(plan.load.wait),
+        },
+        baseline=baseline,
+        closed_loop=closed_loop,
+        paced=paced,
+        sustained=sustained,
+        one_dead=one_dead,
+        one_dead_ratio=round(one_dead.events_per_s / max(sustained.events_per_s, 1.0), 3),
+    )
+
+
+def _say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The cheapest HTTP client that does: one blocking keep-alive connection to a gateway.
+
+Owns nothing but bytes. A load generator on the machine that it measures must cost little, and a
+latency must not contain the client's own event loop; so this parses only what it needs.
+"""
+
+import socket
+from typing import NamedTuple
+
+__all__ = ["Answer", "Connection", "open_stream"]
+
+_HOST = "127.0.0.1"
+_CHUNK_BYTES = 1 << 18
+_TIMEOUT_S = 60.0  # an answer that is later than this ends the measurement
+
+
+class Answer(NamedTuple):
+    """Status and whole body of one answer."""
+
+    status: int
+    body: bytes
+
+
+class Connection:
+    """One keep-alive connection; not for several threads."""
+
+    def __init__(self, port: int) -> None:
+        """Connect to a gateway on this machine. Raises OSError."""
+        self._socket = _connect(port)
+
+    def close(self) -> None:
+        """Close the connection; a request under way in another thread fails."""
+        self._socket.close()
+
+    def post(self, path: str, body: bytes, content_type: str) -> Answer:
+        """Send one request and wait for its answer.
+
+        Raises:
+            OSError: the connection is gone.
+        """
+        head = (
+            f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: {content_type}\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        ).encode()
+        self._socket.sendall(head + body)
+        return self._read_answer()
+
+    def get(self, path: str) -> Answer:
+        """Send one GET request and wait for its answer. Raises OSError."""
+        self._socket.sendall(f"GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n".encode())
+        return self._read_answer()
+
+    def _read_answer(self) -> Answer:
+        received = bytearray()
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            received += self._receive()
+        head = bytes(received[:end]).lower()
+        _, _, rest = head.partition(b"\r\ncontent-length:")
+        length = int(rest.partition(b"\r\n")[0])
+        while len(received) < end + 4 + length:
+            received += self._receive()
+        return Answer(int(head.split(None, 2)[1]), bytes(received[end + 4 :]))
+
+    def _receive(self) -> bytes:
+        chunk = self._socket.recv(_CHUNK_BYTES)
+        if not chunk:
+            raise ConnectionResetError("the gateway closed the connection")
+        return chunk
+
+
+def open_stream(port: int, path: str) -> socket.socket:
+    """Ask for an event stream; give the socket after the answer's first bytes.
+
+    Raises:
+        OSError: the connection is gone, or the gateway refuses.
+    """
+    stream = _connect(port)
+    stream.sendall(f"GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n".encode())
+    head = stream.recv(_CHUNK_BYTES)
+    if not head.startswith(b"HTTP/1.1 200"):
+        stream.close()
+        raise ConnectionRefusedError(head.decode(errors="replace"))
+    return stream
+
+
+def _connect(port: int) -> socket.socket:
+    connection = socket.create_connection((_HOST, port), timeout=_TIMEOUT_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection

@@ -1,0 +1,137 @@
+"""Full load: several clients that publish in bulk, as fast as the network takes it.
+
+Each client is one thread with one connection and one request under way. What the node refuses
+because it is full is sent again after a pause, so nothing is lost and nobody is pushed.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.events import MEDIA_BULK
+from bench.http import Answer, Connection
+
+__all__ = ["BulkClient", "Supply", "start_clients", "stop_clients"]
+
+_OK = (200, 202)
+_TRY_AGAIN = (429, 503)
+_REFUSED = b'"refused"'
+_PAUSE_S = 0.01  # first pause of a client whose request was not taken; doubles
+_PAUSE_S_MAX = 0.5
+
+Supply = queue.SimpleQueue[bytes]
+"""Request bodies that nobody has sent yet."""
+
+
+class _Receipt(msgspec.Struct):
+    status: str
+    code: str = ""
+
+
+class _Receipts(msgspec.Struct):
+    receipts: list[_Receipt] = []
+
+
+_read_receipts = msgspec.json.Decoder(_Receipts).decode
+_read_entries = msgspec.msgpack.Decoder(list[bytes]).decode
+
+
+class BulkClient(threading.Thread):
+    """One client.
+
+    Attributes:
+        finished: (when it was answered, how long it took in ms) of each request.
+        overloaded: requests that had to be sent again, in whole or in part.
+        is_starved: the supply was empty before anybody said stop.
+        fault: what ended the client before its time, or None.
+    """
+
+    def __init__(self, port: int, supply: Supply, *, wait: bool) -> None:
+        """Publish what is in ``supply`` at the gateway on ``port``; ``wait`` for finality."""
+        super().__init__(daemon=True)
+        self._connection = Connection(port)
+        self._supply = supply
+        self._path = "/v1/events?wait=final&timeout_ms=60000" if wait else "/v1/events"
+        self._stopping = threading.Event()
+        self.finished: list[tuple[float, float]] = []
+        self.overloaded = 0
+        self.is_starved = False
+        self.fault: str | None = None
+
+    def run(self) -> None:
+        """Publish until :meth:`stop` or the end of the supply."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    body = self._supply.get_nowait()
+                except queue.Empty:
+                    self.is_starved = True
+                    return
+                self._publish(body)
+        except (OSError, RuntimeError, msgspec.MsgspecError) as error:
+            self.fault = f"{type(error).__name__}: {error}"
+        finally:
+            self._connection.close()
+
+    def stop(self) -> None:
+        """End after the request under way."""
+        self._stopping.set()
+
+    def _publish(self, body: bytes) -> None:
+        begin = time.perf_counter()
+        pause_s = _PAUSE_S
+        while not self._stopping.is_set():
+            left = self._left(body, self._connection.post(self._path, body, MEDIA_BULK))
+            if left is None:
+                end = time.perf_counter()
+                self.finished.append((end, (end - begin) * 1000))
+                return
+            body = left
+            self.overloaded += 1
+            self._stopping.wait(pause_s)
+            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+
+    def _left(self, body: bytes, answer: Answer) -> bytes | None:
+        """Give the part of a body that the node did not take, or None."""
+        if answer.status not in _OK + _TRY_AGAIN:
+            raise RuntimeError(f"{answer.status}: {answer.body[:300].decode()}")
+        if answer.status in _OK and _REFUSED not in answer.body:
+            return None
+        receipts = _read_receipts(answer.body).receipts
+        if not receipts:
+            return body
+        left = [
+            entry
+            for entry, receipt in zip(_read_entries(body), receipts, strict=True)
+            if receipt.status == "refused"
+        ]
+        if any(receipt.code not in ("", "overloaded", "duplicate") for receipt in receipts):
+            raise RuntimeError(f"refused: {answer.body[:300].decode()}")
+        return msgspec.msgpack.encode(left) if left else None
+
+
+def start_clients(
+    ports: Sequence[int], count: int, supply: Supply, *, wait: bool
+) -> list[BulkClient]:
+    """Start ``count`` clients, spread over the gateways on ``ports``."""
+    clients = [BulkClient(ports[i % len(ports)], supply, wait=wait) for i in range(count)]
+    for client in clients:
+        client.start()
+    return clients
+
+
+def stop_clients(clients: Sequence[BulkClient]) -> None:
+    """End all clients.
+
+    Raises:
+        RuntimeError: one had ended before, by a fault or without supply.
+    """
+    for client in clients:
+        client.stop()
+    for client in clients:
+        client.join()
+    if faults := [client.fault for client in clients if client.fault]:
+        raise RuntimeError("; ".join(faults))

@@ -1,0 +1,142 @@
+"""The report of a run: a table for people, JSON for programs, a page for the record."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench.events import ENTRY_BYTES
+from bench.results import LowLoad, Run, Throughput
+
+__all__ = ["commit_id", "describe_machine", "to_json", "to_markdown", "to_table"]
+
+_MIB = 2**20
+_ROOT = Path(__file__).parents[1]
+
+
+def describe_machine() -> dict[str, str]:
+    """Say what the run was measured on."""
+    cpu = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            cpu = line.partition(":")[2].strip()
+            break
+    memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
+    return {
+        "cpu": cpu,
+        "cores": str(os.cpu_count()),
+        "memory_gib": str(round(memory_kib / 2**20)),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "file_system": _file_system(_ROOT),
+    }
+
+
+def commit_id() -> str:
+    """Name the commit that was measured, with a mark when files differ from it."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=_ROOT,
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return described.stdout.strip()
+
+
+def to_json(run: Run) -> bytes:
+    """Give the whole run as JSON."""
+    return msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n"
+
+
+def to_table(run: Run) -> str:
+    """Give the numbers that people look for, aligned."""
+    rows = [
+        ("", "p50 ms", "p99 ms", ""),
+        *_latency_rows("finality, closed loop", run.closed_loop),
+        *_latency_rows("finality, paced", run.paced),
+        ("", "events/s", "ratio", ""),
+        _throughput_row("sustained", run.sustained, 1.0),
+        _throughput_row("one validator dead", run.one_dead, run.one_dead_ratio),
+        ("", "us CPU/event", "RSS MiB", "own MiB"),
+        *_process_rows(run.sustained),
+        ("one core alone", "events/s", "", ""),
+        ("verify signatures", f"{run.baseline.verify_per_s:,}", "", ""),
+        ("decode and identify", f"{run.baseline.open_per_s:,}", "", ""),
+        ("hash log leaves", f"{run.baseline.leaf_per_s:,}", "", ""),
+        ("fsync of 4 KiB", f"{run.baseline.fsync_ms} ms", "", ""),
+    ]
+    return "\n".join(_aligned(rows))
+
+
+def to_markdown(run: Run) -> str:
+    """Give the page for docs/benchmarks."""
+    machine = ", ".join(f"{name} {value}" for name, value in run.machine.items())
+    settings = ", ".join(f"{name} {value}" for name, value in run.settings.items())
+    return (
+        f"# Foundation, {run.date}\n\n"
+        f"Four validators, each a node and a gateway as processes of their own, on one machine; "
+        f"real sockets, TLS and fsync; {ENTRY_BYTES}-byte signed events, signed before the clock "
+        f"starts. Events count when they are final in the log of the slowest live member.\n\n"
+        f"- machine: {machine}\n"
+        f"- commit: {run.commit}\n"
+        f"- command: `{run.command}`\n"
+        f"- settings: {settings}\n\n"
+        f"```text\n{to_table(run)}\n```\n\n"
+        f"The load generator ran on the same cores and took "
+        f"{run.sustained.generator_cpu_share} of one. Low load: medians over "
+        f"{len(run.closed_loop.repeats)} repeats; `paced` waits up to "
+        f"{run.paced.pause_ms} ms (random) between events, `closed loop` does not wait. "
+        f"`delivered` is what a subscriber at another member's gateway sees. The JSON beside "
+        f"this page has every number.\n"
+    )
+
+
+def _latency_rows(name: str, load: LowLoad) -> Iterator[tuple[str, str, str, str]]:
+    final, delivered = load.median.final, load.median.delivered
+    yield f"{name}: answered", f"{final.p50_ms}", f"{final.p99_ms}", ""
+    yield f"{name}: delivered", f"{delivered.p50_ms}", f"{delivered.p99_ms}", ""
+
+
+def _throughput_row(name: str, part: Throughput, ratio: float) -> tuple[str, str, str, str]:
+    under_load = part.final_under_load
+    return (
+        name,
+        f"{part.events_per_s:,.0f}",
+        f"{ratio:.2f}",
+        (
+            f"single event beside it: p50 {under_load.p50_ms} ms, p99 {under_load.p99_ms} ms; "
+            f"disk {part.disk_bytes_per_event} B/event"
+        ),
+    )
+
+
+def _process_rows(part: Throughput) -> Iterator[tuple[str, str, str, str]]:
+    for use in part.processes:
+        yield (
+            use.name,
+            f"{use.cpu_us_per_event}",
+            f"{use.rss_bytes / _MIB:.0f}",
+            f"{use.anonymous_bytes / _MIB:.0f}",
+        )
+
+
+def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:
+    width = max(len(row[0]) for row in rows)
+    for name, second, third, rest in rows:
+        if not name or name.startswith("one core"):
+            yield ""
+        yield f"{name:<{width}}  {second:>12}  {third:>9}  {rest}".rstrip()
+
+
+def _file_system(path: Path) -> str:
+    """Name the file system that ``path`` is on, by the longest mount point that holds it."""
+    mounts = (line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines())
+    holding = [(len(point), kind) for point, kind in mounts if path.is_relative_to(point)]
+    return max(holding)[1]

@@ -1,0 +1,122 @@
+"""What a run of the benchmark gives: plain records that become JSON, a table and a page."""
+
+import statistics
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.usage import ProcessUse
+
+__all__ = ["Baseline", "Latency", "LowLoad", "Quantiles", "Run", "Throughput", "quantiles"]
+
+
+class Quantiles(msgspec.Struct, frozen=True):
+    """Milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    count: int
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Finality of single events, from the request.
+
+    Attributes:
+        final: until the answer to ``?wait=final``.
+        delivered: until a subscriber at another member's gateway has the event.
+    """
+
+    final: Quantiles
+    delivered: Quantiles
+
+
+class LowLoad(msgspec.Struct, frozen=True):
+    """One way of offering little load, repeated.
+
+    Attributes:
+        pause_ms: between an answer and the next request, at most; the pauses are random.
+        median: of each number over the repeats.
+    """
+
+    pause_ms: int
+    median: Latency
+    repeats: list[Latency]
+
+
+class Throughput(msgspec.Struct, frozen=True):
+    """A steady state under full load.
+
+    Attributes:
+        alive: members that ran.
+        events: became final in the window, in the log of the live member that had fewest.
+        events_per_s: that, per second; the JSON's headline.
+        per_second: the same second by second, to show that the state was steady.
+        final_under_load: of a single event that is published beside the load.
+        bulk_final: of whole bulk requests, when they waited for finality.
+        overloaded: requests that the node did not take at once and that were sent again.
+        generator_cpu_share: cores that the load generator took from the network.
+        disk_bytes_per_event: growth of one member's two stores, per event.
+    """
+
+    alive: int
+    seconds: float
+    events: int
+    events_per_s: float
+    per_second: list[int]
+    final_under_load: Quantiles
+    bulk_final: Quantiles
+    overloaded: int
+    generator_cpu_share: float
+    disk_bytes_per_event: int
+    processes: list[ProcessUse]
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """What one core can do of the work that no design avoids, in one process, per second.
+
+    Attributes:
+        verify_per_s: signature checks in one call.
+        open_per_s: entries decoded, checked for canonical form and identified.
+        leaf_per_s: log leaves hashed.
+        fsync_ms: one synced write of 4 KiB, median.
+    """
+
+    verify_per_s: int
+    open_per_s: int
+    leaf_per_s: int
+    fsync_ms: float
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One whole run.
+
+    Attributes:
+        one_dead_ratio: throughput with one validator dead over that with all.
+    """
+
+    date: str
+    commit: str
+    command: str
+    machine: dict[str, str]
+    settings: dict[str, int]
+    baseline: Baseline
+    closed_loop: LowLoad
+    paced: LowLoad
+    sustained: Throughput
+    one_dead: Throughput
+    one_dead_ratio: float
+
+
+def quantiles(milliseconds: Sequence[float]) -> Quantiles:
+    """Summarise measured times; of none, zeros."""
+    ordered = sorted(milliseconds)
+    if not ordered:
+        return Quantiles(0.0, 0.0, 0.0, 0)
+    last = len(ordered) - 1
+    return Quantiles(
+        p50_ms=round(statistics.median(ordered), 2),
+        p99_ms=round(ordered[min(last, int(len(ordered) * 0.99))], 2),
+        max_ms=round(ordered[-1], 2),
+        count=len(ordered),
+    )

@@ -1,0 +1,217 @@
+"""Sustained throughput: full load until the state is steady, then a window that is counted.
+
+Counts what is final in the members' logs, never what was accepted: the number of a window is that
+of the live member whose log grew least. Beside the load one client publishes single events, to
+tell what finality costs then.
+"""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.events import EventSource
+from bench.http import Connection
+from bench.latency import publish_one
+from bench.load import BulkClient, Supply, start_clients, stop_clients
+from bench.results import Quantiles, Throughput, quantiles
+from bench.usage import disk_bytes, own_cpu_s, read_processes, used_between
+from ledger.io.chain_store import ChainStore
+from tests.support.processes import RealNetwork
+
+__all__ = ["LoadShape", "measure_sustained", "wait_level"]
+
+_CALIBRATION_EVENTS = 20_000
+_SUPPLY_FACTOR = 1.6  # over what calibration promises: a warm network is quicker
+_PROBE_PAUSE_S = 0.1
+_LEVEL_S = 60.0  # all live logs must be equal this long after the load ended
+
+
+@dataclass(frozen=True, slots=True)
+class LoadShape:
+    """What is offered, and for how long.
+
+    Attributes:
+        clients: connections, each with one request under way.
+        events_per_request: signed events in one bulk request.
+        wait: whether a client waits for finality before its next request.
+    """
+
+    clients: int
+    events_per_request: int
+    wait: bool
+    warm_up_s: float
+    window_s: float
+
+
+class _Logs:
+    """The ends of the logs of the live members, read from their stores."""
+
+    def __init__(self, network: RealNetwork, members: Sequence[int], stack: ExitStack) -> None:
+        self._stores = [
+            stack.enter_context(ChainStore.open_readonly(network.chain_dir(member)))
+            for member in members
+        ]
+
+    def sizes(self) -> list[int]:
+        sizes = []
+        for store in self._stores:
+            with store.read() as reader:
+                sizes.append(reader.head().log_size)
+        return sizes
+
+
+class _Probe(threading.Thread):
+    """Publishes single events beside the load, each until it is final."""
+
+    def __init__(self, port: int, bodies: list[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._connection = Connection(port)
+        self._bodies = bodies
+        self.stopping = threading.Event()
+        self.times: list[tuple[float, float]] = []
+
+    def run(self) -> None:
+        for body in self._bodies:
+            if self.stopping.wait(_PROBE_PAUSE_S):
+                break
+            _, begin, end = publish_one(self._connection, body)
+            self.times.append((end, (end - begin) * 1000))
+        self._connection.close()
+
+
+@dataclass(slots=True)
+class _Moment:
+    """Everything that is read at one end of the window."""
+
+    time_s: float
+    sizes: list[int]
+    cpu_s: float
+    disk: int
+
+
+def wait_level(sizes: Callable[[], list[int]], seconds: float = _LEVEL_S) -> int:
+    """Return the common size of all logs once they are equal and stay so.
+
+    Raises:
+        TimeoutError: they do not become equal.
+    """
+    deadline = time.monotonic() + seconds
+    before: list[int] = []
+    while time.monotonic() < deadline:
+        now = sizes()
+        if now == before and len(set(now)) == 1:
+            return now[0]
+        before = now
+        time.sleep(0.3)
+    raise TimeoutError(f"the logs stand at {sizes()} {seconds:.0f} s after the load ended")
+
+
+def measure_sustained(
+    network: RealNetwork, members: Sequence[int], source: EventSource, shape: LoadShape
+) -> Throughput:
+    """Measure the steady state of the live ``members``; publish through all their gateways.
+
+    Raises:
+        RuntimeError: the load could not be kept up; the message says why.
+    """
+    with ExitStack() as stack:
+        logs = _Logs(network, members, stack)
+        per_second = _calibrate(network, members, source, shape, logs)
+        seconds = shape.warm_up_s + shape.window_s
+        events_count = int(per_second * _SUPPLY_FACTOR * seconds) + _CALIBRATION_EVENTS
+        supply: Supply = Supply()
+        for body in source.bodies(events_count, shape.events_per_request):
+            supply.put(body)
+        probe = _Probe(network.port(members[0]), source.bodies(int(seconds / _PROBE_PAUSE_S), 1))
+        result = _loaded_window(network, members, shape, (logs, supply, probe))
+        wait_level(logs.sizes)
+    return result
+
+
+def _calibrate(
+    network: RealNetwork,
+    members: Sequence[int],
+    source: EventSource,
+    shape: LoadShape,
+    logs: _Logs,
+) -> float:
+    """Find out roughly how many events a second will be needed."""
+    supply: Supply = Supply()
+    for body in source.bodies(_CALIBRATION_EVENTS, shape.events_per_request):
+        supply.put(body)
+    begin = time.perf_counter()
+    ports = [network.port(member) for member in members]
+    clients = start_clients(ports, shape.clients, supply, wait=True)
+    for client in clients:
+        client.join()
+    seconds = time.perf_counter() - begin
+    stop_clients(clients)
+    wait_level(logs.sizes)
+    return _CALIBRATION_EVENTS / seconds
+
+
+def _loaded_window(
+    network: RealNetwork,
+    members: Sequence[int],
+    shape: LoadShape,
+    parts: tuple[_Logs, Supply, _Probe],
+) -> Throughput:
+    logs, supply, probe = parts
+    pids = {f"{part}{member}": pid for (member, part), pid in sorted(network.pids().items())}
+    home = network.chain_dir(members[0]).parent
+    clients = start_clients(
+        [network.port(member) for member in members], shape.clients, supply, wait=shape.wait
+    )
+    probe.start()
+    time.sleep(shape.warm_up_s)
+    before, processes_before = _look(logs, home), read_processes(pids)
+    per_second = _watch(logs, before, shape.window_s)
+    after, processes_after = _look(logs, home), read_processes(pids)
+    starved = any(client.is_starved for client in clients)
+    probe.stopping.set()
+    stop_clients(clients)
+    probe.join()
+    if starved:
+        raise RuntimeError("the load generator ran out of signed events")
+    seconds = after.time_s - before.time_s
+    events = min(new - old for new, old in zip(after.sizes, before.sizes, strict=True))
+    return Throughput(
+        alive=len(members),
+        seconds=round(seconds, 2),
+        events=events,
+        events_per_s=round(events / seconds, 1),
+        per_second=per_second,
+        final_under_load=_within(probe.times, before, after),
+        bulk_final=_within(_finished(clients), before, after) if shape.wait else quantiles([]),
+        overloaded=sum(client.overloaded for client in clients),
+        generator_cpu_share=round((after.cpu_s - before.cpu_s) / seconds, 3),
+        disk_bytes_per_event=(after.disk - before.disk) // max(events, 1),
+        processes=used_between(processes_before, processes_after, seconds, events),
+    )
+
+
+def _look(logs: _Logs, home: Path) -> _Moment:
+    return _Moment(time.perf_counter(), logs.sizes(), own_cpu_s(), disk_bytes(home))
+
+
+def _watch(logs: _Logs, before: _Moment, window_s: float) -> list[int]:
+    """Sleep through the window; give the slowest log's growth for each whole second of it."""
+    rows = [before.sizes]
+    for second in range(1, int(window_s) + 1):
+        time.sleep(max(0.0, before.time_s + second - time.perf_counter()))
+        rows.append(logs.sizes())
+    time.sleep(max(0.0, before.time_s + window_s - time.perf_counter()))
+    slowest = min(range(len(before.sizes)), key=lambda i: rows[-1][i] - before.sizes[i])
+    return [new[slowest] - old[slowest] for old, new in itertools.pairwise(rows)]
+
+
+def _finished(clients: Sequence[BulkClient]) -> list[tuple[float, float]]:
+    return [row for client in clients for row in client.finished]
+
+
+def _within(rows: list[tuple[float, float]], before: _Moment, after: _Moment) -> Quantiles:
+    return quantiles([ms for end, ms in rows if before.time_s <= end <= after.time_s])
