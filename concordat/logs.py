@@ -45,7 +45,7 @@ def configure_logs(section: LogSection, process: Literal["node", "gateway", "run
     root.handlers[:] = [handler]
     root.setLevel(section.level.upper())
     # A line for each request or frame helps nobody at the usual level.
-    for name in ("uvicorn.access", "httpx", "httpcore"):
+    for name in ("uvicorn.error", "uvicorn.access", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

@@ -1,14 +1,16 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from concordat.home import Home
+from concordat.home import Home, load_genesis
+from ledger.core.genesis import Genesis
 
-__all__ = ["gateway_url", "home_option", "recover_option", "url_options"]
+__all__ = ["Target", "home_option", "recover_option", "target_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,21 +38,50 @@ def recover_option(command: F) -> F:
     )(command)
 
 
-def url_options(command: F) -> F:
-    """Add ``--url`` and ``--home``: two ways to name a gateway. See :func:`gateway_url`."""
-    return home_option(
+def target_options(command: F) -> F:
+    """Add ``--url``, ``--genesis`` and ``--home``: what a command speaks to. See Target.find."""
+    for option in (
+        click.option(
+            "--genesis",
+            "genesis_file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="The network's genesis file. Default: that of the home.",
+        ),
         click.option(
             "--url",
             envvar="CONCORDAT_URL",
             help="The gateway's URL. Default: that of the home. Also: CONCORDAT_URL.",
-        )(command)
-    )
+        ),
+        home_option,
+    ):
+        command = option(command)
+    return command
 
 
-def gateway_url(url: str | None, home: Path) -> str:
-    """Give the gateway to speak to: ``url``, else the one that the home configures.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A gateway, and the network that it should belong to."""
 
-    Raises:
-        HomeError: neither is there.
-    """
-    return url or f"http://{Home.open(home).config.gateway.listen}"
+    home: Path
+    url: str
+    genesis_file: Path | None
+
+    @staticmethod
+    def find(home: Path, url: str | None, genesis_file: Path | None) -> "Target":
+        """Take the gateway of ``url``, else the one that the home configures.
+
+        Raises:
+            HomeError: neither is there.
+        """
+        found = url or f"http://{Home.open(home).config.gateway.listen}"
+        return Target(home, found, genesis_file)
+
+    def genesis(self) -> Genesis:
+        """Read the genesis file: the named one, else the home's.
+
+        Raises:
+            HomeError: neither is there; it is never taken from the gateway, which proves nothing.
+        """
+        if self.genesis_file is not None:
+            return load_genesis(self.genesis_file)
+        return Home.open(self.home).genesis()
