@@ -12,6 +12,13 @@ __all__ = ["extensions"]
 
 NATIVE = Path("ledger/native")
 SOURCES = {
+    "blake3": (
+        "blake3.c",
+        "blake3_avx2.c",
+        "blake3_avx512.c",
+        "blake3_portable.c",
+        "cpu.c",
+    ),
     "ed25519": (
         "batch.c",
         "batch_ifma.c",

@@ -18,6 +18,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, malloc
 
+from ledger.native.choice import chosen
+
 cdef extern from "c/ed25519.h" nogil:
     ctypedef struct ed25519_item:
         const uint8_t *key
@@ -126,23 +128,13 @@ cdef class _Items:
         return result
 
 
-def _chosen_path():
-    """The path that CONCORDAT_NATIVE names, else the best one."""
-    name = os.environ.get("CONCORDAT_NATIVE", "")
-    if name == "":
-        return ed25519_best_path()
-    if name not in implementations():
-        raise ImportError(f"CONCORDAT_NATIVE={name}: not available here; {implementations()} are")
-    return _PATHS[name]
-
-
 def implementations():
     """Name the kernels that this processor runs, slowest first."""
     return tuple(name for name, path in _PATHS.items() if path <= ed25519_best_path())
 
 
 def implementation():
-    """Name the kernel in use: the best one here, or the one that CONCORDAT_NATIVE names."""
+    """Name the kernel in use: the best one that CONCORDAT_NATIVE allows."""
     return next(name for name, path in _PATHS.items() if path == _default_path)
 
 
@@ -212,4 +204,4 @@ def is_small_order(bytes public_key not None):
 
 
 ed25519_init()
-cdef ed25519_path _default_path = _chosen_path()
+cdef ed25519_path _default_path = _PATHS[chosen(implementations())]

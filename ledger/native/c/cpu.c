@@ -12,9 +12,20 @@ int cpu_has_avx512ifma(void)
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
 }
 
+int cpu_has_avx2(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2");
+}
+
 #else
 
 int cpu_has_avx512ifma(void)
+{
+    return 0;
+}
+
+int cpu_has_avx2(void)
 {
     return 0;
 }

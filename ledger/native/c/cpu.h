@@ -10,5 +10,6 @@
 #endif
 
 int cpu_has_avx512ifma(void);
+int cpu_has_avx2(void);
 
 #endif

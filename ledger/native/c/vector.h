@@ -19,7 +19,7 @@
 
 typedef __m512i u64x8;
 
-enum { LANES = 8 };
+#define LANES 8
 
 /* For reading and writing single lanes of vectors in memory. */
 typedef uint64_t __attribute__((may_alias)) lane_word;

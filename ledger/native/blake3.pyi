@@ -1,0 +1,11 @@
+# Types of blake3.pyx, where the functions are documented.
+
+from collections.abc import Sequence
+
+__all__ = ["hash_many", "implementation", "implementations"]
+
+def hash_many(
+    items: Sequence[bytes], context: str, *, implementation: str | None = None
+) -> bytes: ...
+def implementation() -> str: ...
+def implementations() -> tuple[str, ...]: ...

@@ -1,0 +1,221 @@
+/* Cutting inputs into chunks, filling lanes with them, and building the trees; see blake3.h. */
+#include "blake3.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "cpu.h"
+
+enum { LANES_MAX = 16, BLOCKS_MAX = BLAKE3_CHUNK / BLAKE3_BLOCK };
+
+/* Chunks taken together; inputs longer than that many go alone. */
+enum { SLICE_CHUNKS = 4096 };
+
+typedef struct {
+    blake3_group *run;
+    size_t lanes;
+} kernel;
+
+static kernel kernel_of(blake3_path path)
+{
+    kernel k = {blake3_group_portable, 1};
+#if CONCORDAT_X86
+    if (path == BLAKE3_AVX512) {
+        k.run = blake3_group_avx512;
+        k.lanes = 16;
+    } else if (path == BLAKE3_AVX2) {
+        k.run = blake3_group_avx2;
+        k.lanes = 8;
+    }
+#endif
+    (void)path;
+    return k;
+}
+
+blake3_path blake3_best_path(void)
+{
+    if (cpu_has_avx512ifma()) {
+        return BLAKE3_AVX512;
+    }
+    return cpu_has_avx2() ? BLAKE3_AVX2 : BLAKE3_PORTABLE;
+}
+
+static size_t chunk_count(size_t length)
+{
+    return length <= BLAKE3_CHUNK ? 1 : (length - 1) / BLAKE3_CHUNK + 1;
+}
+
+/* The work of one slice of the inputs. */
+typedef struct {
+    const uint32_t *key;
+    uint8_t mode_flags;
+    kernel kernel;
+    blake3_job *jobs;
+    const blake3_job **order; /* jobs by falling number of blocks */
+    size_t job_count;
+    uint8_t *nodes; /* 32 bytes for each chunk of the inputs that have more than one */
+} slice;
+
+static int slice_open(slice *s, size_t chunks)
+{
+    s->jobs = malloc(chunks * sizeof *s->jobs);
+    s->order = malloc((chunks + LANES_MAX) * sizeof *s->order);
+    s->nodes = malloc(chunks * BLAKE3_DIGEST);
+    return s->jobs && s->order && s->nodes;
+}
+
+static void slice_close(slice *s)
+{
+    free(s->jobs);
+    free((void *)s->order);
+    free(s->nodes);
+}
+
+/* Run the jobs, those of equal length side by side. */
+static void run_jobs(slice *s)
+{
+    size_t position[BLOCKS_MAX + 1] = {0};
+    if (s->job_count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < s->job_count; i++) {
+        position[blake3_job_blocks(&s->jobs[i])]++;
+    }
+    size_t start = 0;
+    for (size_t blocks = BLOCKS_MAX; blocks > 0; blocks--) {
+        const size_t count = position[blocks];
+        position[blocks] = start;
+        start += count;
+    }
+    for (size_t i = 0; i < s->job_count; i++) {
+        s->order[position[blake3_job_blocks(&s->jobs[i])]++] = &s->jobs[i];
+    }
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        s->order[s->job_count + i] = s->order[s->job_count - 1];
+    }
+    for (size_t i = 0; i < s->job_count; i += s->kernel.lanes) {
+        s->kernel.run(s->order + i, s->key);
+    }
+    s->job_count = 0;
+}
+
+static void add_chunks(slice *s, const blake3_item *item, uint8_t *out, int root)
+{
+    const size_t chunks = chunk_count(item->length);
+    for (size_t i = 0; i < chunks; i++) {
+        const size_t offset = i * BLAKE3_CHUNK, left = item->length - offset;
+        blake3_job *job = &s->jobs[s->job_count++];
+        job->data = item->data + offset;
+        job->out = out + i * BLAKE3_DIGEST;
+        job->counter = i;
+        job->length = (uint32_t)(left < BLAKE3_CHUNK ? left : BLAKE3_CHUNK);
+        job->flags = s->mode_flags;
+        job->first_flags = BLAKE3_CHUNK_START;
+        job->last_flags = (uint8_t)(BLAKE3_CHUNK_END | (root ? BLAKE3_ROOT : 0));
+    }
+}
+
+/* Add the parents of one level of one tree, in place: node i from nodes 2i and 2i + 1. */
+static void add_parents(slice *s, uint8_t *nodes, size_t count, uint8_t *root)
+{
+    for (size_t i = 0; i < count / 2; i++) {
+        blake3_job *job = &s->jobs[s->job_count++];
+        job->data = nodes + 2 * i * BLAKE3_DIGEST;
+        job->out = count == 2 ? root : nodes + i * BLAKE3_DIGEST;
+        job->counter = 0;
+        job->length = BLAKE3_BLOCK;
+        job->flags = (uint8_t)(s->mode_flags | BLAKE3_PARENT);
+        job->first_flags = 0;
+        job->last_flags = count == 2 ? BLAKE3_ROOT : 0;
+    }
+}
+
+/* Nodes of an input's tree at a level: ceil(chunks / 2^level). */
+static size_t node_count(const blake3_item *item, size_t level)
+{
+    return (chunk_count(item->length) - 1) / ((size_t)1 << level) + 1;
+}
+
+/* Hash the inputs level by level until every tree has its root. */
+static void run_slice(slice *s, const blake3_item *items, size_t count, uint8_t *digests)
+{
+    uint8_t *nodes = s->nodes;
+    size_t highest = 1;
+    for (size_t i = 0; i < count; i++) {
+        const size_t chunks = chunk_count(items[i].length);
+        const int is_root = chunks == 1;
+        add_chunks(s, &items[i], is_root ? digests + i * BLAKE3_DIGEST : nodes, is_root);
+        nodes += is_root ? 0 : chunks * BLAKE3_DIGEST;
+        highest = chunks > highest ? chunks : highest;
+    }
+    run_jobs(s);
+    for (size_t level = 0; highest > (size_t)1 << level; level++) {
+        nodes = s->nodes;
+        for (size_t i = 0; i < count; i++) {
+            if (node_count(&items[i], level) > 1) {
+                add_parents(s, nodes, node_count(&items[i], level), digests + i * BLAKE3_DIGEST);
+            }
+            nodes += node_count(&items[i], 0) > 1 ? node_count(&items[i], 0) * BLAKE3_DIGEST : 0;
+        }
+        run_jobs(s);
+        /* A node without a neighbour moves up as it is. */
+        nodes = s->nodes;
+        for (size_t i = 0; i < count; i++) {
+            const size_t left = node_count(&items[i], level);
+            if (left > 1 && left % 2 == 1) {
+                memcpy(nodes + left / 2 * BLAKE3_DIGEST, nodes + (left - 1) * BLAKE3_DIGEST,
+                       BLAKE3_DIGEST);
+            }
+            nodes += node_count(&items[i], 0) > 1 ? node_count(&items[i], 0) * BLAKE3_DIGEST : 0;
+        }
+    }
+}
+
+static int many(const blake3_item *items, size_t count, const uint32_t key[8], uint8_t mode_flags,
+                uint8_t *digests, blake3_path path)
+{
+    for (size_t done = 0; done < count;) {
+        size_t taken = 1, chunks = chunk_count(items[done].length);
+        while (done + taken < count) {
+            const size_t more = chunk_count(items[done + taken].length);
+            if (chunks + more > SLICE_CHUNKS) {
+                break;
+            }
+            chunks += more;
+            taken++;
+        }
+        slice s = {key, mode_flags, kernel_of(path), NULL, NULL, 0, NULL};
+        const int ready = slice_open(&s, chunks);
+        if (ready) {
+            run_slice(&s, items + done, taken, digests + done * BLAKE3_DIGEST);
+        }
+        slice_close(&s);
+        if (!ready) {
+            return 0;
+        }
+        done += taken;
+    }
+    return 1;
+}
+
+int blake3_context_key(uint32_t key[8], const uint8_t *context, size_t length)
+{
+    const blake3_item item = {context, length};
+    uint8_t digest[BLAKE3_DIGEST];
+    if (!many(&item, 1, BLAKE3_IV, BLAKE3_DERIVE_KEY_CONTEXT, digest, BLAKE3_PORTABLE)) {
+        return 0;
+    }
+    for (int i = 0; i < 4; i++) {
+        const uint64_t pair = load64_le(digest + 8 * i);
+        key[2 * i] = (uint32_t)pair;
+        key[2 * i + 1] = (uint32_t)(pair >> 32);
+    }
+    return 1;
+}
+
+int blake3_many(const blake3_item *items, size_t count, const uint32_t key[8], uint8_t *digests,
+                blake3_path path)
+{
+    return many(items, count, key, BLAKE3_DERIVE_KEY_MATERIAL, digests, path);
+}

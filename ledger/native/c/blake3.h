@@ -1,0 +1,76 @@
+/* BLAKE3 of many inputs in one call: chunks and parents of all of them fill lanes side by side.
+ *
+ * Written from the specification. Re-entrant; never given a secret key (its key is a context's).
+ */
+#ifndef CONCORDAT_BLAKE3_H
+#define CONCORDAT_BLAKE3_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BLAKE3_BLOCK = 64, BLAKE3_CHUNK = 1024, BLAKE3_DIGEST = 32 };
+
+enum {
+    BLAKE3_CHUNK_START = 1,
+    BLAKE3_CHUNK_END = 2,
+    BLAKE3_PARENT = 4,
+    BLAKE3_ROOT = 8,
+    BLAKE3_DERIVE_KEY_CONTEXT = 32,
+    BLAKE3_DERIVE_KEY_MATERIAL = 64,
+};
+
+typedef enum { BLAKE3_PORTABLE = 0, BLAKE3_AVX2 = 1, BLAKE3_AVX512 = 2 } blake3_path;
+
+typedef struct {
+    const uint8_t *data;
+    size_t length;
+} blake3_item;
+
+/* One chunk or one parent: a chain of 1..16 compressions that ends in 32 bytes. */
+typedef struct {
+    const uint8_t *data;
+    uint8_t *out;
+    uint64_t counter;    /* the chunk's number; 0 for a parent */
+    uint32_t length;     /* 0..1024 bytes */
+    uint8_t flags;       /* of every block */
+    uint8_t first_flags; /* added on the first block */
+    uint8_t last_flags;  /* added on the last block */
+} blake3_job;
+
+static inline uint32_t blake3_job_blocks(const blake3_job *job)
+{
+    return job->length <= BLAKE3_BLOCK ? 1 : (job->length + BLAKE3_BLOCK - 1) / BLAKE3_BLOCK;
+}
+
+static const uint32_t BLAKE3_IV[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+/* Which message word each round takes where: the specification's permutation, repeated. */
+static const uint8_t BLAKE3_ORDER[7][16] = {
+    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
+    {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8},
+    {3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1},
+    {10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6},
+    {12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4},
+    {9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7},
+    {11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13},
+};
+
+/* Run up to `lanes` jobs side by side; the unused ones repeat others. */
+typedef void blake3_group(const blake3_job *const jobs[], const uint32_t key[8]);
+blake3_group blake3_group_portable; /* 1 lane */
+blake3_group blake3_group_avx2;     /* 8 lanes */
+blake3_group blake3_group_avx512;   /* 16 lanes */
+
+/* The best path that this processor runs. */
+blake3_path blake3_best_path(void);
+
+/* The key of a context, for blake3_many. Return 0 when memory is short. */
+int blake3_context_key(uint32_t key[8], const uint8_t *context, size_t length);
+
+/* digests[32 i ..] = derive_key(context, items[i]). Memory: at most a twelfth of the longest
+ * item, or 512 KiB. Return 0 when it is short. */
+int blake3_many(const blake3_item *items, size_t count, const uint32_t key[8], uint8_t *digests,
+                blake3_path path);
+
+#endif

@@ -1,0 +1,86 @@
+"""The BLAKE3 kernels give the digests of the `blake3` package for inputs of any lengths."""
+
+import random
+
+import pytest
+from blake3 import blake3 as oracle
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.native import blake3
+
+CONTEXT = "concordat v1 test"
+EDGES = sorted(
+    {
+        length
+        for middle in (0, 64, 128, 960, 1024, 2048, 3072, 4096, 5120, 7168, 8192, 31 * 1024, 102400)
+        for length in (middle - 1, middle, middle + 1)
+        if length >= 0
+    }
+)
+
+every_path = pytest.mark.parametrize("path", blake3.implementations())
+
+
+def content(length: int, seed: int = 0) -> bytes:
+    """Give bytes that differ from chunk to chunk."""
+    return random.Random(seed).randbytes(length)
+
+
+def expected(items: list[bytes], context: str = CONTEXT) -> bytes:
+    """Digest one by one."""
+    return b"".join(oracle(item, derive_key_context=context).digest() for item in items)
+
+
+@every_path
+def test_each_length_alone(path: str) -> None:
+    """Lengths around each block, chunk and tree boundary agree, one item a call."""
+    for length in EDGES:
+        item = content(length)
+        digest = blake3.hash_many([item], CONTEXT, implementation=path)
+        assert digest == expected([item]), length
+
+
+@every_path
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 256, 500, 1023, 1024, 1025, 5000])
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 15, 16, 17, 33])
+def test_many_of_one_length(path: str, length: int, count: int) -> None:
+    """Any number of equal lengths agrees: full and part-filled groups of lanes."""
+    items = [content(length, seed) for seed in range(count)]
+    assert blake3.hash_many(items, CONTEXT, implementation=path) == expected(items)
+
+
+@every_path
+@given(lengths=st.lists(st.integers(0, 4200) | st.sampled_from(EDGES), max_size=70))
+def test_any_mixture_of_lengths(path: str, lengths: list[int]) -> None:
+    """Any mixture of lengths agrees: each lane ends where its own item does."""
+    items = [content(length, seed) for seed, length in enumerate(lengths)]
+    assert blake3.hash_many(items, CONTEXT, implementation=path) == expected(items)
+
+
+@every_path
+def test_more_chunks_than_a_slice(path: str) -> None:
+    """Work is cut into slices of 4096 chunks without a seam, also within one long item."""
+    items = [content(64, seed) for seed in range(4095)]
+    items += [content(1025), content(4097 * 1024 + 1), content(3000 * 1024), content(5)]
+    assert blake3.hash_many(items, CONTEXT, implementation=path) == expected(items)
+
+
+@every_path
+@pytest.mark.parametrize("context", ["", "x", "é" * 40, "long " * 300])
+def test_contexts(path: str, context: str) -> None:
+    """The context is the key's material, whatever its length; two contexts share no digest."""
+    items = [b"", b"one", content(3000)]
+    digests = blake3.hash_many(items, context, implementation=path)
+    assert digests == expected(items, context)
+    assert digests != blake3.hash_many(items, context + "!", implementation=path)
+
+
+def test_nothing_and_other_types() -> None:
+    """No items give no bytes; what is not bytes is the caller's bug."""
+    assert blake3.hash_many([], CONTEXT) == b""
+    with pytest.raises(TypeError):
+        blake3.hash_many(["text"], CONTEXT)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="no such implementation"):
+        blake3.hash_many([], CONTEXT, implementation="abacus")
+    assert blake3.implementation() in blake3.implementations()
