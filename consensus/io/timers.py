@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import inf
+from operator import itemgetter
 
 import trio
 
@@ -17,28 +18,29 @@ class Timers:
     def __init__(self, fire: Callable[[TimerFired], None]) -> None:
         """Call ``fire`` for each timer that ran out."""
         self._fire = fire
-        self._deadlines: dict[str, tuple[float, Timer]] = {}
+        self._set: dict[str, tuple[float, Timer]] = {}
         self._sleep = trio.CancelScope()
 
     def set(self, effect: SetTimer) -> None:
-        """Start a timer, or start it anew."""
+        """Start a timer; one of the same name is replaced, whatever its round."""
         deadline = trio.current_time() + effect.delay_ms / 1_000
-        self._deadlines[effect.timer.name] = (deadline, effect.timer)
+        self._set.pop(effect.timer.name, None)
+        self._set[effect.timer.name] = deadline, effect.timer
         # A later deadline than that of the sleep is found when the sleep ends.
         self._sleep.deadline = min(self._sleep.deadline, deadline)
 
     def cancel(self, effect: CancelTimer) -> None:
-        """Forget a timer."""
-        self._deadlines.pop(effect.timer.name, None)
+        """Forget the timer of this name."""
+        self._set.pop(effect.timer.name, None)
 
     async def run(self) -> None:
         """Fire timers, earliest first, until cancelled."""
         while True:
-            deadline = min((at for at, _ in self._deadlines.values()), default=inf)
-            with trio.CancelScope(deadline=deadline) as self._sleep:
+            next_deadline = min((deadline for deadline, _ in self._set.values()), default=inf)
+            with trio.CancelScope(deadline=next_deadline) as self._sleep:
                 await trio.sleep_forever()
             now = trio.current_time()
-            due = [(at, timer) for at, timer in self._deadlines.values() if at <= now]
-            for _, timer in sorted(due, key=lambda row: row[0]):
-                del self._deadlines[timer.name]
+            due = [(deadline, timer) for deadline, timer in self._set.values() if deadline <= now]
+            for _, timer in sorted(due, key=itemgetter(0)):
+                del self._set[timer.name]
                 self._fire(TimerFired(timer))
