@@ -43,6 +43,7 @@ from consensus.core.inputs import (
     Timer,
     TimerFired,
 )
+from consensus.core.leader import schedule_blocks
 from consensus.core.messages import (
     BatchMessage,
     BlocksResponse,
@@ -55,7 +56,7 @@ from consensus.core.pacemaker import Tuning
 from consensus.core.ports import Restored
 from consensus.core.safety_record import SafetyRecord, decode_record, encode_record, first_record
 from ledger.core.admission import ExaminedEntry
-from ledger.core.block import Block, LedgerRoot, Proposal, batch_id, block_id, decode_batch
+from ledger.core.block import Block, LedgerRoot, Proposal, block_id, decode_batch
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.genesis import Genesis, Governors
 from ledger.core.ids import BatchId, BlockId, EventId, Height, NodeIndex
@@ -96,9 +97,13 @@ class Disk:
         self.batches: dict[BatchId, bytes] = {}
         self.ordered: dict[BatchId, None] = {}
         self.log: list[bytes] = []
+        self.durable = 0  # blocks above this height are lost in a crash
+        self._unsynced: set[BatchId] = set()
+        self._firsts: list[list[BatchId]] = []  # for each block, the batches it orders first
+        self._recent = schedule_blocks(len(genesis.validators))
 
     def has_batch(self, id_: BatchId) -> bool:
-        return id_ in self.batches
+        return id_ in self.batches and id_ not in self._unsynced
 
     def is_ordered(self, id_: BatchId) -> bool:
         return id_ in self.ordered
@@ -108,8 +113,8 @@ class Disk:
         return Restored(
             record=decode_record(self.record),
             proposals=tuple(self.proposals.values()),
-            recent=tuple(self.blocks),
-            roots=tuple(self.roots),
+            recent=tuple(self.blocks[-self._recent :]),
+            roots=tuple(self.roots[-self._recent :]),
             open_batches=open_batches,
         )
 
@@ -120,13 +125,41 @@ class Disk:
         for id_ in [i for i, p in self.proposals.items() if p.block.height <= effect.prune_height]:
             del self.proposals[id_]
 
+    def store(self, id_: BatchId, encoded: bytes) -> None:
+        if id_ not in self.batches:
+            self.batches[id_] = encoded
+            self._unsynced.add(id_)
+
+    def sync_batch(self, id_: BatchId) -> None:
+        self._unsynced.discard(id_)
+
+    def sync(self, height: int) -> None:
+        for block in self.blocks[self.durable : height]:
+            self._unsynced.difference_update(block.payload)
+        self.durable = max(self.durable, height)
+
+    def lose_unsynced(self) -> None:
+        """Forget what no sync has made durable, as a power cut does."""
+        while len(self.blocks) > self.durable:
+            self.certificates.pop(self.blocks.pop().height, None)
+            self.roots.pop()
+            for id_ in self._firsts.pop():
+                del self.ordered[id_]
+        del self.log[self.roots[-1].log_size :]
+        for id_ in self._unsynced:
+            del self.batches[id_]
+        self._unsynced.clear()
+
     def execute(self, effect: Execute) -> LedgerRoot:
         block = effect.block
         assert block.height == len(self.blocks) + 1, "blocks are executed in order, once"
-        self.batches.update(effect.batches)
+        for id_, encoded in effect.batches:
+            self.store(id_, encoded)
+        self._firsts.append([])
         for id_ in block.payload:
             if id_ not in self.ordered:
                 self.ordered[id_] = None
+                self._firsts[-1].append(id_)
                 for entry in decode_batch(self.batches[id_]).entries:
                     if entry not in self.log:
                         self.log.append(entry)
@@ -153,25 +186,33 @@ class Node:
         self.penalties: list[Penalize] = []
         self.evidence: list[RecordEvidence] = []
         self.halted = ""
+        self.crash_in = 0  # crash instead of carrying out this many-th effect from now; 0: do not
+        self.tamper: Tamper = lambda effect: (effect,)
 
 
+Tamper = Callable[[Effect], Iterable[Effect]]
 Filter = Callable[[NodeIndex, NodeIndex, Message], bool]
 
 
 class Federation:
     """n nodes, a heap of events, and a network whose delays are drawn by key."""
 
-    def __init__(self, count: int = 4, seed: int = 0, loss_percent: int = 0) -> None:
+    def __init__(
+        self, count: int = 4, seed: int = 0, loss_percent: int = 0, tuning: Tuning | None = None
+    ) -> None:
         self.genesis, self.signers = make_genesis(count)
         self.seed = seed
         self.loss_percent = loss_percent
+        self.hold_percent = 0  # so many messages are held back for up to ``hold_ms``
+        self.hold_ms = 0
+        self.execute_us = 200
         self.now = 0
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self.delivers: Filter = lambda _sender, _receiver, _message: True
         self.wire: list[tuple[NodeIndex, Message]] = []
         self.nodes = [Node(self, NodeIndex(i)) for i in range(count)]
-        self.tuning = Tuning()
+        self.tuning = tuning or Tuning()
         for node in self.nodes:
             self.start(node.index)
 
@@ -186,15 +227,17 @@ class Federation:
         node.incarnation += 1
         self.step(node, Started())
         for other in self.nodes:
-            if other is not node and other.core is not None:
+            if other is not node and other.core is not None and node.core is not None:
                 self.step(node, PeerUp(other.index))
                 self.step(other, PeerUp(node.index))
 
     def crash(self, index: int) -> None:
-        """Stop a node; only its disk survives."""
+        """Stop a node; only what its disk has synced survives."""
         node = self.nodes[index]
         node.core = None
+        node.crash_in = 0
         node.timers.clear()
+        node.disk.lose_unsynced()
         for other in self.nodes:
             if other.core is not None:
                 self.step(other, PeerDown(node.index))
@@ -228,9 +271,16 @@ class Federation:
 
     def step(self, node: Node, input_: Input) -> None:
         """Give one input to a node and carry out its effects."""
-        if node.core is not None:
-            for effect in node.core.step(input_, self.now_ms):
-                self._carry_out(node, effect)
+        if node.core is None:
+            return
+        for effect in node.core.step(input_, self.now_ms):
+            if node.crash_in:
+                node.crash_in -= 1
+                if not node.crash_in:
+                    self.crash(node.index)
+                    return
+            for tampered in node.tamper(effect):
+                self._carry_out(node, tampered)
 
     def _later(self, node: Node, delay_us: int, make: Callable[[], Input]) -> None:
         incarnation = node.incarnation
@@ -262,13 +312,13 @@ class Federation:
                 valid = not any(entry.startswith(BAD_ENTRY) for entry in entries)
                 self._later(node, 100, lambda: BatchExamined(id_, valid))
             case StoreBatch(id_, encoded):
-                node.disk.batches[id_] = encoded
-                self._later(node, 500, lambda: BatchStored(id_))
+                node.disk.store(id_, encoded)
+                self._later(node, 500, lambda: self._sync_batch(node, id_))
             case Execute():
                 root = node.disk.execute(effect)
                 done = Executed(effect.block.height, effect.block_id, root)
-                self._later(node, 200, lambda: done)
-                self._later(node, 900, lambda: ChainDurable(done.height))
+                self._later(node, self.execute_us, lambda: done)
+                self._later(node, self.execute_us + 700, lambda: self._sync(node, done.height))
             case ServeBlocks(peer, from_height):
                 self._send(node, peer, self._blocks(node, from_height))
             case ServeBatches(peer, ids):
@@ -286,8 +336,18 @@ class Federation:
                 node.core = None
 
     @staticmethod
+    def _sync_batch(node: Node, id_: BatchId) -> Input:
+        node.disk.sync_batch(id_)
+        return BatchStored(id_)
+
+    @staticmethod
+    def _sync(node: Node, height: Height) -> Input:
+        node.disk.sync(height)
+        return ChainDurable(height)
+
+    @staticmethod
     def _blocks(node: Node, from_height: Height) -> BlocksResponse:
-        top = min(len(node.disk.blocks), from_height + SYNC_BLOCKS_MAX - 1)
+        top = min(node.disk.durable, from_height + SYNC_BLOCKS_MAX - 1)
         while top >= from_height and Height(top) not in node.disk.certificates:
             top -= 1
         blocks = tuple(node.disk.blocks[from_height - 1 : top])
@@ -314,6 +374,8 @@ class Federation:
         if not self.delivers(node.index, receiver, message) or draw % 100 < self.loss_percent:
             return
         delay_us = 200 + draw // 100 % 1_800
+        if draw // 10**6 % 100 < self.hold_percent:
+            delay_us += draw // 10**9 % (self.hold_ms * 1_000)
         target = self.nodes[receiver]
         self._later(target, delay_us, lambda: PeerMessage(node.index, decode_message(data)))
 
