@@ -9,6 +9,12 @@ from ledger.core.limits import GATEWAY_RETRY_MS
 
 __all__ = ["HEARTBEAT", "cursor_block", "event_block", "opening_block"]
 
+# No line ends of this format, but many readers split text at them all the same. In JSON they only
+# stand in strings, where the escape means the same.
+_SEPARATORS: Final = tuple(
+    (separator.encode(), b"\\u%04x" % ord(separator)) for separator in "\x85\u2028\u2029"
+)
+
 HEARTBEAT: Final = b": keep-alive\n\n"
 """A comment: readers ignore it, proxies see life."""
 
@@ -25,4 +31,6 @@ def cursor_block(cursor: int) -> bytes:
 
 def event_block(sequence: int, json: bytes) -> bytes:
     """Carry one event as JSON text without line breaks."""
+    for separator, escape in _SEPARATORS:
+        json = json.replace(separator, escape)
     return b"id: %d\ndata: %s\n\n" % (sequence, json)

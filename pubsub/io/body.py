@@ -1,6 +1,6 @@
 """Request bodies: whole, in time, and together never more than a fixed number of bytes."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 import anyio

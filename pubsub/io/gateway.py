@@ -4,11 +4,13 @@ Owns the way of a request from the server to its handler and of an error to its 
 whatever a handler raises, the client gets a stable code and never a stack trace.
 """
 
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from types import FrameType
 
 import anyio
 import msgspec
@@ -119,8 +121,15 @@ class _Server(uvicorn.Server):
         gateway.on_fatal = self._on_fatal
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what could go on for ever, then the rest."""
         self._gateway.close()
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End; uvicorn would let the signal kill the process afterwards, as if it had failed."""
+        del frame
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     def _on_fatal(self) -> None:
         self.should_exit = True

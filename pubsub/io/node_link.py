@@ -77,7 +77,7 @@ class NodeLink:
         self._outgoing: list[bytes] = []
         self._wake = anyio.Event()
         self.is_connected = False
-        self.error: str | None = "not connected yet"
+        self.error: str | None = f"{path}: not connected yet"
 
     async def run(self) -> None:
         """Stay connected until cancelled."""

@@ -90,7 +90,7 @@ async def _ask_node(gateway: Gateway) -> tuple[bytes | None, str | None]:
         msgspec.json.decode(document)
     except (Rejected, Unavailable) as error:
         return None, str(error)
-    except msgspec.DecodeError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None, "the node's status is not JSON"
     return document, None
 

@@ -94,6 +94,7 @@ class FakeNode:
         self.status: bytes = b'{"progress":"ok","round":7}'
         self.judge: Callable[[bytes], str] = self._judge
         self.connections: set[SocketStream] = set()
+        self._sending = anyio.Lock()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -116,11 +117,15 @@ class FakeNode:
         self.chain.extend(entries, certified=certified)
         await self.tell_head()
 
-    @staticmethod
-    async def send(stream: SocketStream, reply: ControlReply) -> None:
+    async def send(self, stream: SocketStream, reply: ControlReply) -> None:
         """Send one frame."""
         frame = encode_control(reply)
-        await stream.send(len(frame).to_bytes(4, "big") + frame)
+        await self.send_bytes(stream, len(frame).to_bytes(4, "big") + frame)
+
+    async def send_bytes(self, stream: SocketStream, data: bytes) -> None:
+        """Send any bytes, one piece at a time."""
+        async with self._sending:
+            await stream.send(data)
 
     async def _serve(self, stream: SocketStream) -> None:
         async with stream:
@@ -224,7 +229,7 @@ async def gateway_world(
 
 def sample(nonce: int = 0, **changes: object) -> OpenEntry:
     """Give an admissible event."""
-    return open_entry(entry(nonce, **changes))
+    return open_entry(entry(nonce, **changes))  # type: ignore[arg-type] # any field
 
 
 def sample_json(nonce: int = 0, **changes: object) -> bytes:

@@ -423,5 +423,5 @@ async def test_node_with_the_wrong_number_of_codes(world: World) -> None:
         await send(stream, reply)  # type: ignore[arg-type]
 
     send = world.node.send
-    world.node.send = lie  # type: ignore[method-assign, assignment]
+    world.node.send = lie  # type: ignore[method-assign]
     problem(await world.post(sample_json()), 503, "node_unavailable")
