@@ -90,27 +90,26 @@ class _Client:
         self._head: Head | None = head
         self._filled = trio.Event()
         self._filled.set()
-        self.is_overrun = False
+        self.scope = trio.CancelScope()
         self.unanswered = Share(
             count_max=CONTROL_CLIENT_ENTRIES_MAX, bytes_max=FRAME_BYTES_MAX, is_urgent=False
         )
 
     def put(self, reply: ControlReply) -> None:
         self._outgoing += encode_frame(encode_control(reply))
-        self.is_overrun = len(self._outgoing) > CONTROL_REPLY_BYTES_MAX
         self._filled.set()
+        if len(self._outgoing) > CONTROL_REPLY_BYTES_MAX:
+            self.scope.cancel()  # it does not read what it asked for
 
     def put_head(self, head: Head) -> None:
         """Replace a head that was not written yet: only the newest is of interest."""
         self._head = head
         self._filled.set()
 
-    async def take(self) -> bytes | None:
-        """Wait for something to write; None when the client did not read for too long."""
+    async def take(self) -> bytes:
+        """Wait for something to write."""
         await self._filled.wait()
         self._filled = trio.Event()
-        if self.is_overrun:
-            return None
         if self._head is not None:
             self._outgoing += encode_frame(encode_control(self._head))
             self._head = None
@@ -187,16 +186,15 @@ class ControlServer:
         client = _Client(self._head)
         self._clients.add(client)
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read, stream, client, nursery.cancel_scope)
-                nursery.start_soon(_write, stream, client, nursery.cancel_scope)
+            with client.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._read, stream, client)
+                    nursery.start_soon(_write, stream, client)
         finally:
             self._clients.remove(client)
             await trio.aclose_forcefully(stream)
 
-    async def _read(
-        self, stream: trio.SocketStream, client: _Client, scope: trio.CancelScope
-    ) -> None:
+    async def _read(self, stream: trio.SocketStream, client: _Client) -> None:
         splitter = FrameSplitter(FRAME_BYTES_MAX)
         with suppress(*LOST):
             while data := await stream.receive_some(RECEIVE_BYTES_MAX):
@@ -212,7 +210,7 @@ class ControlServer:
                         client.put(StatusReply(request.request_id, self._status()))
                     elif isinstance(request, MetricsRequest):
                         client.put(MetricsReply(request.request_id, self._metrics()))
-        scope.cancel()
+        client.scope.cancel()
 
     async def _submit(self, client: _Client, submits: deque[Submit]) -> None:
         while submits:
@@ -230,8 +228,8 @@ class ControlServer:
             self._inbox.put_bulk(Submitted(number, tuple(entries)))
 
 
-async def _write(stream: trio.SocketStream, client: _Client, scope: trio.CancelScope) -> None:
+async def _write(stream: trio.SocketStream, client: _Client) -> None:
     with suppress(*LOST):
-        while (data := await client.take()) is not None:
-            await stream.send_all(data)
-    scope.cancel()
+        while True:
+            await stream.send_all(await client.take())
+    client.scope.cancel()

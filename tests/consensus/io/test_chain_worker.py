@@ -1,0 +1,190 @@
+"""The chain worker groups its jobs, tells a root early and durability late."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from consensus.core.effects import RecordEvidence, ServeBatches, ServeBlocks, StoreBatch
+from consensus.core.inputs import BatchStored, ChainDurable, Executed, Input
+from consensus.core.messages import (
+    BatchMessage,
+    BlocksResponse,
+    Lane,
+    decode_message,
+    encode_message,
+)
+from consensus.io import chain_worker as chain_worker_module
+from consensus.io import store_server as store_server_module
+from consensus.io.chain_worker import ChainJob, ChainWorker
+from consensus.io.store_server import StoreServer, blocks_from
+from ledger.core.errors import InvariantError
+from ledger.core.genesis import Genesis
+from ledger.core.ids import BatchId, Height, NodeIndex
+from ledger.io.chain_store import ChainStore
+from tests.consensus.io.chain import make_batch, make_chain
+from tests.consensus.io.members import make_genesis
+
+GENESIS: Genesis = make_genesis([1])
+
+
+@pytest.fixture(name="store")
+def _store(tmp_path: Path) -> Iterator[ChainStore]:
+    with ChainStore.create(tmp_path / "chain", GENESIS) as store:
+        yield store
+
+
+class Work:
+    """A worker over a real store, with what it reported."""
+
+    def __init__(self, store: ChainStore) -> None:
+        self.reports: list[Input | tuple[int, int]] = []
+        self.worker = ChainWorker(
+            store, self.reports.append, lambda *head: self.reports.append(head)
+        )
+
+    async def do(self, *jobs: ChainJob, reports_count: int) -> None:
+        """Put jobs and wait for so many reports."""
+        for job in jobs:
+            self.worker.put(job)
+        with trio.fail_after(10):
+            while len(self.reports) < reports_count:  # noqa: ASYNC110 - reports come from a thread
+                await trio.sleep(0.001)
+
+
+@asynccontextmanager
+async def working(store: ChainStore, *first: ChainJob) -> AsyncIterator[Work]:
+    """Run a worker that finds the ``first`` jobs waiting together."""
+    work = Work(store)
+    for job in first:
+        work.worker.put(job)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work.worker.thread.run)
+        yield work
+        nursery.cancel_scope.cancel()
+
+
+async def test_roots_come_first_then_one_durability_for_all(store: ChainStore) -> None:
+    """Jobs that waited share one commit; each block's root is told before it."""
+    id_, batch = make_batch(GENESIS, [77])
+    blocks = make_chain(GENESIS, 3, certified=[3])
+    evidence = RecordEvidence(NodeIndex(0), "double vote", b"a", b"b")
+    async with working(store, *blocks, StoreBatch(id_, batch), evidence) as work:
+        await work.do(reports_count=6)
+    kinds = [type(report) for report in work.reports]
+    assert kinds == [Executed, Executed, Executed, BatchStored, ChainDurable, tuple]
+    assert work.reports[-3:] == [BatchStored(id_), ChainDurable(Height(3)), (3, 3)]
+    assert work.worker.counters.commits == 1
+    assert work.worker.counters.events_accepted == 3
+    with store.read() as reader:
+        assert reader.head().log_size == 3
+        assert reader.has_batch(id_)
+        assert [item.kind for item in reader.evidence()] == ["double vote"]
+        assert isinstance(work.reports[2], Executed)
+        assert reader.root(Height(3)) == work.reports[2].root
+
+
+async def test_large_groups_are_cut(store: ChainStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction takes a bounded number of bytes; the rest follows in the next."""
+    monkeypatch.setattr(chain_worker_module, "COMMIT_BYTES_MAX", 1)
+    async with working(store, *make_chain(GENESIS, 3, certified=[])) as work:
+        await work.do(reports_count=9)
+    assert work.worker.counters.commits == 3
+
+
+async def test_checked_batches_change_nothing(store: ChainStore) -> None:
+    """Skipping signatures that were verified gives the same root as verifying them."""
+    [first] = make_chain(GENESIS, 1, certified=[])
+    async with working(store) as work:
+        work.worker.mark_checked(first.batches[0][0])
+        await work.do(first, reports_count=3)
+    assert work.worker.counters.events_accepted == 1
+
+
+async def test_remembered_checks_are_bounded(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the latest checked batches are remembered."""
+    monkeypatch.setattr(chain_worker_module, "CHECKED_BATCHES_REMEMBERED", 2)
+    worker = Work(store).worker
+    ids = [BatchId(bytes([number]) * 32) for number in range(3)]
+    for id_ in ids:
+        worker.mark_checked(id_)
+    assert list(worker._checked) == ids[1:]
+
+
+async def test_missing_bytes_end_the_process(store: ChainStore) -> None:
+    """A final block without its batch is a broken promise: nothing of the group is kept."""
+    first, second = make_chain(GENESIS, 2, certified=[])
+    work = Work(store)
+    work.worker.put(first)
+    work.worker.put(msgspec.structs.replace(second, batches=()))
+    with pytest.raises(InvariantError, match="not in the store"), trio.fail_after(10):
+        await work.worker.thread.run()
+    assert not any(isinstance(report, ChainDurable) for report in work.reports)
+    with store.read() as reader:
+        assert reader.head_height() == 0
+
+
+# --- serving what is stored ---------------------------------------------------------------
+
+
+async def _filled(store: ChainStore, count: int, certified: list[int]) -> None:
+    async with working(store, *make_chain(GENESIS, count, certified=certified)) as work:
+        await work.do(reports_count=count + 2)
+
+
+def _heights(answer: BlocksResponse | None) -> list[int]:
+    return [] if answer is None else [block.height for block in answer.blocks]
+
+
+async def test_blocks_end_with_a_certified_one(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer holds consecutive blocks up to the last one that a certificate commits."""
+    await _filled(store, 6, [2, 4])
+    with store.read() as reader:
+        answer = blocks_from(reader, Height(1))
+        assert _heights(answer) == [1, 2, 3, 4]
+        assert answer is not None
+        assert answer.certificate is not None
+        assert answer.certificate.commit is not None
+        assert answer.certificate.commit.height == 4
+        assert _heights(blocks_from(reader, Height(0))) == [1, 2, 3, 4]
+        assert _heights(blocks_from(reader, Height(5))) == []
+        assert _heights(blocks_from(reader, Height(99))) == []
+        monkeypatch.setattr(store_server_module, "SYNC_BYTES_MAX", 1)
+        assert _heights(blocks_from(reader, Height(1))) == [1, 2]
+        monkeypatch.setattr(store_server_module, "SYNC_BLOCKS_MAX", 1)
+        assert _heights(blocks_from(reader, Height(1))) == []
+
+
+async def test_requests_are_answered_once_each(store: ChainStore, nursery: trio.Nursery) -> None:
+    """Of a peer's requests of one kind that wait only the newest is answered, in bulk."""
+    await _filled(store, 3, [1, 2, 3])
+    id_, batch = make_batch(GENESIS, [88])
+    with store.write() as writer:
+        writer.store_batch(id_, batch)
+    sent: list[tuple[NodeIndex, Lane, bytes]] = []
+    server = StoreServer(store, lambda *frame: sent.append(frame))
+    server.serve(ServeBlocks(NodeIndex(1), Height(1)))
+    server.serve(ServeBlocks(NodeIndex(1), Height(2)))
+    server.serve(ServeBatches(NodeIndex(1), (BatchId(bytes(32)), id_)))
+    server.serve(ServeBlocks(NodeIndex(2), Height(3)))
+    nursery.start_soon(server.run)
+    with trio.fail_after(10):
+        while len(sent) < 3:  # noqa: ASYNC110 - nothing announces it
+            await trio.sleep(0.001)
+    messages = [(peer, lane, decode_message(frame[4:])) for peer, lane, frame in sent]
+    assert messages[1] == (1, Lane.BULK, BatchMessage(batch))
+    for (peer, lane, message), heights in zip(
+        (messages[0], messages[2]), ([2, 3], [3]), strict=True
+    ):
+        assert isinstance(message, BlocksResponse)
+        assert _heights(message) == heights
+        assert lane is Lane.BULK
+        assert peer == (1 if heights == [2, 3] else 2)
+        assert len(encode_message(message)) < 2_000
