@@ -31,6 +31,11 @@ SOURCES = {
         "single.c",
         "single_ifma.c",
     ),
+    "merkle": (
+        "cpu.c",
+        "sha256.c",
+        "sha256_shani.c",
+    ),
 }
 COMPILE_FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"]
 

@@ -8,7 +8,7 @@ import os
 
 __all__ = ["LEVELS", "chosen"]
 
-LEVELS = ("portable", "avx2", "avx512ifma")
+LEVELS = ("portable", "shani", "avx2", "avx512ifma")
 
 
 def chosen(available: tuple[str, ...]) -> str:

@@ -4,6 +4,8 @@
 
 #if CONCORDAT_X86
 
+#include <cpuid.h>
+
 int cpu_has_avx512ifma(void)
 {
     __builtin_cpu_init();
@@ -18,6 +20,15 @@ int cpu_has_avx2(void)
     return __builtin_cpu_supports("avx2");
 }
 
+/* The compiler's library does not know the SHA extensions everywhere: leaf 7, EBX bit 29. */
+int cpu_has_sha(void)
+{
+    unsigned a, b, c, d;
+    __builtin_cpu_init();
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1) &&
+           __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+}
+
 #else
 
 int cpu_has_avx512ifma(void)
@@ -26,6 +37,11 @@ int cpu_has_avx512ifma(void)
 }
 
 int cpu_has_avx2(void)
+{
+    return 0;
+}
+
+int cpu_has_sha(void)
 {
     return 0;
 }

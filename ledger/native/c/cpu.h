@@ -11,5 +11,6 @@
 
 int cpu_has_avx512ifma(void);
 int cpu_has_avx2(void);
+int cpu_has_sha(void);
 
 #endif

@@ -1,0 +1,106 @@
+# cython: language_level=3
+"""The two hashes of an RFC 6962 (RFC 9162) Merkle tree, many in one call without the GIL.
+
+Owns the boundary between Python objects and the C kernels; what a tree is belongs to
+`ledger.core.merkle`. Every implementation gives the same digests.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t
+from libc.stdlib cimport free, malloc
+
+from ledger.native.choice import chosen
+
+cdef extern from "c/sha256.h" nogil:
+    ctypedef struct sha256_item:
+        const uint8_t *data
+        size_t length
+
+    ctypedef enum sha256_path:
+        SHA256_PORTABLE
+        SHA256_SHANI
+
+    sha256_path sha256_best_path()
+    void sha256_many(
+        const sha256_item *items, size_t count, uint8_t prefix, uint8_t *digests,
+        sha256_path path)
+    void sha256_many_pairs(
+        const uint8_t *pairs, size_t count, uint8_t prefix, uint8_t *digests, sha256_path path)
+
+__all__ = ["implementation", "implementations", "leaf_hashes", "node_hashes"]
+
+cdef enum:
+    DIGEST_BYTES = 32
+    PAIR_BYTES = 64
+    LEAF_PREFIX = 0
+    NODE_PREFIX = 1
+
+_PATHS = {"portable": SHA256_PORTABLE, "shani": SHA256_SHANI}
+
+
+def implementations():
+    """Name the kernels that this processor runs, slowest first."""
+    return tuple(name for name, path in _PATHS.items() if path <= sha256_best_path())
+
+
+def implementation():
+    """Name the kernel in use: the best one that CONCORDAT_NATIVE allows."""
+    return _default
+
+
+cdef sha256_path _path(name) except *:
+    name = _default if name is None else name
+    if name not in implementations():
+        raise ValueError(f"no such implementation here: {name}")
+    return _PATHS[name]
+
+
+def leaf_hashes(entries, *, implementation=None):
+    """Give SHA-256(0x00 || entry) of all entries in order, 32 bytes each, as one bytes object."""
+    cdef sha256_path path = _path(implementation)
+    cdef tuple held = tuple(entries)
+    cdef Py_ssize_t i, count = PyTuple_GET_SIZE(held)
+    cdef bytes digests = PyBytes_FromStringAndSize(NULL, count * DIGEST_BYTES)
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(digests)
+    cdef sha256_item *items = <sha256_item *>malloc((count + 1) * sizeof(sha256_item))
+    if items == NULL:
+        raise MemoryError
+    try:
+        for i in range(count):
+            entry = <object>PyTuple_GET_ITEM(held, i)
+            if not isinstance(entry, bytes):
+                raise TypeError("entries are bytes")
+            items[i].data = <const uint8_t *>PyBytes_AS_STRING(entry)
+            items[i].length = PyBytes_GET_SIZE(entry)
+        with nogil:
+            sha256_many(items, count, LEAF_PREFIX, out, path)
+    finally:
+        free(items)
+    return digests
+
+
+def node_hashes(bytes pairs not None, *, implementation=None):
+    """Give SHA-256(0x01 || left || right) of each 64-byte pair of digests, in order.
+
+    Args:
+        pairs: a level of a tree, 32 bytes a hash, an even number of hashes.
+        implementation: forces one kernel, for tests.
+
+    Returns:
+        The level above, 32 bytes a hash.
+    """
+    cdef sha256_path path = _path(implementation)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(pairs)
+    if size % PAIR_BYTES != 0:
+        raise ValueError("pairs are 64 bytes each")
+    cdef bytes digests = PyBytes_FromStringAndSize(NULL, size // PAIR_BYTES * DIGEST_BYTES)
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(digests)
+    cdef const uint8_t *source = <const uint8_t *>PyBytes_AS_STRING(pairs)
+    with nogil:
+        sha256_many_pairs(source, size // PAIR_BYTES, NODE_PREFIX, out, path)
+    return digests
+
+
+_default = chosen(implementations())

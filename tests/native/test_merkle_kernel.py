@@ -1,0 +1,70 @@
+"""The Merkle kernels give the SHA-256 of hashlib over RFC 6962's leaves and nodes."""
+
+import random
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.native import merkle
+
+every_path = pytest.mark.parametrize("path", merkle.implementations())
+
+
+def leaves(entries: list[bytes]) -> bytes:
+    """Hash one by one."""
+    return b"".join(sha256(b"\0" + entry).digest() for entry in entries)
+
+
+def nodes(level: bytes) -> bytes:
+    """Hash one by one."""
+    pairs = (level[i : i + 64] for i in range(0, len(level), 64))
+    return b"".join(sha256(b"\1" + pair).digest() for pair in pairs)
+
+
+@every_path
+def test_leaf_of_every_length(path: str) -> None:
+    """Every length to five blocks agrees, alone and beside a leaf of another length."""
+    entries = [random.Random(length).randbytes(length) for length in range(321)]
+    for entry in entries:
+        assert merkle.leaf_hashes([entry], implementation=path) == leaves([entry])
+    for step in range(1, 130, 7):
+        pair = [entries[step], entries[-step]]
+        assert merkle.leaf_hashes(pair, implementation=path) == leaves(pair)
+    assert merkle.leaf_hashes(entries, implementation=path) == leaves(entries)
+
+
+@every_path
+@given(entries=st.lists(st.binary(max_size=300), max_size=40))
+def test_leaves_of_any_lengths(path: str, entries: list[bytes]) -> None:
+    """Any list of leaves agrees."""
+    assert merkle.leaf_hashes(entries, implementation=path) == leaves(entries)
+
+
+@every_path
+@pytest.mark.parametrize("length", [65_535, 10**6])
+def test_long_leaves(path: str, length: int) -> None:
+    """A leaf of the largest entry, and a far longer one, agree."""
+    entries = [bytes(length), b"x" * length, b"short"]
+    assert merkle.leaf_hashes(entries, implementation=path) == leaves(entries)
+
+
+@every_path
+def test_nodes(path: str) -> None:
+    """Any number of pairs agrees."""
+    for count in range(9):
+        level = random.Random(count).randbytes(64 * count)
+        assert merkle.node_hashes(level, implementation=path) == nodes(level)
+
+
+def test_wrong_input_is_refused() -> None:
+    """Half a pair, what is not bytes and an unknown kernel are the caller's bugs."""
+    assert merkle.leaf_hashes([]) == b""
+    assert merkle.implementation() in merkle.implementations()
+    with pytest.raises(ValueError, match="64 bytes"):
+        merkle.node_hashes(bytes(96))
+    with pytest.raises(TypeError):
+        merkle.leaf_hashes(["text"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="no such implementation"):
+        merkle.leaf_hashes([], implementation="abacus")
