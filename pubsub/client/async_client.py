@@ -4,7 +4,8 @@
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -19,7 +20,7 @@ from ledger.core.ids import EventId
 from ledger.core.limits import CLIENT_CALL_MS_MAX, CLIENT_GIVE_UP_MS
 from ledger.core.proof import ProofBundle
 from pubsub.client.answers import Answer, LedgerEvent, Receipt
-from pubsub.client.calls import Calls, Wait, chunks, event_id_of
+from pubsub.client.calls import Calls, Page, Wait, chunks, event_id_of
 from pubsub.client.exchange import Call, Flow, Gateways, Lost, Pause, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
@@ -33,7 +34,7 @@ from pubsub.client.wire import (
 )
 from pubsub.core.documents import Status
 
-__all__ = ["AsyncClient", "AsyncSubscription"]
+__all__ = ["AsyncClient", "AsyncEvents", "AsyncSubscription"]
 
 T = TypeVar("T")
 
@@ -69,20 +70,37 @@ class AsyncCarrier:
         late_at = self._now_ms() + CLIENT_CALL_MS_MAX
         body = bytearray()
         try:
-            async with self._http.stream(**request_arguments(call)) as response:
-                async for chunk in response.aiter_bytes():
+            response = await self._send(call, CALL_TIMEOUT)
+            chunks = response.aiter_bytes()
+            try:
+                async for chunk in chunks:
                     body += chunk
                     require_room(len(body))
                     if self._now_ms() > late_at:
                         return Lost("the answer takes too long")
+            finally:
+                await _end(response, chunks)
         except httpx.HTTPError as error:
             return Lost(str(error) or type(error).__name__)
         return Answer(response.status_code, bytes(body), response.headers)
 
     async def open(self, call: Call) -> httpx.Response:
         """Begin a request whose answer is read as it comes. Raises httpx.HTTPError."""
-        request = self._http.build_request(**request_arguments(call), timeout=STREAM_TIMEOUT)
+        return await self._send(call, STREAM_TIMEOUT)
+
+    async def _send(self, call: Call, patience: httpx.Timeout) -> httpx.Response:
+        request = self._http.build_request(**request_arguments(call), timeout=patience)
         return await self._http.send(request, stream=True)
+
+
+async def _end(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+    """Close the answer that ``chunks`` comes from."""
+    await response.aclose()
+    # httpx nests generators: reading from the closed connection ends all of them, where dropping
+    # them would leave the inner ones to the garbage collector.
+    with suppress(httpx.HTTPError, httpx.StreamError):
+        async for _ in chunks:
+            pass
 
 
 class AsyncClient:
@@ -182,21 +200,16 @@ class AsyncClient:
         """
         return await self._carrier.run(self._calls.proof(event_id_of(id_)))
 
-    async def events(
+    def events(
         self, *, after: int = -1, verify: bool = True, **filters: Unpack[Filters]
-    ) -> AsyncIterator[LedgerEvent]:
+    ) -> "AsyncEvents":
         """Read the ledger from behind the sequence ``after`` to its end at this time.
 
         Args and errors as for :meth:`subscribe`.
         """
         follower = Follower(filters, after)
         checker = self._calls.checker(follower) if verify else None
-        is_last = False
-        while not is_last:
-            page = await self._carrier.run(self._calls.page(follower, checker))
-            for event in page.events:
-                yield event
-            is_last = page.is_last
+        return AsyncEvents(self._carrier, lambda: self._calls.page(follower, checker))
 
     def subscribe(
         self, *, after: int | None = -1, verify: bool = True, **filters: Unpack[Filters]
@@ -227,6 +240,29 @@ class AsyncClient:
     async def status(self) -> Status:
         """Read what the gateway says of itself, its node and the chain."""
         return await self._carrier.run(self._calls.status())
+
+
+class AsyncEvents:
+    """The events of a ledger up to its end: an iterator that reads page after page."""
+
+    def __init__(self, carrier: AsyncCarrier, next_page: Callable[[], Flow[Page]]) -> None:
+        """Iterate over the events of the pages that ``next_page`` gives."""
+        self._carrier = carrier
+        self._next_page = next_page
+        self._ready: deque[LedgerEvent] = deque()
+        self._is_last = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> LedgerEvent:
+        while not self._ready:
+            if self._is_last:
+                raise StopAsyncIteration
+            page = await self._carrier.run(self._next_page())
+            self._ready.extend(page.events)
+            self._is_last = page.is_last
+        return self._ready.popleft()
 
 
 class AsyncSubscription:
@@ -289,14 +325,8 @@ class AsyncSubscription:
         response, self._response = self._response, None
         chunks, self._chunks = self._chunks, None
         self._is_usable = False
-        if response is not None:
-            await response.aclose()
-        if chunks is not None:
-            # httpx nests generators: reading from the closed connection ends all of them, where
-            # dropping them would leave the inner ones to the garbage collector.
-            with suppress(httpx.HTTPError, httpx.StreamError):
-                async for _ in chunks:
-                    pass
+        if response is not None and chunks is not None:
+            await _end(response, chunks)
 
     async def _receive(self) -> None:
         if not self._is_usable:

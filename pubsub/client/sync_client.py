@@ -5,7 +5,8 @@ Made from async_client.py by tests/support/unasync.py.
 
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -19,7 +20,7 @@ from ledger.core.ids import EventId
 from ledger.core.limits import CLIENT_CALL_MS_MAX, CLIENT_GIVE_UP_MS
 from ledger.core.proof import ProofBundle
 from pubsub.client.answers import Answer, LedgerEvent, Receipt
-from pubsub.client.calls import Calls, Wait, chunks, event_id_of
+from pubsub.client.calls import Calls, Page, Wait, chunks, event_id_of
 from pubsub.client.exchange import Call, Flow, Gateways, Lost, Pause, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
@@ -33,7 +34,7 @@ from pubsub.client.wire import (
 )
 from pubsub.core.documents import Status
 
-__all__ = ["Client", "Subscription"]
+__all__ = ["Client", "Events", "Subscription"]
 
 T = TypeVar("T")
 
@@ -69,20 +70,37 @@ class Carrier:
         late_at = self._now_ms() + CLIENT_CALL_MS_MAX
         body = bytearray()
         try:
-            with self._http.stream(**request_arguments(call)) as response:
-                for chunk in response.iter_bytes():
+            response = self._send(call, CALL_TIMEOUT)
+            chunks = response.iter_bytes()
+            try:
+                for chunk in chunks:
                     body += chunk
                     require_room(len(body))
                     if self._now_ms() > late_at:
                         return Lost("the answer takes too long")
+            finally:
+                _end(response, chunks)
         except httpx.HTTPError as error:
             return Lost(str(error) or type(error).__name__)
         return Answer(response.status_code, bytes(body), response.headers)
 
     def open(self, call: Call) -> httpx.Response:
         """Begin a request whose answer is read as it comes. Raises httpx.HTTPError."""
-        request = self._http.build_request(**request_arguments(call), timeout=STREAM_TIMEOUT)
+        return self._send(call, STREAM_TIMEOUT)
+
+    def _send(self, call: Call, patience: httpx.Timeout) -> httpx.Response:
+        request = self._http.build_request(**request_arguments(call), timeout=patience)
         return self._http.send(request, stream=True)
+
+
+def _end(response: httpx.Response, chunks: Iterator[bytes]) -> None:
+    """Close the answer that ``chunks`` comes from."""
+    response.close()
+    # httpx nests generators: reading from the closed connection ends all of them, where dropping
+    # them would leave the inner ones to the garbage collector.
+    with suppress(httpx.HTTPError, httpx.StreamError):
+        for _ in chunks:
+            pass
 
 
 class Client:
@@ -180,18 +198,14 @@ class Client:
 
     def events(
         self, *, after: int = -1, verify: bool = True, **filters: Unpack[Filters]
-    ) -> Iterator[LedgerEvent]:
+    ) -> "Events":
         """Read the ledger from behind the sequence ``after`` to its end at this time.
 
         Args and errors as for :meth:`subscribe`.
         """
         follower = Follower(filters, after)
         checker = self._calls.checker(follower) if verify else None
-        is_last = False
-        while not is_last:
-            page = self._carrier.run(self._calls.page(follower, checker))
-            yield from page.events
-            is_last = page.is_last
+        return Events(self._carrier, lambda: self._calls.page(follower, checker))
 
     def subscribe(
         self, *, after: int | None = -1, verify: bool = True, **filters: Unpack[Filters]
@@ -222,6 +236,29 @@ class Client:
     def status(self) -> Status:
         """Read what the gateway says of itself, its node and the chain."""
         return self._carrier.run(self._calls.status())
+
+
+class Events:
+    """The events of a ledger up to its end: an iterator that reads page after page."""
+
+    def __init__(self, carrier: Carrier, next_page: Callable[[], Flow[Page]]) -> None:
+        """Iterate over the events of the pages that ``next_page`` gives."""
+        self._carrier = carrier
+        self._next_page = next_page
+        self._ready: deque[LedgerEvent] = deque()
+        self._is_last = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> LedgerEvent:
+        while not self._ready:
+            if self._is_last:
+                raise StopIteration
+            page = self._carrier.run(self._next_page())
+            self._ready.extend(page.events)
+            self._is_last = page.is_last
+        return self._ready.popleft()
 
 
 class Subscription:
@@ -284,14 +321,8 @@ class Subscription:
         response, self._response = self._response, None
         chunks, self._chunks = self._chunks, None
         self._is_usable = False
-        if response is not None:
-            response.close()
-        if chunks is not None:
-            # httpx nests generators: reading from the closed connection ends all of them, where
-            # dropping them would leave the inner ones to the garbage collector.
-            with suppress(httpx.HTTPError, httpx.StreamError):
-                for _ in chunks:
-                    pass
+        if response is not None and chunks is not None:
+            _end(response, chunks)
 
     def _receive(self) -> None:
         if not self._is_usable:

@@ -26,8 +26,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         # A stream of the memory gateway ends in a broken connection, and so does it here.
+        assert isinstance(response.stream, httpx.SyncByteStream)
         with suppress(httpx.ReadError, ConnectionError):
-            for piece in response.iter_raw():
+            for piece in response.stream:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             self.wfile.write(b"0\r\n\r\n")
             return

@@ -1,0 +1,132 @@
+"""Requests are repeated only where that can help, at the next gateway, and not for ever."""
+
+from collections.abc import Sequence
+
+import pytest
+from msgspec.json import encode
+
+from ledger.core.errors import RejectCode, Unavailable
+from ledger.core.limits import CLIENT_BACKOFF_MS_MAX
+from pubsub.client.answers import Answer
+from pubsub.client.exchange import Call, Gateways, Lost, Pause, Request, Timing, pause_ms
+from pubsub.core.problems import HttpCode, Refusal
+
+REQUEST = Request("GET", "/v1/status", "application/json")
+GOOD = Answer(200, b"{}", {})
+
+
+class Clock:
+    """A clock that only pauses move."""
+
+    def __init__(self) -> None:
+        self.ms = 0
+        self.timing = Timing(lambda: self.ms, lambda n: n, give_up_ms=20_000)
+
+
+def problem(code: RejectCode | HttpCode) -> Answer:
+    """Give a problem answer."""
+    refusal = Refusal(code, "because")
+    return Answer(refusal.status, encode(refusal.problem("/")), refusal.headers)
+
+
+def play(
+    clock: Clock, gateways: Gateways, outcomes: Sequence[Answer | Lost]
+) -> tuple[Answer, list[str | int]]:
+    """Run one exchange; give its answer and its steps: URLs called, and pauses in ms."""
+    steps: list[str | int] = []
+    left = iter(outcomes)
+    flow = gateways.exchange(REQUEST)
+    outcome: Answer | Lost | None = None
+    while True:
+        try:
+            step = flow.send(outcome)
+        except StopIteration as stop:
+            return stop.value, steps
+        if isinstance(step, Pause):
+            steps.append(step.ms)
+            clock.ms += step.ms
+            outcome = None
+        else:
+            assert isinstance(step, Call)
+            assert step.request == REQUEST
+            steps.append(step.url)
+            outcome = next(left)
+
+
+def test_an_answer_is_final() -> None:
+    """What succeeded, and what was refused for good, is asked once."""
+    refusals = [problem(RejectCode.BAD_SIGNATURE), problem(HttpCode.EVENT_NOT_FOUND)]
+    answers: list[Answer] = [GOOD, *refusals]
+    for answer in answers:
+        clock = Clock()
+        gateways = Gateways(["http://a/", "http://b"], clock.timing)
+        assert play(clock, gateways, [answer]) == (answer, ["http://a"])
+
+
+def test_other_gateways_are_asked_at_once() -> None:
+    """After a failure the next gateway is asked without a pause; pauses begin after the last."""
+    clock = Clock()
+    gateways = Gateways(["http://a", "http://b", "http://c"], clock.timing)
+    down = problem(HttpCode.NODE_UNAVAILABLE)
+    outcomes: list[Answer | Lost] = [Lost("refused"), down, Lost("x"), Lost("y"), GOOD]
+    answer, steps = play(clock, gateways, outcomes)
+    assert answer == GOOD
+    assert steps == ["http://a", "http://b", "http://c", 100, "http://a", 200, "http://b"]
+    assert gateways.url == "http://b"  # and is used from now on
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        RejectCode.OVERLOADED,
+        HttpCode.BODY_TIMEOUT,
+        HttpCode.INTERNAL_ERROR,
+        HttpCode.NODE_UNAVAILABLE,
+        HttpCode.NOT_FINAL_IN_TIME,
+        HttpCode.SHUTTING_DOWN,
+        HttpCode.STORE_UNAVAILABLE,
+    ],
+)
+def test_what_may_pass_is_asked_again(code: RejectCode | HttpCode) -> None:
+    """Overload and server faults are tried again, not sooner than the gateway asked for."""
+    clock = Clock()
+    answer, steps = play(clock, Gateways(["http://a"], clock.timing), [problem(code), GOOD])
+    assert answer == GOOD
+    asked_for = 1_000 if problem(code).headers else 0
+    assert steps == ["http://a", max(100, asked_for), "http://a"]
+
+
+def test_a_proof_is_awaited_in_milliseconds() -> None:
+    """A proof that is not ready is asked for again soon, at the same gateway."""
+    clock = Clock()
+    outcomes = [problem(HttpCode.PROOF_NOT_READY)] * 8
+    _, steps = play(clock, Gateways(["http://a", "http://b"], clock.timing), [*outcomes, GOOD])
+    assert [step for step in steps if isinstance(step, int)] == [10, 20, 40, 80, 160, 320, 500, 500]
+    assert {step for step in steps if isinstance(step, str)} == {"http://a"}
+
+
+def test_it_gives_up_in_time() -> None:
+    """When no attempt can begin before the time is over the last reason is told."""
+    clock = Clock()
+    with pytest.raises(Unavailable, match="http://a cannot be reached: no route"):
+        play(clock, Gateways(["http://a"], clock.timing), [Lost("no route")] * 99)
+    assert 10_000 < clock.ms <= 20_000
+
+
+def test_pauses_grow_to_a_limit() -> None:
+    """Pauses double up to the limit, spread over the upper half, and a wish cannot exceed it."""
+    low, high = (Timing(lambda: 0, spread) for spread in (lambda _n: 0, lambda n: n))
+    assert [pause_ms(high, attempt) for attempt in (1, 2, 3, 6, 7, 99)] == [
+        *(100, 200, 400, 3_200),
+        *[CLIENT_BACKOFF_MS_MAX] * 2,
+    ]
+    assert pause_ms(low, 3) == 200
+    assert pause_ms(low, 1, 1_000) == 1_000
+    assert pause_ms(low, 1, 10**9) == CLIENT_BACKOFF_MS_MAX
+
+
+@pytest.mark.parametrize("urls", [[], ["ftp://a"], ["localhost:8080"]])
+def test_urls_are_checked(urls: list[str]) -> None:
+    """A client needs at least one URL, and only of HTTP."""
+    with pytest.raises(ValueError, match=r"URL|gateway"):
+        Gateways(urls, Timing())
