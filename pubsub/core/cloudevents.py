@@ -272,11 +272,12 @@ def _data_members(event: Event) -> tuple[msgspec.Raw | UnsetType, str | UnsetTyp
 
 def _is_compact_json(data: bytes) -> bool:
     """Say whether any reader of the JSON value can give back these bytes."""
-    if json_depth(data) > GATEWAY_JSON_DEPTH_MAX - _ENVELOPE_LEVELS or data == b"null":
+    if data == b"null":
         return False  # many libraries take null for no data
     try:
-        return _encode_json(_decode_json(data)) == data
-    except (msgspec.MsgspecError, ValueError):
+        is_shallow = json_depth(data) <= GATEWAY_JSON_DEPTH_MAX - _ENVELOPE_LEVELS
+        return is_shallow and _encode_json(_decode_json(data)) == data
+    except (DecodeError, msgspec.MsgspecError, ValueError):
         return False
 
 

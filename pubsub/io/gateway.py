@@ -37,6 +37,7 @@ from pubsub.io.state import Gateway, GatewaySettings
 __all__ = ["GatewaySettings", "create_app", "serve_gateway"]
 
 _log = structlog.get_logger("gateway")
+_PORT_MAX = 65_535
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
     "cache-control": "no-cache",
@@ -91,25 +92,28 @@ def serve_gateway(settings: GatewaySettings, host: str, port: int) -> None:
     app = create_app(settings)
     gateway: Gateway = app.state.gateway
     with _listen(host, port) as listener:
-        config = uvicorn.Config(
-            app,
-            http=Protocol,
-            loop="uvloop",
-            ws="none",
-            lifespan="on",
-            limit_concurrency=settings.connections_max,
-            timeout_keep_alive=GATEWAY_IDLE_MS_MAX // 1000,
-            timeout_graceful_shutdown=GATEWAY_SHUTDOWN_MS // 1000,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            log_config=None,
-        )
-        server = _Server(config, gateway)
+        server = _Server(_config(app, settings), gateway)
         _log.info("gateway_listens", host=host, port=listener.getsockname()[1])
         server.run([listener])
     if gateway.fatal is not None:
         raise gateway.fatal
+
+
+def _config(app: Starlette, settings: GatewaySettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        limit_concurrency=settings.connections_max,
+        timeout_keep_alive=GATEWAY_IDLE_MS_MAX // 1000,
+        timeout_graceful_shutdown=GATEWAY_SHUTDOWN_MS // 1000,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+    )
 
 
 class _Server(uvicorn.Server):
@@ -136,10 +140,12 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _PORT_MAX:
+        raise Unavailable(f"cannot listen on {host} port {port}: a port is at most {_PORT_MAX}")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise Unavailable(f"cannot listen on {host} port {port}: {error}") from None
 
 
