@@ -1,5 +1,6 @@
 """``concordat status``: how a member is doing, and why when it is not."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,14 @@ from rich.table import Table
 from concordat.cli.failure import ExitCode
 from concordat.cli.options import Target, target_options
 from concordat.cli.output import emit, json_option
+from ledger.core.errors import Unavailable
 from pubsub.client.sync_client import Client
 from pubsub.core.documents import Status
 
 __all__ = ["status"]
 
 _GIVE_UP_MS = 3_000
+_POLL_S = 0.1
 
 
 class _NodeView(msgspec.Struct, frozen=True):
@@ -32,15 +35,43 @@ class _NodeView(msgspec.Struct, frozen=True):
 
 @click.command()
 @target_options
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.IntRange(0, 3600),
+    default=0,
+    metavar="SECONDS",
+    help="Ask again until the member makes progress, for at most so long.",
+)
 @json_option
-def status(*, home: Path, url: str | None, genesis_file: Path | None, as_json: bool) -> None:
+def status(
+    *, home: Path, url: str | None, genesis_file: Path | None, wait_s: int, as_json: bool
+) -> None:
     """Show how a member is doing. Exit code 0 when it makes progress, 3 when it does not."""
     target = Target.find(home, url, genesis_file)
+    deadline = time.monotonic() + wait_s
     with Client(target.url, give_up_ms=_GIVE_UP_MS) as client:
-        found = client.status()
+        while (found := _ask(client, deadline)) is None:
+            time.sleep(_POLL_S)
     emit(found, _table(found), as_json=as_json)
-    if found.progress.state not in ("ok", "behind"):
+    if not _is_well(found):
         raise SystemExit(ExitCode.UNAVAILABLE)
+
+
+def _ask(client: Client, deadline: float) -> Status | None:
+    """Give the status, or None while it is not good and there is time left."""
+    is_last = time.monotonic() >= deadline
+    try:
+        found = client.status()
+    except Unavailable:
+        if is_last:
+            raise
+        return None
+    return found if is_last or _is_well(found) else None
+
+
+def _is_well(found: Status) -> bool:
+    return found.progress.state in ("ok", "behind")
 
 
 def _table(found: Status) -> Table:

@@ -7,18 +7,17 @@ alone. The kernel kills them too when the demonstration itself is killed (concor
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import trio
 
 from concordat.demo.vocabulary import Marketplace
 from concordat.process import start_child
-from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet
+from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet, free_ports
 from ledger.core.errors import ConcordatError, Unavailable
 from ledger.core.limits import STOP_DEADLINE_S
 from pubsub.client.async_client import AsyncClient
@@ -48,7 +47,7 @@ class DemoNetwork:
         self, directory: Path, validators: Sequence[Marketplace], publishers: Sequence[Marketplace]
     ) -> None:
         """Make the files of a network in ``directory``; nothing runs yet."""
-        ports = _free_ports(2 * len(validators))
+        ports = free_ports(2 * len(validators))
         members = [
             (market.name, Ports(ports[2 * i], ports[2 * i + 1]))
             for i, market in enumerate(validators)
@@ -100,6 +99,8 @@ class DemoNetwork:
 
     def kill_all(self) -> None:
         """Kill whatever is left. Safe to call at any time."""
+        for child in self._running.values():
+            _signal_group(child, signal.SIGKILL)
         for name in list(self._running):
             self.kill(name)
 
@@ -154,12 +155,3 @@ def _signal_group(child: subprocess.Popen[bytes], number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _free_ports(count: int) -> list[int]:
-    """Find free TCP ports: all held at the same time, so that they differ."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
