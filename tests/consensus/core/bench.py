@@ -31,11 +31,12 @@ from consensus.core.inputs import (
     PeerUp,
     Started,
     Submitted,
+    Timer,
     TimerFired,
 )
 from consensus.core.messages import Message, ProposalMessage, TimeoutMessage, VoteMessage
 from consensus.core.node import NodeCore
-from consensus.core.pacemaker import ROUND_TIMER, Tuning
+from consensus.core.pacemaker import IDLE_TIMER, ROUND_TIMER, Tuning
 from consensus.core.ports import Restored
 from consensus.core.safety_record import SafetyRecord, decode_record
 from ledger.core.admission import ExaminedEntry
@@ -76,6 +77,7 @@ class Bench:
         self.effects: list[Effect] = []
         self.auto = True
         self.held: list[Input] = []
+        self.timers: dict[str, Timer] = {}
         self.now_ms = START_MS
         self.core = self._make_core(self.disk.restored())
         self.give(Started())
@@ -116,6 +118,8 @@ class Bench:
         match effect:
             case Persist():
                 self.disk.persist(effect)
+            case SetTimer(timer):
+                self.timers[timer.name] = timer
             case Execute():
                 root = self.disk.execute(effect)
                 self.disk.sync(effect.block.height)
@@ -151,8 +155,7 @@ class Bench:
 
     def fire(self, name: str) -> list[Effect]:
         """Let the timer of that name, as it was set last, run out."""
-        timers = [e.timer for e in self.effects if isinstance(e, SetTimer) and e.timer.name == name]
-        return self.give(TimerFired(timers[-1]))
+        return self.give(TimerFired(self.timers[name]))
 
     # --- what others sign -------------------------------------------------------------------
 
@@ -222,6 +225,24 @@ class Bench:
         )
         return msgspec.structs.replace(block, **fields)
 
+    def grow(self, count: int, parent: Block | None = None) -> list[Block]:
+        """Have everybody agree on ``count`` blocks, one a round, from the core's round on."""
+        grown: list[Block] = []
+        for _ in range(count):
+            round_ = self.round
+            if self.core._parts.schedule.leader(Round(round_)) == self.me:
+                self.fire(IDLE_TIMER)
+            mine = [p.block for p in proposals_in(self.effects) if p.block.round == round_]
+            parent = mine[0] if mine else self.block(round_, parent)
+            if not mine:
+                self.say(parent.author, self.propose(parent))
+            for signer in range(len(self.signers)):
+                if signer != self.me:
+                    self.say(signer, self.vote_message(signer, parent))
+            assert self.round == round_ + 1, self.effects[-5:]
+            grown.append(parent)
+        return grown
+
     @property
     def blocks(self) -> dict[BlockId, Block]:
         """The blocks that the core holds, the head among them."""
@@ -246,6 +267,12 @@ class Bench:
     def record(self) -> SafetyRecord:
         """The safety record on disk."""
         return decode_record(self.disk.record)
+
+    @property
+    def last_voted(self) -> BlockId:
+        """The block that the core voted for last."""
+        assert self.record.last_vote is not None
+        return self.record.last_vote.block_id
 
     @property
     def round(self) -> int:
@@ -301,4 +328,3 @@ def halts_in(effects: Iterable[Effect]) -> list[str]:
 def executed_in(effects: Iterable[Effect]) -> list[BlockId]:
     """Give the ids of the blocks given to the executor, in order."""
     return [e.block_id for e in effects if isinstance(e, Execute)]
-
