@@ -28,11 +28,13 @@ class RememberingDomain(Domain):
     def verdicts(self, checks: list[SignatureCheck]) -> list[bool]:
         """Give the verdict of each check; the good ones are remembered."""
         unknown = [check for check in checks if check not in self._known]
-        if unknown:
-            for check, valid in zip(unknown, verify_many(unknown), strict=True):
-                if valid:
-                    self.remember(check)
-        return [check in self._known for check in checks]
+        if not unknown:
+            return [True] * len(checks)
+        fresh = dict(zip(unknown, verify_many(unknown), strict=True))
+        for check, valid in fresh.items():
+            if valid:
+                self.remember(check)  # which may forget others of these checks
+        return [fresh.get(check, True) for check in checks]
 
     def remember(self, check: SignatureCheck) -> None:
         """Note that ``check`` holds, because it was verified or made here."""
