@@ -7,6 +7,8 @@ timeout, contradict nothing.
 
 from collections import OrderedDict
 
+import msgspec
+
 from consensus.core.context import CoreContext
 from consensus.core.effects import RecordEvidence
 from ledger.core.block import Proposal
@@ -32,12 +34,13 @@ class EvidenceKeeper:
     def is_first(self, proposal: Proposal) -> bool:
         """Say whether a verified proposal is its author's first (or the same) for its round."""
         key = (proposal.block.author, proposal.block.round)
-        first = self._proposals.setdefault(key, proposal)
+        statement = msgspec.structs.replace(proposal, certificates=(), inline=())
+        first = self._proposals.setdefault(key, statement)
         if len(self._proposals) > _PROPOSALS_MAX:
             self._proposals.popitem(last=False)
         if first.block == proposal.block:
             return True
-        self._record("double_proposal", *key, encode(first.block), encode(proposal.block))
+        self._record("double_proposal", *key, encode(first), encode(statement))
         return False
 
     def double_vote(self, first: Vote, second: Vote) -> None:
