@@ -41,7 +41,7 @@ class ExecutionQueue:
     @property
     def is_full(self) -> bool:
         """True when no further blocks should be fetched for now."""
-        return len(self._waiting) >= SYNC_BLOCKS_AHEAD_MAX
+        return len(self) >= SYNC_BLOCKS_AHEAD_MAX
 
     def push(self, finals: Iterable[Final]) -> None:
         """Add final blocks, oldest first, and execute what can be."""
