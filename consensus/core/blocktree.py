@@ -69,12 +69,17 @@ class BlockTree:
         return self._blocks.get(id_)
 
     def add(self, block: Block, proposal: Proposal | None) -> TreeBlock | None:
-        """Hold a block. None when it is not above the head or the tree is full."""
+        """Hold a block. None when it is not above the head or the tree is full.
+
+        A block that is no proposal is final and always held: it empties the tree.
+        """
         id_ = block_id(block)
         held = self._blocks.get(id_)
         if held is not None:
             return held
-        if block.height <= self.head.block.height or len(self._blocks) >= PENDING_BLOCKS_MAX:
+        if not self._is_above(block, self.head.block):
+            return None
+        if proposal is not None and len(self._blocks) >= PENDING_BLOCKS_MAX:
             return None
         added = TreeBlock(id_, block, proposal)
         self._blocks[id_] = added
@@ -131,8 +136,13 @@ class BlockTree:
         self._blocks = {
             id_: item
             for id_, item in self._blocks.items()
-            if item.block.height > head.block.height or id_ == head.id
+            if self._is_above(item.block, head.block) or id_ == head.id
         }
+
+    @staticmethod
+    def _is_above(block: Block, head: Block) -> bool:
+        # The height is its author's claim as long as the parent is not held; the round is not.
+        return block.height > head.height and block.round > head.round
 
     # --- what a proposal needs ---------------------------------------------------------------
 
