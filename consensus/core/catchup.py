@@ -23,7 +23,7 @@ from consensus.core.messages import (
 )
 from ledger.core.block import Proposal, block_id
 from ledger.core.certificate import QuorumCertificate
-from ledger.core.errors import Offence, PeerFault
+from ledger.core.errors import InvariantError, Offence, PeerFault
 from ledger.core.ids import BatchId, BlockId, Height, NodeIndex
 from ledger.core.limits import FETCH_DELAY_MS, FETCH_RETRY_MS
 
@@ -83,7 +83,7 @@ class CatchUp:
         self._asked.clear()
         if self._target is not None:
             self._ask_for_blocks()
-        elif self._block is not None:
+        elif self._block is not None and self._tree.get(self._block) is None:
             self._ask(ProposalRequest(self._block))
         self.fetch_batches()
 
@@ -116,20 +116,24 @@ class CatchUp:
         calls :meth:`on_progress`. None when the answer is of no use (any more).
 
         Raises:
-            PeerFault: the blocks are not a certified continuation of the chain.
+            PeerFault: the blocks are not a certified chain.
+            InvariantError: they are, but on another block than the head, which is final too.
         """
         blocks, qc = answer.blocks, answer.certificate
         head = self._tree.head
         if not blocks or blocks[0].height != head.block.height + 1 or self._target is None:
             return None
-        parent_id, height = head.id, head.block.height
+        parent_id, height = blocks[0].parent_id, head.block.height
         for block in blocks:
             if block.parent_id != parent_id or block.height != height + 1:
-                raise PeerFault(Offence.BAD_SYNC, "the blocks are not a chain on the head")
+                raise PeerFault(Offence.BAD_SYNC, "the blocks are not a chain")
             parent_id, height = block_id(block), block.height
         if qc is None or qc.commit is None or qc.commit.block_id != parent_id:
             raise PeerFault(Offence.BAD_SYNC, "no certificate commits the last block")
         qc.verify(self._domain)
+        if blocks[0].parent_id != head.id:
+            msg = f"SAFETY VIOLATED: another block than the head is final at {head.block.height}"
+            raise InvariantError(msg)
         for block in blocks:
             self._tree.add(block, None)
         self._counters.blocks_synced += len(blocks)
