@@ -73,7 +73,7 @@ class Dissemination:
         """Take back the inline batches of a proposal that this node had voted for."""
         for encoded in proposal.inline:
             id_ = batch_id(encoded)
-            if id_ not in self.book.held:
+            if id_ not in self.book.held and not self.book.is_ordered(id_):
                 origin = decode_batch(encoded).origin
                 self._hold(id_, HeldBatch(origin, origin, encoded, "valid"))
 
