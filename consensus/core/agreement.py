@@ -21,7 +21,7 @@ from consensus.core.messages import (
 from consensus.core.pacemaker import ROUND_TIMER
 from consensus.core.parts import Parts
 from consensus.core.proposing import Judge, Proposer
-from consensus.core.safety import commit_of, is_justified
+from consensus.core.safety import commit_of
 from consensus.core.votes import TimeoutCollector, VoteCollector
 from ledger.core.block import Proposal
 from ledger.core.certificate import QuorumCertificate, Timeout, TimeoutCertificate, Vote
@@ -76,18 +76,23 @@ class Agreement:
         else:
             qc.verify(self._domain)
 
-    def on_qc(self, qc: QuorumCertificate) -> None:
-        """Act on a verified certificate."""
+    def _verify(self, qc: QuorumCertificate, tc: TimeoutCertificate | None) -> None:
+        self.verify_qc(qc)
+        if tc is not None:
+            tc.verify(self._domain, self.verify_qc)
+
+    def on_certificates(self, qc: QuorumCertificate, tc: TimeoutCertificate | None = None) -> None:
+        """Act on verified certificates, on both at once: no round in between is entered."""
+        self._learn(qc)
+        if tc is not None:
+            self._learn(tc.high_qc)
+            self._rules.note_timeout_certificate(tc)
+        self._enter(Round(max(qc.round, 0 if tc is None else tc.round) + 1))
+
+    def _learn(self, qc: QuorumCertificate) -> None:
         self._rules.note_certificate(qc)
         if qc.commit is not None:
             self.commit(qc)
-        self._enter(Round(qc.round + 1))
-
-    def on_tc(self, tc: TimeoutCertificate) -> None:
-        """Act on a verified timeout certificate."""
-        self.on_qc(tc.high_qc)
-        self._rules.note_timeout_certificate(tc)
-        self._enter(Round(tc.round + 1))
 
     def commit(self, qc: QuorumCertificate) -> None:
         """Make what the verified ``qc`` commits final, oldest first, each block once."""
@@ -100,6 +105,7 @@ class Agreement:
             self._schedule.on_committed(final.block)
             self._counters.blocks_committed += 1
         if finals:
+            self._catch_up.on_missing_block(None)  # what is still missing is asked for anew
             self._queue.push(finals)
             self._catch_up.fetch_batches()
 
@@ -128,14 +134,13 @@ class Agreement:
         self._outbox.add(SetTimer(self._pacemaker.timer(ROUND_TIMER), delay))
 
     def _is_idle(self) -> bool:
-        walk = self._tree.walk(self._rules.record.high_qc.block_id)
-        exclude = self._tree.batches_in(walk.path)
-        book = self._dissemination.book
-        return not self._tree.needs_flush(walk.path) and not book.has_proposable(exclude)
+        path = self._tree.walk(self._rules.record.high_qc.block_id).path
+        has_payload = self._dissemination.book.has_proposable(self._tree.batches_in(path))
+        return not has_payload and not self._tree.needs_flush(path)
 
     def on_new_payload(self) -> None:
-        """Something can be proposed (now): an idle round is over."""
-        if self._idle_armed and not self._timed_out and not self._is_idle():
+        """Something can be proposed (now), or everything is: an idle round ends or begins."""
+        if not self._timed_out and self._is_idle() != self._idle_armed:
             self.arm_round_timer()
         self.maybe_propose()
 
@@ -200,10 +205,13 @@ class Agreement:
         if proposal is not None and proposal not in self.unsaved:
             self.unsaved.append(proposal)
 
-    def restore_candidate(self, restored: TreeBlock) -> None:
-        """Take up the current round's block again after a restart."""
-        if restored.block.round == self._pacemaker.round:
-            self._candidate = restored
+    def resume(self) -> None:
+        """Go on after a restart, in the record's round and with what was signed in it."""
+        vote = self._rules.record.last_vote
+        if vote is not None:
+            self._own_votes.append(vote)
+        self.arm_round_timer()
+        self.retry()
 
     # --- voting -----------------------------------------------------------------------------
 
@@ -219,11 +227,16 @@ class Agreement:
             return  # late
         self._domain.require(proposal.check(self._domain))
         self._accept(proposal)
+        round_ = self._pacemaker.round
+        if not self._votes.is_open(proposal.block.round, round_):
+            return  # fetched by its id if it is certified; uncertified ones have no end
         if not self._evidence.is_first(proposal):
             raise PeerFault(Offence.EQUIVOCATION, "two blocks in one round")
         self._dissemination.admit_payload(proposal)
         added = self._tree.add(proposal.block, proposal)
-        if added is not None and proposal.block.round == self._pacemaker.round:
+        # Nobody else's block takes the place of the leader's, which may be waiting.
+        may_replace = self._candidate is None or peer == self._schedule.leader(round_)
+        if added is not None and added.block.round == round_ and may_replace:
             self._candidate = added
         self.retry()
 
@@ -242,14 +255,9 @@ class Agreement:
 
     def _accept(self, proposal: Proposal) -> None:
         block = proposal.block
-        self._domain.require_epoch(block.epoch)
-        if not is_justified(block):
-            raise PeerFault(Offence.BAD_BLOCK, "its certificates do not justify the block")
-        self.verify_qc(block.qc)
-        if block.tc is not None:
-            block.tc.verify(self._domain, self.verify_qc)
-            self.on_tc(block.tc)
-        self.on_qc(block.qc)
+        self._judge.require_possible(block)
+        self._verify(block.qc, block.tc)
+        self.on_certificates(block.qc, block.tc)
 
     def retry(self) -> None:
         """Something that was waited for has come: commit, vote or propose if that is possible."""
@@ -310,7 +318,7 @@ class Agreement:
             raise PeerFault(Offence.EQUIVOCATION, "two votes in one round")
         self._check_commit(vote)
         if collected.certificate is not None:
-            self.on_qc(collected.certificate)
+            self.on_certificates(collected.certificate)
 
     def _check_commit(self, vote: Vote) -> None:
         voted = self._tree.get(vote.block_id)
@@ -351,12 +359,8 @@ class Agreement:
         entered_by = timeout.high_qc if timeout.last_tc is None else timeout.last_tc
         if entered_by.round + 1 != timeout.round or timeout.high_qc.round >= timeout.round:
             raise PeerFault(Offence.BAD_CERTIFICATE, "the timeout does not prove its round")
-        self.verify_qc(timeout.high_qc)
-        if timeout.last_tc is not None:
-            timeout.last_tc.verify(self._domain, self.verify_qc)
-        self.on_qc(timeout.high_qc)
-        if timeout.last_tc is not None:
-            self.on_tc(timeout.last_tc)
+        self._verify(timeout.high_qc, timeout.last_tc)
+        self.on_certificates(timeout.high_qc, timeout.last_tc)
         if timeout.round < self._pacemaker.round:
             self.prove_round_to(peer)
             return
@@ -370,23 +374,19 @@ class Agreement:
         if tc is not None:
             self._counters.timeout_certificates += 1
             self._outbox.add(Broadcast(TimeoutCertificateMessage(tc)))
-            self.on_tc(tc)
+            self.on_certificates(tc.high_qc, tc)
 
     def on_timeout_certificate(self, tc: TimeoutCertificate) -> None:
         """Act on a certificate from a peer. Raises PeerFault when it is not valid."""
-        tc.verify(self._domain, self.verify_qc)
-        self.on_tc(tc)
+        self._verify(tc.high_qc, tc)
+        self.on_certificates(tc.high_qc, tc)
 
     # --- stragglers -------------------------------------------------------------------------
 
     def on_sync_info(self, info: SyncInfo) -> Round:
         """Act on a peer's proof of its round and give that round. Raises PeerFault."""
-        self.verify_qc(info.high_qc)
-        if info.high_tc is not None:
-            info.high_tc.verify(self._domain, self.verify_qc)
-        self.on_qc(info.high_qc)
-        if info.high_tc is not None:
-            self.on_tc(info.high_tc)
+        self._verify(info.high_qc, info.high_tc)
+        self.on_certificates(info.high_qc, info.high_tc)
         self.retry()
         tc_round = 0 if info.high_tc is None else info.high_tc.round
         return Round(max(info.high_qc.round, tc_round) + 1)

@@ -287,9 +287,7 @@ class NodeCore:
             added = parts.tree.add(proposal.block, proposal)
             if added is not None:
                 parts.dissemination.restore_inline(proposal)
-                agreement.restore_candidate(added)
-        agreement.arm_round_timer()
-        agreement.retry()
+        agreement.resume()
 
     def _on_proven_round(self, peer: NodeIndex, round_: Round) -> None:
         if self._parts.rules.record.sit_out:
@@ -301,7 +299,7 @@ class NodeCore:
     def _on_blocks(self, answer: BlocksResponse) -> None:
         certificate = self._parts.catch_up.on_blocks(answer)
         if certificate is not None:
-            self._agreement.on_qc(certificate)
+            self._agreement.on_certificates(certificate)
             self._parts.catch_up.on_progress()
             self._agreement.retry()
 

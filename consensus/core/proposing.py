@@ -8,8 +8,10 @@ The idle rule: with nothing to agree on it waits, then proposes an empty heartbe
 from consensus.core.effects import CancelTimer, SetTimer
 from consensus.core.pacemaker import IDLE_TIMER
 from consensus.core.parts import Parts
+from consensus.core.safety import is_justified
 from consensus.core.safety_record import SafetyRecord
 from ledger.core.block import Block, Proposal
+from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import Height, Round
 from ledger.core.limits import BLOCK_DRIFT_MS_MAX, SIGNATURE_BYTES
 
@@ -81,6 +83,19 @@ class Judge:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
+    def require_possible(self, block: Block) -> None:
+        """Refuse what no honest leader signs, whatever this validator still lacks.
+
+        Raises:
+            PeerFault: the epoch, the certificates' rounds or the height cannot be right.
+        """
+        self._parts.context.domain.require_epoch(block.epoch)
+        if not is_justified(block):
+            raise PeerFault(Offence.BAD_BLOCK, "its certificates do not justify the block")
+        parent = self._parts.tree.get(block.parent_id)
+        if parent is not None and block.height != parent.block.height + 1:
+            raise PeerFault(Offence.BAD_BLOCK, "its height is not its parent's and one")
+
     def obstacle(self, block: Block, parent: Block, now_ms: int) -> str:
         """Say what forbids (or still delays) a vote for ``block``; empty when nothing does."""
         parts, tree = self._parts, self._parts.tree
@@ -88,7 +103,8 @@ class Judge:
             return f"validator {block.author} is not the leader of round {block.round}"
         if block.height != parent.height + 1 or block.next_set_hash is not None:
             return "the block's height or next validator set is wrong"
-        latest = max(parent.time_ms, now_ms) + BLOCK_DRIFT_MS_MAX
+        # Not parent.time_ms + drift: leaders could add one drift to another without an end.
+        latest = max(parent.time_ms, now_ms + BLOCK_DRIFT_MS_MAX)
         if not parent.time_ms <= block.time_ms <= latest:
             return f"the block's time {block.time_ms} is outside {parent.time_ms}..{latest}"
         if block.executed_height != tree.executed_height(block.qc, parent):
