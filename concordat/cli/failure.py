@@ -17,6 +17,7 @@ import msgspec
 from concordat.config_file import ConfigError
 from concordat.home import HomeError
 from ledger.core.errors import ConcordatError, InvariantError, Unavailable
+from ledger.io.errors import StorageError
 from ledger.io.keystore import KeyFileError
 
 __all__ = ["JSON_KEY", "CommandFailed", "ExitCode", "failures_explained"]
@@ -73,6 +74,8 @@ def failures_explained() -> Iterator[None]:
         raise CommandFailed(str(error), ExitCode.UNAVAILABLE) from error
     except ConcordatError as error:
         raise CommandFailed(str(error)) from error
+    except StorageError as error:  # says itself what broke and what to do
+        raise CommandFailed(str(error), ExitCode.STORAGE) from error
     except InvariantError as error:
         traceback.print_exc(file=sys.stderr)
         raise CommandFailed(
