@@ -235,7 +235,7 @@ class RealNetwork:
         """
         deadline = time.monotonic() + seconds
         for member in range(self.size) if members is None else members:
-            while not self._is_ready(member):
+            while not self.is_ready(member):
                 if faults := self.unexpected_ends():
                     raise ChildProcessError("; ".join(faults) + self.log_tail(member))
                 if time.monotonic() > deadline:
@@ -258,7 +258,8 @@ class RealNetwork:
     def _home(self, member: int) -> Path:
         return self.testnet.homes[self._names[member]]
 
-    def _is_ready(self, member: int) -> bool:
+    def is_ready(self, member: int) -> bool:
+        """Say whether a gateway serves, reads its store and reaches its node."""
         request = b"GET /readyz HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
         try:
             with socket.create_connection((_HOST, self.port(member)), timeout=1) as connection:
