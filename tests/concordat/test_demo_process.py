@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,11 +17,15 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def temporary(tmp_path: Path) -> Iterator[Path]:
-    """A place for temporary files of one demonstration; nothing of it runs afterwards."""
-    yield tmp_path
-    for pid in running(tmp_path):
-        os.kill(pid, signal.SIGKILL)
+def temporary() -> Iterator[Path]:
+    """A place for temporary files of one demonstration; nothing of it runs afterwards.
+
+    Its path is short, because that of a Unix socket has to be.
+    """
+    with TemporaryDirectory(prefix="cd-") as directory:
+        yield Path(directory)
+        for pid in running(Path(directory)):
+            os.kill(pid, signal.SIGKILL)
 
 
 def start(temporary: Path, *arguments: str) -> subprocess.Popen[str]:
