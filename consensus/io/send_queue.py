@@ -1,9 +1,9 @@
 """What waits to be sent to one peer on one lane: bounded in frames and in bytes.
 
 A full consensus lane forgets its oldest frame, because a newer vote is worth more; a full bulk
-lane refuses the newest, because batches are asked for again. While the lane is not connected, the
-consensus lane keeps collecting (so a peer that starts gets what was just said) and the bulk lane
-takes nothing.
+lane refuses the newest, because batches are asked for again. While a lane is not connected it
+keeps what was said last, and less of it, so that a peer that (re)starts need not wait until the
+protocol repeats itself.
 """
 
 from collections import deque
@@ -37,7 +37,7 @@ class SendQueue:
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._frames_max = LANE_FRAMES_MAX[lane]
-        self._bytes_max = LANE_BYTES_MAX[lane]
+        self._bytes_max = LANE_BYTES_MAX[Lane.CONSENSUS]  # not connected yet
         self._frames: deque[bytes] = deque()
         self._bytes = 0
         self._filled = trio.Event()
@@ -54,12 +54,10 @@ class SendQueue:
 
     def put(self, frame: bytes) -> None:
         """Add a frame, or drop one where the queue is full. A lone frame always fits."""
-        if self._lane is Lane.BULK and (not self._is_open or self._is_full(len(frame))):
+        if self._is_open and self._lane is Lane.BULK and self._is_full(len(frame)):
             self.dropped += 1
             return
-        while self._is_full(len(frame)):
-            self._bytes -= len(self._frames.popleft())
-            self.dropped += 1
+        self._forget_oldest(len(frame))
         self._frames.append(frame)
         self._bytes += len(frame)
         self._filled.set()
@@ -78,12 +76,15 @@ class SendQueue:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def set_open(self, *, is_open: bool) -> None:
-        """Say whether the lane is connected; a bulk lane that is not forgets what waits."""
+        """Say whether the lane is connected: when not, less is kept."""
         self._is_open = is_open
-        if self._lane is Lane.BULK and not is_open:
-            self.dropped += len(self._frames)
-            self._frames.clear()
-            self._bytes = 0
+        self._bytes_max = LANE_BYTES_MAX[self._lane if is_open else Lane.CONSENSUS]
+        self._forget_oldest(0)
+
+    def _forget_oldest(self, size: int) -> None:
+        while self._is_full(size):
+            self._bytes -= len(self._frames.popleft())
+            self.dropped += 1
 
     def _is_full(self, size: int) -> bool:
         if not self._frames:

@@ -51,14 +51,20 @@ async def test_bytes_are_bounded_but_a_lone_frame_fits(lane: Lane) -> None:
     assert queue.dropped == 1
 
 
-async def test_bulk_is_not_kept_for_a_peer_that_is_away() -> None:
-    """A lane that is not connected takes no bulk, and forgets what waited."""
+async def test_little_and_the_newest_is_kept_for_a_peer_that_is_away() -> None:
+    """A lane that is not connected forgets its oldest; one that was lost is cut to that size."""
+    kept = LANE_BYTES_MAX[Lane.CONSENSUS]
     queue = SendQueue(Lane.BULK)
-    queue.put(b"early")
+    queue.put(b"a" * (kept // 2))
+    queue.put(b"b" * (kept // 2))
+    queue.put(b"c")
+    assert (queue.bytes_count, queue.dropped) == (kept // 2 + 1, 1)
     queue.set_open(is_open=True)
-    queue.put(b"late")
+    for _ in range(3):
+        queue.put(b"d" * (kept // 2))
+    assert (queue.bytes_count, queue.dropped) == (4 * (kept // 2) + 1, 1)
     queue.set_open(is_open=False)
-    assert (len(queue), queue.bytes_count, queue.dropped) == (0, 0, 2)
+    assert (queue.bytes_count, queue.dropped) == (2 * (kept // 2), 4)
 
 
 async def test_writes_are_gathered_up_to_their_size() -> None:
