@@ -67,6 +67,7 @@ class Dialler:
         self._counters = counters
         self._on_change = on_change
         self._last_fault = ""
+        self._pause = trio.CancelScope()
         self.queue = SendQueue(lane)
         self.is_up = False
 
@@ -85,7 +86,13 @@ class Dialler:
             # A connection that held is no failure; one that was cut at once is.
             held = trio.current_time() - started > DIAL_BACKOFF_MS_MAX / 1_000
             failures_count = 1 if held else failures_count + 1
-            await trio.sleep(backoff_s(failures_count, random.random()))  # noqa: S311 - jitter
+            wait_s = backoff_s(failures_count, random.random())  # noqa: S311 - jitter
+            with trio.move_on_after(wait_s) as self._pause:
+                await trio.sleep_forever()
+
+    def hurry(self) -> None:
+        """End a wait before the next attempt: the peer has just shown that it is there."""
+        self._pause.cancel()
 
     async def _session(self) -> None:
         with trio.fail_after(HANDSHAKE_MS_MAX / 1_000):

@@ -5,7 +5,7 @@ a time, each has a short time, and the oldest gives way to the newest, so that i
 cannot keep peers out. A peer has one connection a lane; a newer one replaces the older.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 import trio
@@ -44,10 +44,18 @@ _Stream = trio.SSLStream[trio.SocketStream]
 class Listener:
     """Serves the connections that peers dialled."""
 
-    def __init__(self, network: Network, inbox: Inbox, counters: TransportCounters) -> None:
+    def __init__(
+        self,
+        network: Network,
+        inbox: Inbox,
+        counters: TransportCounters,
+        on_peer: Callable[[NodeIndex], None],
+    ) -> None:
+        """Call ``on_peer`` when a peer has connected and is who it says."""
         self._network = network
         self._inbox = inbox
         self._counters = counters
+        self._on_peer = on_peer
         self._index_of_key = {key: index for index, key in network.keys.items()}
         self._strangers: dict[trio.CancelScope, None] = {}
         self._connected: dict[_Source, trio.CancelScope] = {}
@@ -130,6 +138,7 @@ class Listener:
             if older is not None:
                 older.cancel()
             self._connected[source] = scope
+            self._on_peer(source[0])
             try:
                 await self._receive(stream, source)
             except PeerFault as fault:

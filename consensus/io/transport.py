@@ -29,7 +29,7 @@ class PeerTransport:
         """Report what peers say and who is up to ``inbox``."""
         self.counters = TransportCounters()
         self._inbox = inbox
-        self._listener = Listener(network, inbox, self.counters)
+        self._listener = Listener(network, inbox, self.counters, self._on_peer)
         self._diallers = {
             (peer, lane): Dialler(network, peer, lane, self.counters, self._on_change)
             for peer in network.keys
@@ -81,6 +81,10 @@ class PeerTransport:
             )
             for lane, diallers in self._by_lane.items()
         }
+
+    def _on_peer(self, peer: NodeIndex) -> None:
+        for lane in Lane:
+            self._diallers[peer, lane].hurry()
 
     def _on_change(self, peer: NodeIndex) -> None:
         is_up = all(self._diallers[peer, lane].is_up for lane in Lane)

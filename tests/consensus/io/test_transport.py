@@ -13,6 +13,7 @@ from consensus.core.messages import (
     ProposalRequest,
     encode_message,
 )
+from consensus.io import dialler as dialler_module
 from consensus.io import listener as listener_module
 from consensus.io.dialler import backoff_s
 from consensus.io.frames import encode_frame
@@ -94,6 +95,20 @@ async def test_peer_that_starts_late_is_found_and_gets_what_was_said() -> None:
         await peers[0].until(1, PeerUp)
         heard = await peers[1].until(2, PeerMessage)
         assert {item.message for item in heard} == {urgent(1), BatchMessage(b"early")}
+        nursery.cancel_scope.cancel()
+
+
+async def test_peer_that_dials_is_dialled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that comes back is heard and spoken to without waiting for the back-off."""
+    monkeypatch.setattr(dialler_module, "backoff_s", lambda *_: 60.0)
+    async with running(2, only=[]) as peers, trio.open_nursery() as nursery:
+        addresses = peers[0].network.addresses
+        addresses[NodeIndex(1)] = ("127.0.0.1", 1)  # type: ignore[index]
+        nursery.start_soon(peers[0].transport.run, peers[0].listeners)
+        await eventually(lambda: peers[0].transport.counters.dials_failed == 2)
+        addresses[NodeIndex(1)] = address(peers[1].listeners)  # type: ignore[index]
+        nursery.start_soon(peers[1].transport.run, peers[1].listeners)
+        await peers[0].until(1, PeerUp)
         nursery.cancel_scope.cancel()
 
 
