@@ -1,6 +1,7 @@
 """HTTP answers: JSON documents, problem documents, and which error becomes which problem."""
 
 from http import HTTPStatus
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -26,7 +27,7 @@ def json_response(
 def problem_response(refusal: Refusal, request: Request) -> Response:
     """Answer with a problem document."""
     return Response(
-        _encode(refusal.problem(request.url.path)),
+        _encode(refusal.problem(quote(request.url.path))),
         refusal.status,
         {"cache-control": "no-store", **refusal.headers},
         "application/problem+json",

@@ -11,13 +11,18 @@ from starlette.types import ASGIApp
 
 from ledger.core.errors import RejectCode
 from ledger.core.limits import (
+    DID_CHARS_MAX,
+    EVENT_TYPE_CHARS_MAX,
     GATEWAY_PAGE_EVENTS,
     GATEWAY_PAGE_EVENTS_MAX,
     GATEWAY_WAIT_MS,
     GATEWAY_WAIT_MS_MAX,
     INT_MAX,
+    SUBJECT_CHARS_MAX,
     SUBMIT_ENTRIES_MAX,
+    TOPIC_CHARS_MAX,
 )
+from pubsub.core.api_examples import EVENT, EVENT_ID, READ_EVENT, RECEIPT, RECEIPTS
 from pubsub.core.cloudevents import CloudEvent
 from pubsub.core.documents import (
     BlockDocument,
@@ -47,44 +52,33 @@ class Endpoint(NamedTuple):
 _BINARY: Final[Json] = {"type": "string", "format": "binary"}
 _TEXT: Final[Json] = {"type": "string"}
 _EVENTS: Final[Json] = {"type": "array", "items": reference(CloudEvent)}
-_ID: Final = "9f6b1c0d5a7e43128c1b7f0e6d2a49530b8e7c4f12d3a6958e0f1c2b3a4d5e6f"
-_EVENT: Final[Json] = {
-    "specversion": "1.0",
-    "id": _ID,
-    "source": "did:web:market.example",
-    "type": "org.tmforum.productoffering.changed",
-    "time": "2026-11-21T10:30:00.123Z",
-    "topic": "dome.catalogue.offering",
-    "chainid": "testnet-0011223344556677",
-    "publisherkey": "0f" * 32,
-    "nonce": "17",
-    "signature": "ab" * 64,
-    "version": 1,
-    "subject": "urn:ngsi-ld:product-offering:42",
-    "entityhash": "3c" * 32,
-    "previoushash": "5d" * 32,
-    "dataref": "https://market.example/tmf-api/productOffering/42",
-    "tags": "eu,cloud",
-}
-_READ_EVENT: Final[Json] = {**_EVENT, "sequence": "0000000000000001234", "height": "987"}
-_RECEIPT: Final[Json] = {"status": "final", "id": _ID, "sequence": 1234, "height": 987}
-_PENDING: Final[Json] = {"status": "pending", "id": _ID}
-_REFUSED: Final[Json] = {"status": "refused", "id": _ID, "code": "duplicate", "duplicate": True}
-
 _EVENT_NAME = Parameter(
-    "id", "path", "Event id (64 hexadecimal digits) or sequence.", {"type": "string"}, _ID
+    "id",
+    "path",
+    "Event id (64 hexadecimal digits) or sequence.",
+    {"type": "string", "pattern": "^([0-9a-f]{64}|0|[1-9][0-9]{0,17})$"},
+    EVENT_ID,
 )
+
+
+def _condition(chars_max: int) -> Json:
+    return {"type": "string", "minLength": 1, "maxLength": chars_max}
+
+
 _FILTERS = (
     Parameter(
         "topic",
         "query",
         "Topic or pattern: `*` stands for one token, a final `>` for one or more.",
-        _TEXT,
+        {
+            **_condition(TOPIC_CHARS_MAX),
+            "pattern": "^(([*]|[A-Za-z0-9_-]{1,64})\\.){0,15}(>|[*]|[A-Za-z0-9_-]{1,64})$",
+        },
         "dome.catalogue.>",
     ),
-    Parameter("subject", "query", "Id of the entity, exactly.", _TEXT),
-    Parameter("publisher", "query", "DID of the publisher, exactly.", _TEXT),
-    Parameter("type", "query", "CloudEvents type, exactly.", _TEXT),
+    Parameter("subject", "query", "Id of the entity, exactly.", _condition(SUBJECT_CHARS_MAX)),
+    Parameter("publisher", "query", "DID of the publisher, exactly.", _condition(DID_CHARS_MAX)),
+    Parameter("type", "query", "CloudEvents type, exactly.", _condition(EVENT_TYPE_CHARS_MAX)),
 )
 _AFTER: Final[Json] = {"type": "integer", "minimum": -1, "maximum": INT_MAX}
 _NEEDS_STORE = (HttpCode.STORE_UNAVAILABLE, HttpCode.INTERNAL_ERROR, HttpCode.INVALID_PARAMETER)
@@ -108,14 +102,14 @@ _PUBLISH = Operation(
             202,
             "Taken over by the node, or refused; not final yet.",
             {"application/json": {"oneOf": [reference(Receipt), reference(Receipts)]}},
-            {"receipts": [_PENDING, _REFUSED]},
+            RECEIPTS,
             {"Location": "Where the event will be, for a single one."},
         ),
         Answer(
             200,
             "With `wait`: each event is final or refused.",
             {"application/json": {"oneOf": [reference(Receipt), reference(Receipts)]}},
-            _RECEIPT,
+            RECEIPT,
             {"Location": "Where the event is, for a single one."},
         ),
     ),
@@ -148,8 +142,8 @@ _PUBLISH = Operation(
         ),
     ),
     {
-        publish.MEDIA_EVENT: {"schema": reference(CloudEvent), "example": _EVENT},
-        publish.MEDIA_BATCH: {"schema": _EVENTS, "example": [_EVENT]},
+        publish.MEDIA_EVENT: {"schema": reference(CloudEvent), "example": EVENT},
+        publish.MEDIA_BATCH: {"schema": _EVENTS, "example": [EVENT]},
         publish.MEDIA_BULK: {"schema": _BINARY},
     },
 )
@@ -167,7 +161,7 @@ _LIST = Operation(
             200,
             "A page of events.",
             {publish.MEDIA_BATCH: _EVENTS, "application/json": _EVENTS},
-            [_READ_EVENT],
+            [READ_EVENT],
             {
                 "Link": "The next page, `rel=next`; absent at the end of the log.",
                 "Concordat-Cursor": "Last sequence that was looked at, -1 for none.",
@@ -208,7 +202,7 @@ _GET = Operation(
                 "application/json": reference(CloudEvent),
                 reads.MEDIA_ENTRY: _BINARY,
             },
-            _READ_EVENT,
+            READ_EVENT,
             {"Concordat-Sequence": "The event's sequence."},
         ),
     ),

@@ -7,8 +7,9 @@ whatever a handler raises, the client gets a stable code and never a stack trace
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from types import FrameType
 
@@ -35,6 +36,8 @@ from pubsub.io.operations import VERSION
 from pubsub.io.state import Gateway, GatewaySettings
 
 __all__ = ["GatewaySettings", "create_app", "serve_gateway"]
+
+_Serve = Callable[[Request], Awaitable[ASGIApp]]
 
 _log = structlog.get_logger("gateway")
 _PORT_MAX = 65_535
@@ -71,7 +74,7 @@ def create_app(settings: GatewaySettings) -> Starlette:
                 group.cancel_scope.cancel()
         gateway.access.close()
 
-    routes = [_route(gateway, endpoint) for endpoint in ENDPOINTS]
+    routes = _routes(gateway)
     app = Starlette(
         routes=[*routes, Route("/openapi.json", openapi), Route("/docs", docs)],
         exception_handlers={HTTPException: _on_http_exception},
@@ -149,7 +152,24 @@ def _listen(host: str, port: int) -> socket.socket:
         raise Unavailable(f"cannot listen on {host} port {port}: {error}") from None
 
 
-def _route(gateway: Gateway, endpoint: Endpoint) -> Route:
+def _routes(gateway: Gateway) -> list[Route]:
+    """Give one route for each path, so that the router knows all methods of it."""
+    handlers: dict[str, dict[str, _Serve]] = {}
+    for endpoint in ENDPOINTS:
+        methods = handlers.setdefault(endpoint.operation.path, {})
+        methods[endpoint.operation.method] = _serve(gateway, endpoint)
+    return [
+        Route(path, partial(_dispatch, methods), methods=list(methods))
+        for path, methods in handlers.items()
+    ]
+
+
+async def _dispatch(methods: dict[str, _Serve], request: Request) -> ASGIApp:
+    return await methods["GET" if request.method == "HEAD" else request.method](request)
+
+
+def _serve(gateway: Gateway, endpoint: Endpoint) -> _Serve:
+    """Wrap a handler: errors become problems, and everything is counted."""
     operation, handler = endpoint
     seconds = gateway.metrics.seconds.labels(operation.path)
 
@@ -166,7 +186,7 @@ def _route(gateway: Gateway, endpoint: Endpoint) -> Route:
         seconds.observe(time.perf_counter() - begun)
         return answer
 
-    return Route(operation.path, serve, methods=[operation.method], name=operation.name)
+    return serve
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -321,6 +321,12 @@ async def test_unknown_routes(
     assert ("allow" in answer.headers) == (status == 405)
 
 
+async def test_allow_names_every_method(world: World) -> None:
+    """``Allow`` lists all methods of the path, also when they have different handlers."""
+    answer = await world.http.request("OPTIONS", "/v1/events")
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
 async def test_problem_names_the_path_only(world: World) -> None:
     """``instance`` is the path; the query may name persons and is not repeated."""
     document = problem(await world.get("/v1/events?subject=&x=secret"), 400, "invalid_parameter")
