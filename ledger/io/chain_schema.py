@@ -1,6 +1,6 @@
 """The tables of the chain store: names, keys and values.
 
-Owns the layout of ``chain/`` (docs/storage.md), so that whoever writes and whoever reads cannot
+Owns the layout of ``chain/``, so that whoever writes and whoever reads cannot
 disagree. Numbers in keys are 8 bytes big-endian: the order of keys is that of numbers. Values
 are canonical records, or packed where every event has one.
 

@@ -14,7 +14,7 @@ import lmdb
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import encode
-from ledger.core.errors import InvariantError, RejectCode
+from ledger.core.errors import InvariantError
 from ledger.core.execute import Accepted, BlockResult
 from ledger.core.hashing import derived_digest
 from ledger.core.ids import BatchId, EventId, Height
@@ -197,7 +197,7 @@ class ChainWriter:
     def _put_refusals(self, result: BlockResult) -> None:
         """Write a receipt for each event that was refused and is not in the log."""
         for id_, code in result.refused:
-            if id_ is None or code is RejectCode.DUPLICATE or self.has_event(id_):
+            if id_ is None or self.has_event(id_):
                 continue
             refusal = StoredRefusal(code, Height(result.height))
             self._transaction.put(id_, encode(refusal), db=self._tables.refused)

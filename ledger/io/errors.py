@@ -7,7 +7,7 @@ what it has signed. So every error of LMDB and of the file system becomes ``Stor
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EDQUOT, EFBIG, EIO, ENOSPC
+from errno import EDQUOT, EFBIG, EIO, ENOMEM, ENOSPC
 from pathlib import Path
 
 import lmdb
@@ -83,4 +83,6 @@ def _remedy(error: lmdb.Error) -> str:
             return _DAMAGED
     if error.code in _NO_SPACE:
         return _FULL_DISK
+    if error.code == ENOMEM:
+        return "Allow the process more address space: ulimit -v, vm.overcommit_memory"
     return "See the cause; if the disk is healthy, this is a bug worth reporting"

@@ -111,6 +111,11 @@ def test_known_event_is_a_duplicate() -> None:
     assert verdicts == (RejectCode.DUPLICATE, RejectCode.DUPLICATE, taken(entry(2)))
 
 
+def test_other_refusals_come_before_duplicate() -> None:
+    """A known event that may not enter now is refused for that reason, at every node alike."""
+    assert examine(entry(topic="news"), known=lambda _: True) == (RejectCode.TOPIC_FORBIDDEN,)
+
+
 def test_second_of_equal_entries_is_a_duplicate() -> None:
     """Inside one call the first is taken and the others are refused."""
     verdicts = examine(entry(1), entry(2), entry(1))

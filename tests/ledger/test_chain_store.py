@@ -147,6 +147,8 @@ def test_refusal_never_replaces_acceptance(store: ChainStore) -> None:
     with store.read() as reader:
         assert reader.receipt(id_of(entry(1))) == Receipt(Height(1), Sequence(0), None)
         assert reader.receipt(id_of(entry(2))) == Receipt(Height(3), Sequence(1), None)
+        refusals = reader._transaction.stat(reader._tables.refused)["entries"]
+        assert refusals == 1  # of the event that was refused before it was accepted
 
 
 def test_several_blocks_of_one_transaction_see_each_other(store: ChainStore) -> None:

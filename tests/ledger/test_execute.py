@@ -1,5 +1,6 @@
 """Execution: what a block makes of the ledger, for every block, the same for everybody."""
 
+from functools import partial
 from hashlib import sha256
 
 import pytest
@@ -97,18 +98,35 @@ def test_log_root_is_that_of_all_entries(sizes: list[int]) -> None:
 POOL = [entry(number) for number in range(320)]
 
 
-@pytest.mark.parametrize(
-    "length", [1, 200, 255, 256, 257, 1_000, ENTRY_BYTES_MAX - 1, ENTRY_BYTES_MAX]
-)
+def sized(number: int, length: int) -> bytes:
+    """Give an admissible entry of exactly ``length`` bytes."""
+    make = partial(
+        entry, number, type="t", subject="", entity_hash=b"", location="", content_type=""
+    )
+    data = bytes(length - len(make()))
+    made = make(data=data[: 2 * len(data) + len(make()) - len(make(data=data))])
+    assert len(made) == length
+    return made
+
+
+@pytest.mark.parametrize("length", [254, 255, 256, 257, 600])
 def test_offset_is_where_the_entry_begins(length: int) -> None:
     """At every length of header the offset names the entry's bytes inside the batch."""
-    ledger = MemoryLedger()
-    filler = b"\xc1" * length
-    row = batch([filler, entry(1), entry(2, data=bytes(300)), entry(3)], number=70_000)
-    result = ledger.execute([row])
-    assert [item.sequence for item in result.accepted] == [0, 1, 2]
+    refused_one = b"\xc1" * length
+    rows = [sized(1, length), entry(2), refused_one, sized(3, length), sized(4, length)]
+    id_, encoded = batch(rows, number=70_000)
+    result = MemoryLedger().execute([(id_, encoded)])
+    assert [item.entry for item in result.accepted] == [row for row in rows if row != refused_one]
     for item in result.accepted:
-        assert row[1][item.offset : item.offset + item.length] == item.entry
+        assert encoded[item.offset : item.offset + item.length] == item.entry
+
+
+def test_offset_of_the_longest_entries() -> None:
+    """Offsets are right around entries of the greatest length, wherever they stand."""
+    longest = b"\xc1" * ENTRY_BYTES_MAX
+    id_, encoded = batch([entry(1), longest, entry(2), longest])
+    for item in MemoryLedger().execute([(id_, encoded)]).accepted:
+        assert encoded[item.offset : item.offset + item.length] == item.entry
 
 
 def test_refused_entries_get_their_codes() -> None:

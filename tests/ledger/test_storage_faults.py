@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ import pytest
 
 from ledger.core.execute import execute_block
 from ledger.core.ids import Height, Sequence
+from ledger.io.chain_check import verify_head
 from ledger.io.chain_store import ChainStore
 from ledger.io.errors import StorageError
 from ledger.io.safety_store import SafetyStore
@@ -298,6 +300,73 @@ def test_full_disk(tmp_path: Path, kind: str) -> None:
         with SafetyStore.open(path) as safety:
             assert safety.read()[0] == b"%d" % done
             safety.write(b"next", [], Height(0))
+
+
+def test_too_little_address_space(tmp_path: Path) -> None:
+    """A process that may not map the store is told what to allow."""
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from ledger.io.safety_store import SafetyStore\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**36, 2**36))\n"
+        "SafetyStore.create(Path(sys.argv[1]), b'record')\n"
+    )
+    result = run(code, str(tmp_path / "safety"))
+    assert "Allow the process more address space" in result.stderr
+
+
+def test_directory_that_cannot_be_made() -> None:
+    """Where nothing can be written, a store cannot be created, and the message says so."""
+    with pytest.raises(StorageError, match="Make the directory writable"):
+        SafetyStore.create(Path("/proc/concordat/safety"), b"record")
+
+
+def test_killed_writer_keeps_every_returned_block(tmp_path: Path) -> None:
+    """A process killed while it applies blocks has every block whose commit had returned."""
+    path = tmp_path / "chain"
+    ChainStore.create(path, GENESIS).close()
+    code = (
+        "import sys; from pathlib import Path; from tests.ledger import test_storage_faults as f\n"
+        "store = f.ChainStore.open(Path(sys.argv[1]), f.GENESIS)\n"
+        "for number in range(10**6):\n"
+        "    f.extend(store, number)\n"
+        "    print(number + 1, flush=True)\n"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(10)]
+        process.kill()
+        lines += process.stdout.read().splitlines()
+    returned = int(lines[-1])
+    with ChainStore.open(path, GENESIS) as store:
+        with store.read() as reader:
+            height = reader.head().height
+            assert height in (returned, returned + 1)
+            assert reader.entry(Sequence(3 * height - 1)) is not None
+        extend(store, height)
+
+
+def test_readers_of_other_threads_see_whole_blocks(tmp_path: Path) -> None:
+    """While one thread writes, snapshots of others hold whole blocks, each verified."""
+    with ChainStore.create(tmp_path / "chain", GENESIS) as store:
+
+        def watch() -> int:
+            height = -1
+            while height < 40:
+                with store.read() as reader:
+                    verify_head(reader, GENESIS, store.path)
+                    head = reader.head()
+                    assert head.log_size == 3 * head.height
+                    assert head.height >= height
+                    height = head.height
+            return height
+
+        with ThreadPoolExecutor(3) as threads:
+            watchers = [threads.submit(watch) for _ in range(2)]
+            for number in range(40):
+                extend(store, number)
+            assert [watcher.result(timeout=30) for watcher in watchers] == [40, 40]
 
 
 @every_kind
