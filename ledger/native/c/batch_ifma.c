@@ -1,9 +1,10 @@
 /* Pippenger's multi-scalar multiplication with eight buckets in eight lanes (AVX-512 IFMA).
  *
- * Every (window, digit) pair is a bucket: a list of points to be added. The lists are made first,
- * by counting; then buckets of equal length fill lanes side by side, each lane walking its own
- * list. So lanes never conflict, sums stay in registers and hardly a lane idles. A closing pass
- * with eight windows in eight lanes weighs the buckets by their digits.
+ * Eight windows are worked on at a time. Every (window, digit) pair is a bucket: a list of points
+ * to be added. The lists are made first, by counting; then buckets of equal length fill lanes side
+ * by side, each lane walking its own list. So lanes never conflict, sums stay in registers and
+ * hardly a lane idles. A closing pass with the eight windows in eight lanes weighs the buckets by
+ * their digits.
  */
 #include "cpu.h"
 #if CONCORDAT_X86
@@ -15,7 +16,7 @@
 #include "batch.h"
 #include "decode_ifma.h"
 
-enum { ROW = 16, WINDOWS_MAX = 88, GROUPS_MAX = WINDOWS_MAX / LANES };
+enum { ROW = 16 };
 
 /* A row holds plus, minus and t2d of one point, five limbs each, and one spare word. */
 typedef struct {
@@ -25,20 +26,19 @@ typedef struct {
 /* One bucket's list: entries[first .. first + length). */
 typedef struct {
     uint32_t first, length;
-    uint16_t window, digit; /* digit - 1 */
+    uint16_t lane, digit; /* of the closing pass: the window; digit - 1 */
 } task;
 
 typedef struct {
     const batch *b;
     size_t points;
     size_t buckets;    /* of one window: 2^(width - 1) */
-    size_t groups;     /* of eight windows */
     size_t tasks;
     row *rows;         /* points, then one row for the neutral element */
     uint32_t *entries; /* 2 * point + (1 when it is subtracted) */
-    uint32_t *ends;    /* [window * buckets + digit - 1]: end of that list in entries */
+    uint32_t *ends;    /* [lane * buckets + digit - 1]: end of that list in entries */
     task *task;        /* longest lists first */
-    ge8 *sums;         /* [group * buckets + digit - 1], lanes are windows */
+    ge8 *sums;         /* [digit - 1], lanes are windows */
     __mmask8 *filled;  /* which lanes of sums are set */
 } msm;
 
@@ -59,19 +59,16 @@ static void msm_close(msm *m)
 
 static int msm_open(msm *m, const batch *b)
 {
-    const size_t windows = (size_t)b->long_windows;
     memset(m, 0, sizeof *m);
     m->b = b;
     m->points = b->count + b->keys + 1;
     m->buckets = (size_t)1 << (b->width - 1);
-    m->groups = (windows + LANES - 1) / LANES;
     m->rows = allocate(m->points + DECODE_POINTS, sizeof *m->rows);
-    m->entries = allocate(b->count * (size_t)b->short_windows + (b->keys + 1) * windows,
-                          sizeof *m->entries);
-    m->ends = allocate(windows * m->buckets, sizeof *m->ends);
-    m->task = allocate(windows * m->buckets, sizeof *m->task);
-    m->sums = allocate(m->groups * m->buckets, sizeof *m->sums);
-    m->filled = allocate(m->groups * m->buckets, sizeof *m->filled);
+    m->entries = allocate(m->points * LANES, sizeof *m->entries);
+    m->ends = allocate(m->buckets * LANES, sizeof *m->ends);
+    m->task = allocate(m->buckets * LANES, sizeof *m->task);
+    m->sums = allocate(m->buckets, sizeof *m->sums);
+    m->filled = allocate(m->buckets, sizeof *m->filled);
     if (m->rows && m->entries && m->ends && m->task && m->sums && m->filled) {
         return 1;
     }
@@ -128,37 +125,46 @@ static int load_points(msm *m)
     return 1;
 }
 
-/* List the points of every bucket, by counting sort. */
-static void list_entries(msm *m)
+/* Count every bucket's points, or list them where the lists shall begin; `visit` says which. */
+typedef enum { COUNT, LIST } visit;
+
+static inline void visit_digits(msm *m, size_t first_point, size_t end_point, int first_window,
+                                int windows, visit what)
 {
-    const batch *b = m->b;
-    const size_t lists = (size_t)b->long_windows * m->buckets;
-    memset(m->ends, 0, lists * sizeof *m->ends);
-    for (size_t i = 0; i < m->points; i++) {
-        const int16_t *digits = batch_digits(b, i);
-        const int windows = i < b->count ? b->short_windows : b->long_windows;
+    for (size_t i = first_point; i < end_point; i++) {
+        const int16_t *digits = batch_digits(m->b, i) + first_window;
         for (int w = 0; w < windows; w++) {
-            if (digits[w] != 0) {
-                m->ends[(size_t)w * m->buckets + (size_t)abs(digits[w]) - 1]++;
+            if (digits[w] == 0) {
+                continue;
             }
+            uint32_t *end = &m->ends[(size_t)w * m->buckets + (size_t)abs(digits[w]) - 1];
+            if (what == LIST) {
+                m->entries[*end] = (uint32_t)(2 * i) | (digits[w] < 0);
+            }
+            ++*end;
         }
     }
+}
+
+/* List the points of every bucket of eight windows, by counting sort. */
+static void list_entries(msm *m, int first_window)
+{
+    const batch *b = m->b;
+    const size_t lists = m->buckets * LANES;
+    int shorts = b->short_windows - first_window, longs = b->long_windows - first_window;
+    shorts = shorts < LANES ? shorts : LANES;
+    longs = longs < LANES ? longs : LANES;
+    memset(m->ends, 0, lists * sizeof *m->ends);
+    visit_digits(m, 0, b->count, first_window, shorts, COUNT);
+    visit_digits(m, b->count, m->points, first_window, longs, COUNT);
     uint32_t start = 0;
     for (size_t list = 0; list < lists; list++) {
         const uint32_t length = m->ends[list];
         m->ends[list] = start;
         start += length;
     }
-    for (size_t i = 0; i < m->points; i++) {
-        const int16_t *digits = batch_digits(b, i);
-        const int windows = i < b->count ? b->short_windows : b->long_windows;
-        for (int w = 0; w < windows; w++) {
-            if (digits[w] != 0) {
-                const size_t list = (size_t)w * m->buckets + (size_t)abs(digits[w]) - 1;
-                m->entries[m->ends[list]++] = (uint32_t)(2 * i) | (digits[w] < 0);
-            }
-        }
-    }
+    visit_digits(m, 0, b->count, first_window, shorts, LIST);
+    visit_digits(m, b->count, m->points, first_window, longs, LIST);
 }
 
 /* Make a task of each list that is not empty, the longest first. */
@@ -166,7 +172,7 @@ static void order_tasks(msm *m)
 {
     enum { LENGTHS = 256 }; /* longer lists are few and stay together */
     uint32_t position[LENGTHS + 1] = {0};
-    const size_t lists = (size_t)m->b->long_windows * m->buckets;
+    const size_t lists = m->buckets * LANES;
     for (size_t list = 0; list < lists; list++) {
         const uint32_t length = m->ends[list] - (list == 0 ? 0 : m->ends[list - 1]);
         position[length < LENGTHS ? length : LENGTHS]++;
@@ -185,7 +191,7 @@ static void order_tasks(msm *m)
             task *t = &m->task[position[length < LENGTHS ? length : LENGTHS]++];
             t->first = first;
             t->length = length;
-            t->window = (uint16_t)(list / m->buckets);
+            t->lane = (uint16_t)(list / m->buckets);
             t->digit = (uint16_t)(list % m->buckets);
         }
     }
@@ -221,10 +227,9 @@ static void store_sums(msm *m, const task *const lanes[LANES], int used, const g
 {
     const lane_word *from = (const lane_word *)sum;
     for (int i = 0; i < used; i++) {
-        const size_t window = lanes[i]->window, lane = window % LANES;
-        const size_t place = window / LANES * m->buckets + lanes[i]->digit;
-        lane_word *to = (lane_word *)&m->sums[place];
-        m->filled[place] |= (__mmask8)(1U << lane);
+        const size_t lane = lanes[i]->lane, digit = lanes[i]->digit;
+        lane_word *to = (lane_word *)&m->sums[digit];
+        m->filled[digit] |= (__mmask8)(1U << lane);
         for (size_t word = 0; word < sizeof(ge8) / sizeof(u64x8); word++) {
             to[word * LANES + lane] = from[word * LANES + (size_t)i];
         }
@@ -234,7 +239,7 @@ static void store_sums(msm *m, const task *const lanes[LANES], int used, const g
 static void fill_buckets(msm *m)
 {
     static const task empty = {0, 0, 0, 0};
-    memset(m->filled, 0, m->groups * m->buckets * sizeof *m->filled);
+    memset(m->filled, 0, m->buckets * sizeof *m->filled);
     for (size_t done = 0; done < m->tasks; done += LANES) {
         const task *lanes[LANES];
         uint32_t longest = 0;
@@ -258,14 +263,13 @@ static void fill_buckets(msm *m)
 }
 
 /* sum d bucket[d] for eight windows, by running sums from the largest digit down. */
-static ge8 weigh_buckets(const msm *m, size_t group)
+static ge8 weigh_buckets(const msm *m)
 {
     const ge8 identity = ge8_splat(&GE_IDENTITY);
     ge8 running = identity, total = identity;
     for (size_t d = m->buckets; d-- > 0;) {
-        const size_t place = group * m->buckets + d;
-        if (m->filled[place] != 0) {
-            const ge8 bucket = ge8_select(m->filled[place], &m->sums[place], &identity);
+        if (m->filled[d] != 0) {
+            const ge8 bucket = ge8_select(m->filled[d], &m->sums[d], &identity);
             const ge8_cached cached = ge8_to_cached(&bucket);
             running = ge8_add_cached(&running, &cached);
         }
@@ -290,18 +294,25 @@ static ge lane_of(const ge8 *p, size_t lane)
     return r;
 }
 
-static ge msm_evaluate(msm *m)
+/* Sum the windows first_window .. first_window + 7, each in its lane. */
+static ge8 sum_windows(msm *m, int first_window)
 {
-    ge8 sums[GROUPS_MAX];
-    list_entries(m);
+    list_entries(m, first_window);
     order_tasks(m);
     fill_buckets(m);
-    for (size_t group = 0; group < m->groups; group++) {
-        sums[group] = weigh_buckets(m, group);
-    }
+    return weigh_buckets(m);
+}
+
+static ge msm_evaluate(msm *m)
+{
     ge total = GE_IDENTITY;
-    for (size_t window = (size_t)m->b->long_windows; window-- > 0;) {
-        const ge sum = lane_of(&sums[window / LANES], window % LANES);
+    ge8 sums = ge8_splat(&GE_IDENTITY);
+    for (int window = m->b->long_windows - 1; window >= 0; window--) {
+        const int lane = window % LANES;
+        if (lane == LANES - 1 || window == m->b->long_windows - 1) {
+            sums = sum_windows(m, window - lane);
+        }
+        const ge sum = lane_of(&sums, (size_t)lane);
         total = ge_double_times(total, m->b->width);
         total = ge_add(&total, &sum);
     }

@@ -9,8 +9,9 @@
 
 enum { LANES_MAX = 16, BLOCKS_MAX = BLAKE3_CHUNK / BLAKE3_BLOCK };
 
-/* Chunks taken together; inputs longer than that many go alone. */
-enum { SLICE_CHUNKS = 4096 };
+/* Chunks taken together: few enough for their jobs to stay in the first-level cache. An input of
+ * more chunks goes alone. */
+enum { SLICE_CHUNKS = 512 };
 
 typedef struct {
     blake3_group *run;
@@ -54,6 +55,7 @@ typedef struct {
     blake3_job *jobs;
     const blake3_job **order; /* jobs by falling number of blocks */
     size_t job_count;
+    uint32_t shortest, longest; /* fewest and most blocks of a job */
     uint8_t *nodes; /* 32 bytes for each chunk of the inputs that have more than one */
 } slice;
 
@@ -72,11 +74,14 @@ static void slice_close(slice *s)
     free(s->nodes);
 }
 
-/* Run the jobs, those of equal length side by side. */
-static void run_jobs(slice *s)
+/* Sort the jobs by falling number of blocks; leave jobs of one length as they are. */
+static void order_jobs(slice *s)
 {
     size_t position[BLOCKS_MAX + 1] = {0};
-    if (s->job_count == 0) {
+    if (s->shortest == s->longest) {
+        for (size_t i = 0; i < s->job_count; i++) {
+            s->order[i] = &s->jobs[i];
+        }
         return;
     }
     for (size_t i = 0; i < s->job_count; i++) {
@@ -91,6 +96,15 @@ static void run_jobs(slice *s)
     for (size_t i = 0; i < s->job_count; i++) {
         s->order[position[blake3_job_blocks(&s->jobs[i])]++] = &s->jobs[i];
     }
+}
+
+/* Run the jobs, those of equal length side by side, and forget them. */
+static void run_jobs(slice *s)
+{
+    if (s->job_count == 0) {
+        return;
+    }
+    order_jobs(s);
     for (size_t i = 0; i < LANES_MAX; i++) {
         s->order[s->job_count + i] = s->order[s->job_count - 1];
     }
@@ -98,6 +112,15 @@ static void run_jobs(slice *s)
         s->kernel.run(s->order + i, s->key);
     }
     s->job_count = 0;
+    s->shortest = BLOCKS_MAX;
+    s->longest = 1;
+}
+
+static void count_blocks(slice *s, const blake3_job *job)
+{
+    const uint32_t blocks = blake3_job_blocks(job);
+    s->shortest = blocks < s->shortest ? blocks : s->shortest;
+    s->longest = blocks > s->longest ? blocks : s->longest;
 }
 
 static void add_chunks(slice *s, const blake3_item *item, uint8_t *out, int root)
@@ -113,6 +136,7 @@ static void add_chunks(slice *s, const blake3_item *item, uint8_t *out, int root
         job->flags = s->mode_flags;
         job->first_flags = BLAKE3_CHUNK_START;
         job->last_flags = (uint8_t)(BLAKE3_CHUNK_END | (root ? BLAKE3_ROOT : 0));
+        count_blocks(s, job);
     }
 }
 
@@ -128,6 +152,7 @@ static void add_parents(slice *s, uint8_t *nodes, size_t count, uint8_t *root)
         job->flags = (uint8_t)(s->mode_flags | BLAKE3_PARENT);
         job->first_flags = 0;
         job->last_flags = count == 2 ? BLAKE3_ROOT : 0;
+        count_blocks(s, job);
     }
 }
 
@@ -185,7 +210,7 @@ static int many(const blake3_item *items, size_t count, const uint32_t key[8], u
             chunks += more;
             taken++;
         }
-        slice s = {key, mode_flags, kernel_of(path), NULL, NULL, 0, NULL};
+        slice s = {key, mode_flags, kernel_of(path), NULL, NULL, 0, BLOCKS_MAX, 1, NULL};
         const int ready = slice_open(&s, chunks);
         if (ready) {
             run_slice(&s, items + done, taken, digests + done * BLAKE3_DIGEST);

@@ -69,7 +69,7 @@ blake3_path blake3_best_path(void);
 int blake3_context_key(uint32_t key[8], const uint8_t *context, size_t length);
 
 /* digests[32 i ..] = derive_key(context, items[i]). Memory: at most a twelfth of the longest
- * item, or 512 KiB. Return 0 when it is short. */
+ * item, or 64 KiB. Return 0 when it is short. */
 int blake3_many(const blake3_item *items, size_t count, const uint32_t key[8], uint8_t *digests,
                 blake3_path path);
 

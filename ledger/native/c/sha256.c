@@ -52,6 +52,7 @@ static void compress(uint32_t state[8], const uint8_t *block)
     }
     memcpy(s, state, sizeof s);
     for (int i = 0; i < 64; i += 16) {
+#pragma GCC unroll 16
         for (int j = 0; j < 16; j++) {
             one_round(s, SHA256_ROUND[i + j] + w[j]);
             const uint32_t a = w[(j + 1) & 15], b = w[(j + 14) & 15];

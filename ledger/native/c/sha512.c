@@ -60,6 +60,7 @@ static void compress(uint64_t state[8], const uint8_t *block)
     }
     memcpy(s, state, sizeof s);
     for (int i = 0; i < 80; i += 16) {
+#pragma GCC unroll 16
         for (int j = 0; j < 16; j++) {
             one_round(s, SHA512_ROUND[i + j] + w[j]);
             const uint64_t a = w[(j + 1) & 15], b = w[(j + 14) & 15];
