@@ -2,8 +2,7 @@
 
 Owns the choice and the intersection of indexes. Each condition with an index is a *stream* of
 ascending sequences that can jump forward; the streams leapfrog each other until all stand on the
-same sequence. What indexes cannot say exactly (a pattern for very many topics, a digested key)
-is compared on the event itself.
+same sequence. What has no stream (a pattern for very many topics) is compared on the event itself.
 """
 
 import re
@@ -18,7 +17,7 @@ from ledger.core.event import Event, open_entry
 from ledger.core.ids import Sequence
 from ledger.core.limits import SCAN_TOPICS_MAX
 from ledger.core.topics import TopicPattern
-from ledger.io.chain_schema import Tables, index_key, is_digested, number_key, read_number
+from ledger.io.chain_schema import Tables, index_key, number_key, read_number
 from ledger.io.environment import Table
 
 __all__ = ["LogIndex", "Selection", "scan"]
@@ -152,9 +151,7 @@ def _streams(
         (tables.topics, pattern.text if pattern is not None and pattern.is_literal else None),
     ):
         if value is not None:
-            key = index_key(value)
-            streams.append(_ValueStream(source, table, key))
-            is_exact = is_exact and not is_digested(key)
+            streams.append(_ValueStream(source, table, index_key(value)))
     if pattern is not None and not pattern.is_literal:
         topics = _matching_topics(source, pattern)
         if topics is None:

@@ -6,8 +6,7 @@ are canonical records, or packed where every event has one.
 
 An index is a table with sorted duplicates: key = the indexed value, duplicates = the sequences
 that have it. A value that is empty or too long for a key is indexed by its digest behind a byte
-that no UTF-8 text contains. Indexes may therefore only narrow a search; who needs the exact
-value of a digested key compares the event itself.
+that no UTF-8 text contains, so that two values never share a key.
 """
 
 import struct
@@ -42,7 +41,6 @@ __all__ = [
     "genesis_codec",
     "heads_codec",
     "index_key",
-    "is_digested",
     "number_key",
     "pack_location",
     "read_number",
@@ -203,8 +201,3 @@ def index_key(value: str) -> bytes:
     if 0 < len(key) <= INDEX_KEY_BYTES_MAX:
         return key
     return _DIGESTED + _index_digest(key)
-
-
-def is_digested(key: bytes) -> bool:
-    """Say whether the key is a digest, so that what it finds must be compared."""
-    return key.startswith(_DIGESTED)
