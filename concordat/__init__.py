@@ -2,4 +2,114 @@
 
 The face of the product: the public API, the command line, configuration and the composition
 root that wires the processes. It holds no protocol rule of its own.
+
+What users import from here is loaded when it is first used, so that a program which only verifies
+proofs loads no HTTP client:
+
+    from concordat import Client, Publisher, SeedSigner, read_genesis, verify
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledger.core.errors import (
+        ConcordatError,
+        DecodeError,
+        PeerFault,
+        ProofError,
+        RejectCode,
+        Rejected,
+        Unavailable,
+    )
+    from ledger.core.event import Event, OpenEntry
+    from ledger.core.genesis import Genesis, read_genesis
+    from ledger.core.proof import ProofBundle, VerifiedEvent, Verifier
+    from ledger.core.signing import SeedSigner, Signer
+    from pubsub.client.answers import LedgerEvent, Receipt
+    from pubsub.client.async_client import AsyncClient, AsyncSubscription
+    from pubsub.client.identity import Publisher
+    from pubsub.client.sync_client import Client, Subscription
+
+__all__ = [
+    "AsyncClient",
+    "AsyncSubscription",
+    "Client",
+    "ConcordatError",
+    "DecodeError",
+    "Event",
+    "Genesis",
+    "LedgerEvent",
+    "OpenEntry",
+    "PeerFault",
+    "ProofBundle",
+    "ProofError",
+    "Publisher",
+    "Receipt",
+    "RejectCode",
+    "Rejected",
+    "SeedSigner",
+    "Signer",
+    "Subscription",
+    "Unavailable",
+    "VerifiedEvent",
+    "Verifier",
+    "read_genesis",
+    "verify",
+]
+
+_MODULES = {
+    "ledger.core.errors": (
+        "ConcordatError",
+        "DecodeError",
+        "PeerFault",
+        "ProofError",
+        "RejectCode",
+        "Rejected",
+        "Unavailable",
+    ),
+    "ledger.core.event": ("Event", "OpenEntry"),
+    "ledger.core.genesis": ("Genesis", "read_genesis"),
+    "ledger.core.proof": ("ProofBundle", "VerifiedEvent", "Verifier"),
+    "ledger.core.signing": ("SeedSigner", "Signer"),
+    "pubsub.client.answers": ("LedgerEvent", "Receipt"),
+    "pubsub.client.async_client": ("AsyncClient", "AsyncSubscription"),
+    "pubsub.client.identity": ("Publisher",),
+    "pubsub.client.sync_client": ("Client", "Subscription"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def verify(bundle: bytes, genesis: "Genesis | bytes") -> "VerifiedEvent":
+    """Check a proof bundle offline, against genesis alone.
+
+    To check many use :class:`Verifier`, which verifies each certificate once.
+
+    Args:
+        bundle: the canonical bytes (docs/proofs.md).
+        genesis: the network's genesis, or the content of its file.
+
+    Raises:
+        DecodeError: the bytes are no bundle, or those of ``genesis`` no genesis file.
+        ProofError: the bundle does not hold.
+    """
+    from ledger.core.genesis import read_genesis  # noqa: PLC0415 - loaded when used
+    from ledger.core.proof import decode_bundle, verify_bundle  # noqa: PLC0415 - loaded when used
+
+    trusted = read_genesis(genesis) if isinstance(genesis, bytes) else genesis
+    return verify_bundle(decode_bundle(bundle), trusted)
+
+
+if not TYPE_CHECKING:  # a checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Load what ``__all__`` promises."""
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,6 +14,7 @@ from ledger.core.errors import RejectCode
 from ledger.core.event import open_entry
 from ledger.core.ids import EventId, Sequence
 from ledger.core.proof import build_bundle, encode_bundle
+from ledger.core.topics import TopicPattern
 from pubsub.core.cloudevents import cloudevent_json
 from pubsub.core.documents import Receipt, Receipts
 from pubsub.core.entries import split_bulk
@@ -144,13 +145,13 @@ class MemoryGateway:
 
     def _wanted(self, request: httpx.Request, after: int) -> list[tuple[int, bytes | None]]:
         """Give (sequence, CloudEvent, or None when filtered out) behind ``after``."""
-        topic = request.url.params.get("topic")
+        pattern = TopicPattern(request.url.params.get("topic", ">"))
         rows: list[tuple[int, bytes | None]] = []
         for number in range(after + 1, len(self.chain.entries) - self.lag):
             opened = open_entry(self.chain.entries[number])
             sequence = Sequence(number)
             json = cloudevent_json(opened, sequence, self.chain.height_of(sequence))
-            rows.append((number, json if topic in (None, opened.event.topic) else None))
+            rows.append((number, json if pattern.matches(opened.event.topic) else None))
         return rows
 
     def _page(self, request: httpx.Request) -> httpx.Response:
