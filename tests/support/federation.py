@@ -212,6 +212,7 @@ class Federation:
         self.delivers: Filter = lambda _sender, _receiver, _message: True
         self.wire: list[tuple[NodeIndex, Message]] = []
         self.nodes = [Node(self, NodeIndex(i)) for i in range(count)]
+        self.twins: list[Node] = []
         self.tuning = tuning or Tuning()
         for node in self.nodes:
             self.start(node.index)
@@ -220,14 +221,27 @@ class Federation:
 
     def start(self, index: int) -> None:
         """Start (again) from what is on disk."""
-        node = self.nodes[index]
+        self._boot(self.nodes[index])
+
+    def add_twin(self, index: int) -> None:
+        """Start a second node, with a disk of its own, that signs with the key of ``index``."""
+        twin = Node(self, NodeIndex(index))
+        self.twins.append(twin)
+        self._boot(twin)
+        for node in (self.nodes[index], twin):
+            # An honest node stops when it sees what its key signed elsewhere; twins go on.
+            assert node.core is not None
+            vars(node.core._parts.rules)["note_own_statement"] = lambda _round: None
+
+    def _boot(self, node: Node) -> None:
+        index = node.index
         node.core = NodeCore(
             self.genesis, self.signers[index], node.disk.restored(), node.disk, self.tuning
         )
         node.incarnation += 1
         self.step(node, Started())
         for other in self.nodes:
-            if other is not node and other.core is not None and node.core is not None:
+            if other.index != index and other.core is not None and node.core is not None:
                 self.step(node, PeerUp(other.index))
                 self.step(other, PeerUp(node.index))
 
@@ -299,7 +313,7 @@ class Federation:
                 self._send(node, peer, message)
             case Broadcast(message):
                 for other in self.nodes:
-                    if other is not node:
+                    if other.index != node.index:
                         self._send(node, other.index, message)
             case SetTimer(timer, delay_ms):
                 self._set_timer(node, timer, delay_ms)
@@ -376,8 +390,9 @@ class Federation:
         delay_us = 200 + draw // 100 % 1_800
         if draw // 10**6 % 100 < self.hold_percent:
             delay_us += draw // 10**9 % (self.hold_ms * 1_000)
-        target = self.nodes[receiver]
-        self._later(target, delay_us, lambda: PeerMessage(node.index, decode_message(data)))
+        for target in (self.nodes[receiver], *self.twins):
+            if target.index == receiver:
+                self._later(target, delay_us, lambda: PeerMessage(node.index, decode_message(data)))
 
     # --- what tests ask ---------------------------------------------------------------------
 
