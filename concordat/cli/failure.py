@@ -81,6 +81,8 @@ def failures_explained() -> Iterator[None]:
         raise CommandFailed(
             str(error), ExitCode.STORAGE, "Keep the data directory as it is; it is evidence."
         ) from error
+    except BrokenPipeError:
+        raise  # whoever read our output has enough; click ends quietly
     except OSError as error:
         raise _explained_os_error(error) from error
 

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from concordat.cli.failure import failures_explained
+from concordat.cli.failure import ExitCode, failures_explained
 from concordat.preflight import require_assertions
 from concordat.process import become_child
 
@@ -51,7 +51,10 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         with failures_explained():
             require_assertions()
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except (KeyboardInterrupt, click.Abort):
+                raise SystemExit(ExitCode.INTERRUPTED) from None
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
