@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from ledger.core.errors import DecodeError, RejectCode, Rejected
 from ledger.core.event import Event, OpenEntry, sign_event
 from ledger.core.ids import Height, Sequence
-from ledger.core.limits import EVENT_DATA_BYTES_MAX
+from ledger.core.limits import EVENT_DATA_BYTES_MAX, GATEWAY_JSON_DEPTH_MAX
 from pubsub.core.cloudevents import (
     cloudevent_json,
     read_cloudevent,
     read_cloudevent_item,
     split_cloudevents,
 )
+from pubsub.core.strict_json import json_depth, require_strict_json
 from tests.pubsub.pubsub_strategies import SIGNER, entries, make_entry
 
 
@@ -125,6 +126,7 @@ def test_equal_times_are_accepted(text: str) -> None:
     [
         "",
         "2026-11-21T10:30:00.1234Z",
+        "2026-11-21T10:30:00.123000001Z",
         "2026-11-21T10:30:60.123Z",
         "2026-11-21 10:30:00.123Z",
         "2026-11-21T10:30:00.123",
@@ -137,8 +139,9 @@ def test_equal_times_are_accepted(text: str) -> None:
 )
 def test_other_times_are_refused(text: str) -> None:
     """What is no RFC 3339 time of whole milliseconds since 1970 is refused."""
+    opened = _at(int(datetime(2026, 11, 21, 10, 30, 0, 123_000, UTC).timestamp() * 1000))
     with pytest.raises(DecodeError):
-        read_cloudevent(_dump(_document() | {"time": text}))
+        read_cloudevent(_dump(_document(opened) | {"time": text}))
 
 
 def test_year_10000_has_no_cloudevent() -> None:
@@ -237,6 +240,29 @@ def test_hostile_json_is_refused(text: bytes) -> None:
     for read in (read_cloudevent, split_cloudevents):
         with pytest.raises(DecodeError):
             read(text)
+
+
+@pytest.mark.parametrize("excess", [-1, 0, 1])
+def test_depth_limit(excess: int) -> None:
+    """JSON is read up to the depth limit, arrays and objects counted alike."""
+    depth = GATEWAY_JSON_DEPTH_MAX + excess
+    for text in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"true" + b"}" * depth):
+        assert json_depth(text) == depth
+        if excess > 0:
+            with pytest.raises(DecodeError, match="deep"):
+                require_strict_json(text)
+        else:
+            require_strict_json(text)
+
+
+@pytest.mark.parametrize("depth", [GATEWAY_JSON_DEPTH_MAX - 2, GATEWAY_JSON_DEPTH_MAX - 1])
+def test_deep_data_can_be_read_in_a_batch(depth: int) -> None:
+    """Data stands in the clear only as long as every reader can follow it, in a batch too."""
+    data = b"[" * depth + b"]" * depth
+    text = cloudevent_json(make_entry(data=data, content_type="application/json"))
+    assert (b"data_base64" in text) == (depth > GATEWAY_JSON_DEPTH_MAX - 2)
+    (item,) = split_cloudevents(b"[" + text + b"]")
+    assert read_cloudevent_item(item).opened.event.data == data
 
 
 def test_repeated_name_inside_data_is_refused() -> None:

@@ -151,6 +151,8 @@ async def test_after_is_exclusive(world: World, query: str, expected: list[int])
     answer = await world.get(f"/v1/events{query}")
     assert numbers(answer) == expected
     assert "link" not in answer.headers
+    after = int(query.partition("=")[2])
+    assert int(answer.headers["concordat-cursor"]) == max(after, 2)  # never sends a reader back
 
 
 async def test_default_and_largest_page(world: World) -> None:
