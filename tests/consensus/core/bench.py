@@ -71,7 +71,8 @@ class Bench:
         self.genesis, self.signers = make_genesis(count)
         self.domain = Domain(self.genesis.hash, Epoch(0), self.genesis.validator_set())
         self.me = NodeIndex(me)
-        self.quorum = self.domain.validators.quorum
+        others = [index for index in range(count) if index != me]
+        self.others = tuple(others[: self.domain.validators.quorum])
         self.genesis_qc = genesis_certificate(BlockId(self.genesis.block_id))
         self.disk = disk or Disk(self.genesis, self.signers[me])
         self.effects: list[Effect] = []
@@ -168,9 +169,9 @@ class Bench:
         """As :meth:`vote`, ready to be sent."""
         return VoteMessage(self.vote(signer, block))
 
-    def qc(self, block: Block, voters: Iterable[int] = (1, 2, 3)) -> QuorumCertificate:
-        """Have validators certify ``block`` as the rules say."""
-        votes = [self.vote(signer, block) for signer in voters]
+    def qc(self, block: Block, voters: Iterable[int] = ()) -> QuorumCertificate:
+        """Have validators (a quorum of the others) certify ``block`` as the rules say."""
+        votes = [self.vote(signer, block) for signer in voters or self.others]
         rows = tuple((v.signer, v.signature) for v in votes)
         commit = honest_commit(block)
         return QuorumCertificate(Epoch(0), block.round, block_id(block), commit, rows)
@@ -192,9 +193,9 @@ class Bench:
         high_qc: QuorumCertificate | None = None,
         reports: Mapping[int, QuorumCertificate] | None = None,
     ) -> TimeoutCertificate:
-        """Have a quorum (1, 2, 3 unless said otherwise) give up a round."""
+        """Have validators (a quorum of the others) give up a round."""
         qc = high_qc or self.genesis_qc
-        rows = reports or dict.fromkeys((1, 2, 3), qc)
+        rows = reports or dict.fromkeys(self.others, qc)
         timeouts = [self.timeout(signer, round_, row) for signer, row in rows.items()]
         entries = tuple(TimeoutEntry(t.signer, t.high_qc.round, t.signature) for t in timeouts)
         highest = max((t.high_qc for t in timeouts), key=lambda c: c.round)

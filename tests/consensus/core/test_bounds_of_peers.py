@@ -150,8 +150,8 @@ def test_sync_pauses_while_the_executor_is_behind(monkeypatch: pytest.MonkeyPatc
     grown = donor.grow(12)
     bench = Bench()
     bench.auto = False
-    bench.say(1, SyncInfo(donor.qc(grown[10]), None))
-    effects = bench.say(1, BlocksResponse(tuple(grown[:4]), donor.qc(grown[4])))
+    bench.say(1, SyncInfo(donor.qc(grown[10], (1, 2, 3)), None))
+    effects = bench.say(1, BlocksResponse(tuple(grown[:4]), donor.qc(grown[4], (1, 2, 3))))
     assert len([e for e in effects if isinstance(e, Execute)]) == 4
     assert not [e for e in effects if isinstance(e, Send) and isinstance(e.message, BlocksRequest)]
     bench.auto = True
@@ -189,9 +189,7 @@ def test_no_proposal_for_a_round_that_a_timeout_certificate_is_about_to_end() ->
     bench.submit(b"event")
     first = bench.block(1, None)
     bench.say(1, bench.propose(first))
-    certificate = bench.qc(first, (0, 1, 3))
-    gave_up = bench.tc(4, reports=dict.fromkeys((0, 1, 3), certificate))
-    effects = bench.say(3, TimeoutCertificateMessage(gave_up))
+    effects = bench.say(3, TimeoutCertificateMessage(bench.tc(4, bench.qc(first))))
     assert bench.round == 5
     assert not proposals_in(effects)
     assert not [e for e in effects if isinstance(e, Persist)]
