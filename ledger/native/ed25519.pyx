@@ -1,5 +1,7 @@
 # cython: language_level=3
-"""Ed25519 verification under one rule, ZIP-215, over whole lists in one call without the GIL.
+"""Ed25519 verification under one rule, ZIP-215, over whole lists in one call.
+
+Long lists are verified without the GIL.
 
 Owns the boundary between Python objects and the C kernels: it holds the bytes while C reads them,
 draws the seed of a batch from the operating system after the batch is fixed, and chooses the
@@ -62,6 +64,7 @@ cdef enum:
     KEY_BYTES = 32
     SIGNATURE_BYTES = 64
     SEED_BYTES = 32
+    HELD_COUNT_MAX = 8
 
 _PATHS = {"portable": ED25519_PORTABLE, "avx512ifma": ED25519_AVX512IFMA}
 
@@ -181,9 +184,14 @@ def verify_many(items, *, implementation=None):
     cdef bytes seed = os.urandom(SEED_BYTES)
     cdef const uint8_t *seed_bytes = <const uint8_t *>PyBytes_AS_STRING(seed)
     cdef ed25519_result result
-    with nogil:
+    if checks.count <= HELD_COUNT_MAX:
+        # Giving the interpreter up costs more than this: another thread may keep it for long.
         result = ed25519_verify_many(
             checks.items, checks.count, seed_bytes, checks.verdicts, path)
+    else:
+        with nogil:
+            result = ed25519_verify_many(
+                checks.items, checks.count, seed_bytes, checks.verdicts, path)
     if result == ED25519_NO_MEMORY:
         raise MemoryError
     return checks._verdict_list()
