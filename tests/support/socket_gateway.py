@@ -12,6 +12,7 @@ from tests.support.memory_gateway import MemoryGateway
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     gateway: MemoryGateway
 
     def _answer(self) -> None:

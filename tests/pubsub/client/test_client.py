@@ -1,5 +1,6 @@
 """Both clients against a gateway that works, fails and lies: publish, read, prove, follow."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 
 from ledger.core.errors import PeerFault, ProofError, RejectCode, Rejected, Unavailable
 from ledger.core.event import OpenEntry
-from ledger.core.ids import EventId
+from ledger.core.ids import EventId, Sequence
 from ledger.core.limits import CLIENT_ANSWER_BYTES_MAX, CLIENT_BULK_BYTES_MAX
 from ledger.core.proof import encode_bundle
 from pubsub.client.async_client import AsyncClient
@@ -246,6 +247,44 @@ def test_proofs_are_verified(run: Run) -> None:
     run(body)
 
 
+def test_an_event_is_held_to_its_id(run: Run) -> None:
+    """Another event than the one asked for, or one without a sequence, is the gateway's fault."""
+    gateway = gateway_with(2)
+    entry = gateway.chain.entries[0]
+    placed = {"concordat-sequence": "0"}
+
+    async def body() -> None:
+        async with client_of(gateway) as client:
+            gateway.faults[:] = [always(httpx.Response(200, headers=placed, content=entry))]
+            with pytest.raises(PeerFault):
+                await client.get(entry_of(gateway, 1).id)
+            gateway.faults[:] = [always(httpx.Response(200, content=entry))]
+            with pytest.raises(PeerFault):
+                await client.get(make_entry(gateway.chain.genesis.chain_id, 0, "even").id)
+
+    run(body)
+
+
+def test_a_wait_is_held_to_what_was_asked(run: Run) -> None:
+    """A gateway that does not wait, or whose proof is of another sequence, is at fault."""
+    gateway = gateway_with(1)
+    opened = make_entry(gateway.chain.genesis.chain_id, 0, "even")
+    proof = b64encode(gateway.proof(Sequence(0))).decode()
+    pending = Receipt(status="pending")
+    moved = Receipt(status="final", sequence=1, proof=proof)
+
+    async def body() -> None:
+        async with client_of(gateway) as client:
+            gateway.faults[:] = [always(httpx.Response(200, content=encode(Receipts([pending]))))]
+            with pytest.raises(PeerFault, match="did not wait"):
+                await client.publish(opened, wait="final")
+            gateway.faults[:] = [always(httpx.Response(200, content=encode(Receipts([moved]))))]
+            with pytest.raises(ProofError, match="another event"):
+                await client.publish(opened, wait="proof")
+
+    run(body)
+
+
 def test_a_log_is_read_in_pages(run: Run) -> None:
     """Pages give every event once and in order, verified, with and without a filter."""
     gateway = gateway_with(30)
@@ -326,30 +365,28 @@ def test_a_subscription_from_now_on(run: Run) -> None:
 def test_a_cancelled_step_loses_nothing(run: Run) -> None:
     """A step that is cancelled while its proof is fetched is done again by the next one."""
     gateway = gateway_with(6)
-    slow = [True]
+    gateway.cuts = 200  # several chunks an event: the stream goes on behind the lost one
+    cancelled: list[str] = []
 
     async def body() -> None:
-        async with client_of(gateway) as client, client.subscribe(topic="even") as events:
-            assert (await anext(events)).sequence == 0
+        async def answer(request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("proof") and request.url.path not in cancelled:
+                cancelled.append(request.url.path)
+                scope.cancel()
+            await anyio.lowlevel.checkpoint()
+            return gateway.answer(request)
 
-            def hold(request: httpx.Request) -> httpx.Response | None:
-                if slow and request.url.path.endswith("proof"):
-                    slow.clear()
-                    scope.cancel()
-                return None
-
-            gateway.faults.append(hold)
-            gateway.chain.grow([make_entry(gateway.chain.genesis.chain_id, 99, "even")])
-            for _ in range(3):
-                gateway.chain.grow()
+        transport = httpx.MockTransport(answer)
+        async with AsyncClient("http://a", gateway.chain.genesis, transport=transport) as client:
             taken: list[int] = []
-            while len(taken) < 3:
-                with anyio.CancelScope() as scope:
-                    taken.append((await anext(events)).sequence)
-            assert taken == [2, 4, 6]
+            async with client.subscribe(topic="even") as events:
+                while len(taken) < 3:
+                    with anyio.CancelScope() as scope:
+                        taken.append((await anext(events)).sequence)
+            assert taken == [0, 2, 4]
 
     run(body)
-    assert not slow
+    assert len(cancelled) == 3
 
 
 def test_a_gateway_that_leaves_events_out_is_left(run: Run) -> None:
@@ -411,7 +448,8 @@ def test_a_subscription_outlives_refusals_that_may_pass(run: Run) -> None:
     """Too many streams, a gateway that is down or shutting down: it goes on elsewhere, later."""
     gateway = gateway_with(1)
     gateway.faults += [
-        first(2, lambda _request: problem(HttpCode.TOO_MANY_STREAMS)),
+        first(1, lambda _request: problem(RejectCode.OVERLOADED)),
+        first(1, lambda _request: problem(HttpCode.TOO_MANY_STREAMS)),
         first(2, lose),
     ]
 
