@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.core import statemap
+from ledger.core import state, statemap
 from ledger.core.codec import encode
 from ledger.core.errors import InvariantError
 from ledger.core.genesis import Participant, ParticipantKey
@@ -126,3 +126,15 @@ def test_memory_of_topics_is_bounded(extra: int) -> None:
         assert len(rights._allowed) <= TOPIC_RIGHTS_REMEMBERED_MAX
     assert rights.may_publish("a.0")
     assert not rights.may_publish("b.0")
+
+
+def test_memory_of_participants_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more participants are remembered than the limit, and the answers stay right."""
+    monkeypatch.setattr(state, "PARTICIPANTS_COUNT_MAX", 1)
+    remembered: dict[str, Rights] = {}
+    view = StateView(read_node, ROOT, remembered)
+    for did in (ALICE_DID, BOB_DID, ALICE_DID):
+        participant = view.participant(did)
+        assert participant is not None
+        assert participant.did == did
+        assert list(remembered) == [did]

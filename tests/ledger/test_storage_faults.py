@@ -302,6 +302,16 @@ def test_full_disk(tmp_path: Path, kind: str) -> None:
             safety.write(b"next", [], Height(0))
 
 
+def test_failed_creation_can_be_repeated(tmp_path: Path) -> None:
+    """A creation that failed for want of space leaves nothing that stands in the way of another."""
+    with pytest.raises(StorageError, match="largest size"):
+        ChainStore.create(tmp_path / "chain", GENESIS, map_bytes=8 * PAGE)
+    with pytest.raises(StorageError, match="largest size"):
+        SafetyStore.create(tmp_path / "safety", bytes(9 * PAGE), map_bytes=8 * PAGE)
+    ChainStore.create(tmp_path / "chain", GENESIS).close()
+    SafetyStore.create(tmp_path / "safety", b"record").close()
+
+
 def test_too_little_address_space(tmp_path: Path) -> None:
     """A process that may not map the store is told what to allow."""
     code = (
@@ -486,6 +496,31 @@ def test_damaged_batch_and_node_are_found(tmp_path: Path) -> None:
     changed(path, b"nodes", root.state_root, lambda _: None)
     with pytest.raises(StorageError, match="damaged"):
         ChainStore.open(path, GENESIS)
+
+
+def test_lost_chain_is_found(tmp_path: Path) -> None:
+    """A store that lost even genesis is refused."""
+    path = tmp_path / "chain"
+    ChainStore.create(path, GENESIS).close()
+    changed(path, b"heads", bytes(8), lambda _: None)
+    with pytest.raises(StorageError, match="it holds no block, not even genesis"):
+        ChainStore.open(path, GENESIS)
+
+
+def test_cut_batch_is_found_when_it_is_read(tmp_path: Path) -> None:
+    """Damage far from the end of the chain is an error when somebody asks, never wrong bytes."""
+    path = tmp_path / "chain"
+    with ChainStore.create(path, GENESIS) as store:
+        extend(store, 0)
+        with store.read() as reader:
+            first = reader.location(Sequence(0))
+        extend(store, 1)
+    assert first is not None
+    changed(path, b"batches", first.batch_id, lambda value: value[: first.offset + 10])
+    with ChainStore.open(path, GENESIS) as store, store.read() as reader:
+        assert reader.entry(Sequence(3)) is not None
+        with pytest.raises(StorageError, match="missing or cut"):
+            reader.entry(Sequence(0))
 
 
 def test_lost_table_is_found(tmp_path: Path) -> None:
