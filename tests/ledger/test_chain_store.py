@@ -14,6 +14,7 @@ from ledger.core.ids import BatchId, BlockId, EventId, Height, NodeIndex, Sequen
 from ledger.core.limits import EVIDENCE_COUNT_MAX
 from ledger.core.merkle import inclusion_proof, leaf_hash
 from ledger.core.merkle_proof import verify_inclusion
+from ledger.core.proof import build_bundle, verify_bundle
 from ledger.io.chain_store import ChainHead, ChainStore, ChainWriter, Evidence, Receipt
 from tests.ledger.memory_ledger import MemoryLedger
 from tests.ledger.sample_network import (
@@ -194,6 +195,16 @@ def test_proofs_are_made_from_stored_tiles(store: ChainStore) -> None:
         for index in (0, 255, 256, 511, 512, 599):
             proof = inclusion_proof(reader.read_tile, index, 600)
             verify_inclusion(index, 600, leaf_hash(entries[index]), root.log_root, proof)
+
+
+def test_bundle_made_from_the_store_is_a_proof(store: ChainStore) -> None:
+    """What the store holds is enough to show an event to whoever has the genesis file alone."""
+    for number in range(3):
+        extend(store, batch([entry(number)], number), certified=True)
+    with store.read() as reader:
+        bundle = build_bundle(reader, Sequence(1))
+    assert bundle is not None
+    assert verify_bundle(bundle, GENESIS).event == open_entry(entry(1)).event
 
 
 def test_everything_is_there_after_reopening(store: ChainStore) -> None:
