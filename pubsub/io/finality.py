@@ -70,6 +70,15 @@ class Finality:
     def __len__(self) -> int:
         return len(self._waits)
 
+    def require_room(self) -> None:
+        """Refuse one wait more when there are too many; ask before the events are handed in.
+
+        Raises:
+            Rejected: too many requests wait already (OVERLOADED).
+        """
+        if len(self._waits) >= GATEWAY_WAITS_MAX:
+            raise Rejected(RejectCode.OVERLOADED, "too many requests wait for finality")
+
     async def wait(
         self, ids: list[EventId], since: Height, timeout_ms: int, *, with_proof: bool
     ) -> None:
@@ -79,11 +88,8 @@ class Finality:
             since: height of the chain before the events were handed in.
 
         Raises:
-            Rejected: too many requests wait already (OVERLOADED).
             Refusal: there is no store.
         """
-        if len(self._waits) >= GATEWAY_WAITS_MAX:
-            raise Rejected(RejectCode.OVERLOADED, "too many requests wait for finality")
         wait = _Wait(ids, since, with_proof=with_proof)
         with self._access.store.read() as reader:
             if wait.look(reader) or self._is_closing:

@@ -91,6 +91,7 @@ async def _hand_in(gateway: Gateway, items: list[_Item], wish: _Wish) -> list[Re
     entries = tuple(item.entry for item in items if item.refusal is None)
     since = Height(0)
     if wish.wait:
+        gateway.finality.require_room()
         with gateway.access.store.read() as reader:
             since = reader.head_height()
     codes = iter(await gateway.link.submit(entries) if entries else ())

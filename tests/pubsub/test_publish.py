@@ -265,10 +265,11 @@ async def test_wait_outlives_the_link(world: World) -> None:
 
 
 async def test_too_many_waits(world: World) -> None:
-    """When too many requests wait already, one more is refused as overloaded."""
+    """When too many requests wait already, one more is refused before it reaches the node."""
     world.gateway.finality._waits = dict.fromkeys(range(GATEWAY_WAITS_MAX))  # type: ignore[assignment]
     try:
         problem(await world.post(sample_json(), query="?wait=final"), 429, "overloaded")
+        assert world.node.submissions == []
     finally:
         world.gateway.finality._waits = set()
 
