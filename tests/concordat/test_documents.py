@@ -1,6 +1,7 @@
 """Every command that README.md and docs/operations/ tell users to type is run as it stands.
 
-A document's `console` blocks are one shell script; what ``make`` would do is only looked up.
+A document's `console` blocks are one shell script, in which its `python` blocks are programs; what
+``make`` would do is only looked up.
 """
 
 import os
@@ -17,13 +18,19 @@ from concordat import testnet
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs" / "operations").glob("*.md"))]
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 END_JOBS = "trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait; exit $code' EXIT"
 
 
 def commands(document: Path) -> list[str]:
-    """Give the lines that a reader would type, in their order."""
-    blocks = re.findall(r"^```console\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    """Give what a reader would type, in its order: shell lines, and Python programs."""
+    found: list[str] = []
+    for kind, block in BLOCK.findall(document.read_text()):
+        if kind == "python":
+            found.append(f"{sys.executable} -P - <<'END'\n{block}END")
+        else:
+            found += [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+    return found
 
 
 @pytest.fixture
@@ -46,7 +53,12 @@ def test_commands_of_the_documents_work(document: Path, directory: Path) -> None
     lines = [line for line in commands(document) if not line.startswith("make ")]
     # The documented ports may be taken on the machine that runs the test.
     port = next(p for p in testnet.free_ports(50) if p < 31_000)
-    moved = [line.replace("testnet net", f"testnet net --base-port {port}") for line in lines]
+    moved = [
+        line.replace("testnet net", f"testnet net --base-port {port}").replace(
+            "127.0.0.1:27600", f"127.0.0.1:{port + 1000}"
+        )
+        for line in lines
+    ]
     result = subprocess.run(
         ["bash", "-c", "\n".join(["set -eu -o pipefail", END_JOBS, *moved])],
         cwd=directory,
