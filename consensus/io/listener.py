@@ -152,7 +152,6 @@ class Listener:
         share = self._shares[source]
         splitter = FrameSplitter(_FRAME_BYTES_MAX[lane])
         while True:
-            await share.wait_room()
             data = await stream.receive_some(RECEIVE_BYTES_MAX)
             if not data:
                 return

@@ -17,10 +17,15 @@ from consensus.io import dialler as dialler_module
 from consensus.io import listener as listener_module
 from consensus.io.dialler import backoff_s
 from consensus.io.frames import encode_frame
+from consensus.io.hello import Hello, greet_back
 from consensus.io.network import LOST
+from consensus.io.tls import PeerIdentity
+from ledger.core.codec import encode
 from ledger.core.errors import Offence
 from ledger.core.ids import BlockId, NodeIndex
+from ledger.core.limits import PEER_COOLDOWN_MS, PROTOCOL_VERSION
 from tests.consensus.io.loopback import (
+    GENESIS_HASH,
     WAIT_S,
     Peer,
     address,
@@ -29,6 +34,7 @@ from tests.consensus.io.loopback import (
     eventually,
     networks,
     running,
+    seed,
 )
 
 ALL = (Lane.CONSENSUS, Lane.BULK)
@@ -157,7 +163,9 @@ async def test_misbehaving_peer_is_heard_again_after_its_cooldown() -> None:
         await peers[1].until(1, PeerUp)
         peers[0].transport.silence(NodeIndex(1))
         await peers[1].until(1, PeerDown)
+        silenced = trio.current_time()
         await peers[1].until(2, PeerUp)
+        assert trio.current_time() - silenced > 0.9 * PEER_COOLDOWN_MS / 1_000
         peers[1].transport.send(NodeIndex(0), urgent(3))
         assert (await peers[0].until(1, PeerMessage))[0].message == urgent(3)
 
@@ -198,11 +206,48 @@ async def test_impostor_at_a_peers_address_is_refused() -> None:
         assert peers[0].transport.peers_up == {2}
 
 
+@pytest.mark.parametrize(("shown", "claimed"), [(8, 1), (1, 2)])
+async def test_answering_end_must_have_the_key_and_the_name(shown: int, claimed: int) -> None:
+    """Neither a foreign key that greets well nor a peer under another's name is sent anything."""
+    greetings: list[bytes | bytearray] = []
+    identity = PeerIdentity(seed(shown))
+
+    async def answer(socket_stream: trio.SocketStream) -> None:
+        stream = trio.SSLStream(
+            socket_stream, identity.server, server_side=True, https_compatible=True
+        )
+        with suppress(*LOST):
+            await greet_back(
+                stream, lambda lane: Hello(PROTOCOL_VERSION, GENESIS_HASH, lane, NodeIndex(claimed))
+            )
+            greetings.append(await stream.receive_some(1))
+        await trio.aclose_forcefully(stream)
+
+    async with running(3, only=[0]) as peers, trio.open_nursery() as nursery:
+        peers[0].transport.send(NodeIndex(1), urgent(1))
+        nursery.start_soon(trio.serve_listeners, answer, peers[1].listeners)
+        await eventually(lambda: Offence.WRONG_IDENTITY in peers[0].transport.counters.faults)
+        nursery.cancel_scope.cancel()
+    assert not any(greetings)
+    assert peers[0].transport.peers_up == set()
+
+
+async def test_speaking_before_the_greeting_is_answered_is_refused() -> None:
+    """A connection whose first frame is followed by more at once is malformed."""
+    async with running(2, only=[0]) as peers:
+        stream = await dial(peers[1].network, address(peers[0].listeners))
+        hello = encode_frame(encode(peers[1].network.hello(Lane.CONSENSUS)))
+        await stream.send_all(hello + encode_frame(encode_message(urgent(1))))
+        misbehaved = await peers[0].until(1, PeerMisbehaved)
+        assert misbehaved == [PeerMisbehaved(NodeIndex(1), Offence.MALFORMED)]
+
+
 async def test_plain_bytes_and_silence_do_not_keep_peers_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Strangers that never finish their handshake give way to those who come later."""
     monkeypatch.setattr(listener_module, "PENDING_CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(listener_module, "HANDSHAKE_MS_MAX", 60_000)
     async with running(2, only=[0]) as peers:
         place = address(peers[0].listeners)
         idle = [await trio.open_tcp_stream(*place) for _ in range(5)]
