@@ -5,8 +5,12 @@ at most f validators, judged only by committed blocks of windows up to k - 2, so
 that committed those agree on it:
 
 - absent: none of the certificates in window k - 2 holds a vote of it;
-- failed: a round that it led within the last ``SCHEDULE_MEMORY_WINDOWS`` windows up to k - 2
-  ended without a block of the committed chain.
+- failed: a round that it led within the last ``SCHEDULE_MEMORY_WINDOWS`` windows up to k - 2, and
+  in the same period as k, ended without a block of the committed chain.
+
+Who led a missed round follows from earlier schedules, and so from earlier failures; a period of
+``SCHEDULE_PERIOD_WINDOWS`` ends that regress, so that a restarted node, which reads only so many
+blocks, gets the schedule of the others.
 
 Absent ones go first, then those with the most failures. Disagreement about a leader can cost a
 timeout and never safety.
@@ -17,7 +21,11 @@ from collections.abc import Sequence
 
 from ledger.core.block import Block
 from ledger.core.ids import NodeIndex, Round
-from ledger.core.limits import SCHEDULE_MEMORY_WINDOWS, SCHEDULE_WINDOW_ROUNDS
+from ledger.core.limits import (
+    SCHEDULE_MEMORY_WINDOWS,
+    SCHEDULE_PERIOD_WINDOWS,
+    SCHEDULE_WINDOW_ROUNDS,
+)
 from ledger.core.validators import ValidatorSet
 
 __all__ = ["LeaderSchedule", "schedule_blocks"]
@@ -25,7 +33,7 @@ __all__ = ["LeaderSchedule", "schedule_blocks"]
 
 def schedule_blocks(validators_count: int) -> int:
     """Give how many committed blocks decide a schedule: what a restarted node must read."""
-    return (SCHEDULE_MEMORY_WINDOWS + 3) * SCHEDULE_WINDOW_ROUNDS * validators_count
+    return (SCHEDULE_PERIOD_WINDOWS + 4) * SCHEDULE_WINDOW_ROUNDS * validators_count
 
 
 class _Window:
@@ -94,7 +102,8 @@ class LeaderSchedule:
         if judged is None or not judged.voters:
             return everyone
         failures = dict.fromkeys(everyone, 0)
-        for past in range(window - 1 - SCHEDULE_MEMORY_WINDOWS, window - 1):
+        period = window - window % SCHEDULE_PERIOD_WINDOWS
+        for past in range(max(period, window - 1 - SCHEDULE_MEMORY_WINDOWS), window - 1):
             if (seen := self._windows.get(past)) is not None:
                 for index, count in seen.failures.items():
                     failures[index] += count

@@ -50,6 +50,7 @@ ROUND_TIMEOUT_GRACE_ROUNDS: Final = 6  # rounds without a commit before the back
 IDLE_INTERVAL_MS: Final = 2_000  # an idle leader waits this long before an empty block
 SCHEDULE_WINDOW_ROUNDS: Final = 4  # [C] a leader schedule holds for this times n rounds
 SCHEDULE_MEMORY_WINDOWS: Final = 8  # [C] a failed leader is passed over for this many windows
+SCHEDULE_PERIOD_WINDOWS: Final = 16  # [C] failures are forgotten at multiples of this window
 VOTES_BEHIND_ROUNDS: Final = 4  # late votes still form certificates of these past rounds
 PROPOSALS_KEPT_MAX: Final = 4  # proposals waiting for ancestors, batches or execution
 PENDING_BLOCKS_MAX: Final = 1_024  # uncommitted blocks kept in memory
