@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lmdb
+import msgspec
 import pytest
 
 from ledger.core.execute import execute_block
 from ledger.core.ids import Height, Sequence
 from ledger.io.chain_check import verify_head
+from ledger.io.chain_schema import heads_codec
 from ledger.io.chain_store import ChainStore
 from ledger.io.errors import StorageError
 from ledger.io.safety_store import SafetyStore
@@ -437,6 +439,13 @@ def flip_last(value: bytes) -> bytes:
     return value[:-1] + bytes([value[-1] ^ 1])
 
 
+def other_height(value: bytes) -> bytes:
+    """Give the head of a block with the root of another height."""
+    head = heads_codec.decode(value)
+    root = msgspec.structs.replace(head.root, height=Height(1))
+    return heads_codec.encode(msgspec.structs.replace(head, root=root))
+
+
 HEAD = (2).to_bytes(8, "big")
 LAST = (5).to_bytes(8, "big")
 
@@ -445,6 +454,7 @@ LAST = (5).to_bytes(8, "big")
     ("table", "key", "change"),
     [
         (b"heads", HEAD, flip_last),
+        (b"heads", HEAD, other_height),
         (b"heads", HEAD, lambda _: None),
         (b"heads", HEAD, lambda _: b"\xc1"),
         (b"heads", (1).to_bytes(8, "big"), flip_last),
