@@ -232,7 +232,7 @@ class Calls:
         """Read the proof of an event that some gateway just sent."""
         bundle = yield from self.proof(id_)
         if bundle is None:
-            self.gateways.rotate()
+            self.gateways.leave(self.gateways.url)
             raise Unavailable("a gateway does not hold yet what another one sent")
         return bundle
 

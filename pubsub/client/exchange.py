@@ -123,9 +123,10 @@ class Gateways:
         """The gateway in use."""
         return self.urls[self._current]
 
-    def rotate(self) -> None:
-        """Use the next gateway from now on."""
-        self._current = (self._current + 1) % len(self.urls)
+    def leave(self, url: str) -> None:
+        """Use the next gateway from now on, unless ``url`` was left already by somebody else."""
+        if url == self.url:
+            self._current = (self._current + 1) % len(self.urls)
 
     def exchange(self, request: Request) -> Flow[Answer]:
         """Do ``request`` until a gateway answers it for good.
@@ -136,21 +137,21 @@ class Gateways:
         give_up_at = self.timing.now_ms() + self.timing.give_up_ms
         attempt = 0
         while True:
-            outcome = yield Call(self.url, request)
+            url = self.url
+            outcome = yield Call(url, request)
             if outcome is None:
                 raise InvariantError("a call was answered like a pause")
             if isinstance(outcome, Answer) and not may_pass(outcome.status):
                 return outcome
             attempt += 1
-            pause, reason = self._after(outcome, attempt)
+            pause, reason = self._after(url, outcome, attempt)
             if self.timing.now_ms() + pause > give_up_at:
                 raise Unavailable(f"{reason} (gave up after {attempt} attempts)")
             if pause:
                 yield Pause(pause)
 
-    def _after(self, outcome: Answer | Lost, attempt: int) -> tuple[int, str]:
+    def _after(self, url: str, outcome: Answer | Lost, attempt: int) -> tuple[int, str]:
         """Decide where and when to try again; give the pause and the reason."""
-        url = self.url
         if isinstance(outcome, Answer):
             problem = read_problem(outcome)
             reason = f"{url} answered {outcome.status}: {problem.detail}"
@@ -162,7 +163,7 @@ class Gateways:
         else:
             reason = f"{url} cannot be reached: {outcome.reason}"
             retry_after_ms = 0
-        self.rotate()
+        self.leave(url)
         if attempt < len(self.urls):
             return 0, reason  # the others are asked at once
         return pause_ms(self.timing, attempt - len(self.urls) + 1, retry_after_ms), reason

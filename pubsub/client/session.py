@@ -40,6 +40,7 @@ class Session:
         self._ready: deque[LedgerEvent] = deque()
         self._taken: int | None = follower.cursor
         self._attempt = 0
+        self._url = calls.gateways.url
         self.last_error = ""
         self.losses = 0
 
@@ -58,7 +59,8 @@ class Session:
 
     def call(self) -> Call:
         """Give the request that opens the next connection."""
-        return Call(self._calls.gateways.url, stream_request(self._follower))
+        self._url = self._calls.gateways.url
+        return Call(self._url, stream_request(self._follower))
 
     def opened(self, answer: Answer) -> None:
         """Judge the answer's head; of a refusal with its body.
@@ -89,10 +91,10 @@ class Session:
     def lost(self, error: Exception) -> int:
         """Note that the connection is gone; give the pause in ms before the next one."""
         gateways = self._calls.gateways
-        self.last_error = f"{gateways.url}: {str(error) or type(error).__name__}"
+        self.last_error = f"{self._url}: {str(error) or type(error).__name__}"
         self.losses += 1
         self._attempt += 1
-        gateways.rotate()
+        gateways.leave(self._url)
         if self._attempt < len(gateways.urls):
             return 0
         pause = pause_ms(gateways.timing, self._attempt - len(gateways.urls) + 1)

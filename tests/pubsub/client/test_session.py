@@ -36,15 +36,28 @@ def block_of(number: int) -> bytes:
 def test_pauses_grow_until_something_comes() -> None:
     """With two gateways every other loss costs a pause, doubled each time; an event resets that."""
     session = session_of("http://a", "http://b")
-    assert session.call().url == "http://a"
-    assert [session.lost(Unavailable("down")) for _ in range(5)] == [0, 100, 200, 400, 800]
-    assert session.call().url == "http://b"
+    pauses, urls = [], []
+    for _ in range(5):
+        urls.append(session.call().url)
+        pauses.append(session.lost(Unavailable("down")))
+    assert urls == ["http://a", "http://b", "http://a", "http://b", "http://a"]
+    assert pauses == [0, 100, 200, 400, 800]
     assert session.losses == 5
     assert session.last_error == "http://a: down"
     receive(session, opening_block(-1))  # nothing new: whoever only opens streams gets no credit
     assert session.lost(Unavailable("down")) > 800
     receive(session, opening_block(-1) + block_of(0))
     assert session.lost(Unavailable("down")) == 0
+
+
+def test_one_death_moves_two_subscriptions_once() -> None:
+    """Two subscriptions of one client that lose the same gateway both go to the next one."""
+    calls = Calls(Gateways(["http://a", "http://b", "http://c"], TIMING), None)
+    one, two = (Session(calls, Follower({}, -1), verify=False) for _ in range(2))
+    assert {one.call().url, two.call().url} == {"http://a"}
+    one.lost(Unavailable("down"))
+    two.lost(Unavailable("down"))
+    assert {one.call().url, two.call().url} == {"http://b"}
 
 
 def test_the_gateway_says_how_long_to_wait() -> None:
