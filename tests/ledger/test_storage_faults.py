@@ -462,6 +462,7 @@ LAST = (5).to_bytes(8, "big")
         (b"blocks", HEAD, flip_last),
         (b"blocks", HEAD, lambda _: None),
         (b"tiles", bytes(9), flip_last),
+        (b"tiles", bytes(9), lambda value: flip_last(value[:32]) + value[32:]),
         (b"tiles", bytes(9), lambda value: value[:-32]),
         (b"tiles", bytes(9), lambda _: None),
         (b"log", LAST, flip_last),
