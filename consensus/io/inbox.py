@@ -85,12 +85,8 @@ class Inbox:
         self._bulk.append((None, (item,), 0))
         self._filled.set()
 
-    def wake(self) -> None:
-        """Make ``wait`` return though nothing was put."""
-        self._filled.set()
-
     async def wait(self) -> None:
-        """Wait until something was put or ``wake`` was called; always a checkpoint."""
+        """Wait until something was put; always a checkpoint."""
         if self._filled.is_set():
             await trio.lowlevel.checkpoint()
         else:

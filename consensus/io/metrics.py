@@ -167,7 +167,6 @@ class NodeMetrics(Collector):
         chain, safety = sources.chain.counters, sources.safety
         yield _counter("driver_steps", "Inputs given to the core", sources.driver.steps)
         yield _counter("driver_busy_seconds", "Time that they took", sources.driver.busy_s)
-        yield _gauge("driver_held_effects", "Effects held back", sources.driver.held_count)
         yield _gauge("examine_queue", "Submissions and batches to verify", len(sources.examiner))
         yield _gauge("chain_queue", "Jobs for the chain store", len(sources.chain.thread))
         yield _counter("chain_events_refused", "Ordered events refused", chain.events_refused)

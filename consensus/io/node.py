@@ -170,8 +170,8 @@ class _Node:
         self._control = ControlServer(
             inbox, Head(head.height, head.log_size), self._status_document, self._metrics_text
         )
-        self._safety = SafetyWriter(safety, self._on_safety_durable)
-        self._driver = Driver(core, inbox, self._persist, self._handlers())
+        self._safety = SafetyWriter(safety)
+        self._driver = Driver(core, inbox, self._handlers())
         self._metrics = NodeMetrics(
             Sources(
                 status=self._status,
@@ -193,7 +193,6 @@ class _Node:
         """Run all parts; the end of one is the end of all."""
         async with trio.open_nursery() as nursery:
             for part in (
-                self._safety.thread.run,
                 self._chain.thread.run,
                 self._examiner.run,
                 self._server.run,
@@ -210,6 +209,7 @@ class _Node:
     def _handlers(self) -> Handlers:
         transport, chain = self._transport, self._chain
         return {
+            Persist: self._persist,
             Send: lambda effect: transport.send(effect.peer, effect.message),
             Broadcast: self._broadcast,
             SetTimer: self._timers.set,
@@ -248,9 +248,6 @@ class _Node:
         self._transport.silence(effect.peer)
 
     # --- answers ----------------------------------------------------------------------------
-
-    def _on_safety_durable(self, count: int) -> None:
-        self._driver.on_durable(count)
 
     def _on_chain_durable(self, height: Height, log_size: int) -> None:
         self._metrics.on_durable(height, trio.current_time())

@@ -1,16 +1,16 @@
-"""Writes safety records: the thread behind the barrier ``Persist``.
+"""Writes safety records: what stands behind the barrier ``Persist``.
 
-Persists that waited while the disk was busy become one transaction: a record is a whole snapshot,
-so the last one counts, with all proposals of the others. When it is durable, every one of them is.
+It writes in the thread of the loop, which waits for the disk. Nothing that the node signs could
+leave earlier anyway, and handing the write to a thread and back costs more than the write itself
+takes on a local disk (docs/decisions/0001-foundation.md).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from consensus.core.effects import Persist
 from consensus.core.safety_record import encode_record
-from consensus.io.worker_thread import WorkerThread
 from ledger.core.block import block_id
 from ledger.core.codec import encode
 from ledger.core.ids import Height
@@ -33,35 +33,28 @@ class SafetyWriter:
     """The one writer of the safety store.
 
     Attributes:
-        thread: run it in a nursery.
         writes: number of transactions since the start; write_s: the seconds that they took.
     """
 
-    def __init__(self, store: StoresRecords, on_durable: Callable[[int], None]) -> None:
-        """Call ``on_durable(k)``, in trio's thread, when ``k`` more Persists are durable."""
+    def __init__(self, store: StoresRecords) -> None:
         self._store = store
-        self._on_durable = on_durable
-        self.thread: WorkerThread[Persist] = WorkerThread("safety", self._write)
         self.writes = 0
         self.write_s = 0.0
 
     def persist(self, effect: Persist) -> None:
-        """Begin to write a record; never waits."""
-        self.thread.put(effect)
+        """Write a record and its proposals; durable when it returns.
 
-    def _write(self, effects: list[Persist]) -> None:
+        Raises:
+            StorageError: it is not durable; nothing that it covers may leave the process.
+        """
         began = time.perf_counter()
-        proposals = {
-            proposal_key(p.block.height, block_id(p.block)): p
-            for effect in effects
-            for p in effect.proposals
-        }
         self._store.write(
-            encode_record(effects[-1].record),
-            [(key, encode(proposal)) for key, proposal in proposals.items()],
-            max(effect.prune_height for effect in effects),
+            encode_record(effect.record),
+            [
+                (proposal_key(p.block.height, block_id(p.block)), encode(p))
+                for p in effect.proposals
+            ],
+            effect.prune_height,
         )
         self.writes += 1
         self.write_s += time.perf_counter() - began
-        count = len(effects)
-        self.thread.post(lambda: self._on_durable(count))

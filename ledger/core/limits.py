@@ -104,6 +104,7 @@ EXAMINE_THREADS: Final = 2  # threads that verify the signatures of entries
 EXAMINE_INLINE_ENTRIES_MAX: Final = 2  # so few are verified without a change of thread
 EXAMINE_INLINE_INTERVAL_MS: Final = 1  # and no more often than this
 EXAMINE_ENTRIES_MAX: Final = 4_096  # submissions verified in one call, together
+EMPTY_COMMIT_DELAY_MS: Final = 50  # blocks without a payload wait this long for company
 COMMIT_BYTES_MAX: Final = 16 * 2**20  # batch bytes of one transaction of the chain store
 CHECKED_BATCHES_REMEMBERED: Final = 4_096  # batches whose signatures need no second look
 CONTROL_CLIENTS_MAX: Final = 16  # gateways connected to one node

@@ -18,15 +18,17 @@ def make_batch(genesis: Genesis, nonces: Sequence[int]) -> tuple[BatchId, bytes]
     return batch_id(encoded), encoded
 
 
-def make_chain(genesis: Genesis, count: int, *, certified: Sequence[int]) -> list[Execute]:
-    """Give the executions of ``count`` blocks with one event each.
+def make_chain(
+    genesis: Genesis, count: int, *, certified: Sequence[int], empty: Sequence[int] = ()
+) -> list[Execute]:
+    """Give the executions of ``count`` blocks with one event each, none at heights in ``empty``.
 
     Those at the heights in ``certified`` have a certificate of their own; nothing is signed.
     """
     executions = []
     parent: BlockId = genesis.block_id
     for height in range(1, count + 1):
-        batch = make_batch(genesis, [height])
+        batches = () if height in empty else (make_batch(genesis, [height]),)
         block = Block(
             epoch=Epoch(0),
             round=Round(height),
@@ -37,7 +39,7 @@ def make_chain(genesis: Genesis, count: int, *, certified: Sequence[int]) -> lis
             next_set_hash=None,
             qc=genesis_certificate(genesis.block_id),
             tc=None,
-            payload=(batch[0],),
+            payload=tuple(id_ for id_, _ in batches),
             time_ms=genesis.time_ms + height,
             author=NodeIndex(0),
         )
@@ -45,6 +47,6 @@ def make_chain(genesis: Genesis, count: int, *, certified: Sequence[int]) -> lis
         commit = Commit(parent, block.height, None)
         certificate = QuorumCertificate(Epoch(0), Round(height + 1), bytes(32), commit, ())  # type: ignore[arg-type]
         executions.append(
-            Execute(parent, block, certificate if height in certified else None, (batch,))
+            Execute(parent, block, certificate if height in certified else None, batches)
         )
     return executions

@@ -87,6 +87,36 @@ async def test_roots_come_first_then_one_durability_for_all(store: ChainStore) -
         assert reader.root(Height(3)) == work.reports[2].root
 
 
+async def test_empty_blocks_wait_for_company(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks without a payload tell their roots at once and share the next commit."""
+    monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 5_000)
+    first, second, third = make_chain(GENESIS, 3, certified=[], empty=[1, 2])
+    async with working(store, first) as work:
+        await work.do(reports_count=1)
+        await work.do(second, reports_count=2)
+        assert [type(report) for report in work.reports] == [Executed, Executed]
+        await work.do(third, reports_count=5)
+    assert work.reports[-2:] == [ChainDurable(Height(3)), (3, 1)]
+    assert work.worker.counters.commits == 1
+
+
+async def test_empty_blocks_do_not_wait_for_ever(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without company an empty block is committed after the delay, and when the worker ends."""
+    monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 20)
+    first, second = make_chain(GENESIS, 2, certified=[], empty=[1, 2])
+    async with working(store, first) as work:
+        await work.do(reports_count=3)
+        monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 60_000)
+        with trio.fail_after(5):
+            await work.do(second, reports_count=4)
+    with store.read() as reader:
+        assert reader.head_height() == 2
+
+
 async def test_large_groups_are_cut(store: ChainStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction takes a bounded number of bytes; the rest follows in the next."""
     monkeypatch.setattr(chain_worker_module, "COMMIT_BYTES_MAX", 1)

@@ -149,13 +149,3 @@ async def test_more_than_a_share_fits_alone() -> None:
     assert scope.cancelled_caught
     assert inbox.take() == _inputs(1)
     await share.wait_room()
-
-
-async def test_wake_ends_a_wait() -> None:
-    """A waiting taker can be woken without an input."""
-    inbox = Inbox()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(inbox.wait)
-        await trio.testing.wait_all_tasks_blocked()
-        inbox.wake()
-    assert inbox.take() == []
