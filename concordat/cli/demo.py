@@ -13,7 +13,7 @@ import trio
 from concordat.cli.failure import CommandFailed, ExitCode
 from concordat.demo.checks import Outcome
 from concordat.demo.screen import Screen
-from concordat.demo.story import DemoPlan, perform
+from concordat.demo.story import VALIDATORS, DemoPlan, perform
 from concordat.home import HomeError
 from concordat.preflight import require_own_packages
 
@@ -41,7 +41,7 @@ def demo(*, events: int, seed: int, home: Path | None) -> None:
     promised did not hold. Ctrl-C at any time leaves nothing running.
     """
     require_own_packages()
-    with _directory(home) as directory, Screen(events) as screen:
+    with _directory(home) as directory, Screen(len(VALIDATORS), events) as screen:
         plan = DemoPlan(events, seed, directory)
         outcome = trio.run(_perform, plan, screen, restrict_keyboard_interrupt_to_checkpoints=True)
         if outcome is None:

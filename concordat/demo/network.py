@@ -104,17 +104,16 @@ class DemoNetwork:
         for name in list(self._running):
             self.kill(name)
 
-    async def wait_ready(self, names: Sequence[str]) -> None:
-        """Wait until the members' gateways answer and their nodes make progress.
+    async def wait_ready(self, name: str) -> None:
+        """Wait until a member's gateway answers and its node makes progress.
 
         Raises:
-            MemberEndedError: one of them ended instead.
+            MemberEndedError: a member ended instead.
         """
-        for name in names:
-            async with AsyncClient(self.urls[name], give_up_ms=_PROBE_MS) as client:
-                while not await _is_ready(client):
-                    self.require_running()
-                    await trio.sleep(_POLL_S)
+        async with AsyncClient(self.urls[name], give_up_ms=_PROBE_MS) as client:
+            while not await _is_ready(client):
+                self.require_running()
+                await trio.sleep(_POLL_S)
 
     async def log_size(self, name: str) -> int:
         """Give the number of events in a member's ledger; -1 while it cannot be asked."""

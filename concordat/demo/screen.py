@@ -5,34 +5,34 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from concordat.demo.checks import Outcome
 
 __all__ = ["Screen"]
 
-_PUBLISHED, _PROVEN = "published, final", "followed, proven"
+_READY, _PUBLISHED, _PROVEN = "members ready", "published, final", "followed, proven"
 
 
 class Screen:
     """Shows progress while it is entered. Without a terminal only the lines are printed."""
 
-    def __init__(self, events: int) -> None:
+    def __init__(self, members: int, events: int) -> None:
         self._console = Console(highlight=False)
         self._begun = time.monotonic()
         self._progress = Progress(
             TextColumn("  {task.description:<18}"),
             BarColumn(bar_width=40),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
         self._bars = {
-            name: self._progress.add_task(name, total=events, visible=False)
-            for name in (_PUBLISHED, _PROVEN)
+            name: self._progress.add_task(name, total=total, visible=False)
+            for name, total in ((_READY, members), (_PUBLISHED, events), (_PROVEN, events))
         }
 
     def __enter__(self) -> Self:
@@ -47,9 +47,16 @@ class Screen:
     ) -> None:
         self._progress.stop()
 
-    def say(self, sentence: str) -> None:
+    def say(self, sentence: str, style: str = "") -> None:
         """Print one line above the bars."""
+        sentence = f"[{style}]{escape(sentence)}[/]" if style else escape(sentence)
         self._console.print(f"[dim]{self._elapsed():>5.1f} s[/]  {sentence}", soft_wrap=True)
+
+    def ready(self, count: int) -> None:
+        """Show how many members are ready; gone when all are."""
+        bar = self._bars[_READY]
+        is_waiting = count < (self._progress.tasks[bar].total or 0)
+        self._progress.update(bar, completed=count, visible=is_waiting)
 
     def published(self, count: int) -> None:
         """Show how many events are final."""

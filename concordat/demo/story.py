@@ -23,12 +23,13 @@ from ledger.io.keystore import KeyPurpose, open_key
 from pubsub.client.async_client import AsyncClient
 from pubsub.client.identity import Publisher
 
-__all__ = ["DemoPlan", "perform"]
+__all__ = ["VALIDATORS", "DemoPlan", "perform"]
 
-_VALIDATORS, _PUBLISHERS = MARKETPLACES[:4], MARKETPLACES[4:]
+VALIDATORS = MARKETPLACES[:4]
+_PUBLISHERS = MARKETPLACES[4:]
 _EVENTS_PER_S = 40
 _POLL_S = 0.05
-_START_S, _PUBLISH_S, _CATCH_UP_S, _PROVE_S = 60, 120, 60, 60
+_START_S, _PUBLISH_S, _CATCH_UP_S, _PROVE_S = 120, 240, 120, 120
 _PROVERS = 4
 
 
@@ -48,8 +49,8 @@ async def perform(plan: DemoPlan, screen: Screen) -> Outcome:
         Unavailable: an act took longer than it may.
         MemberEndedError: a member ended by itself.
     """
-    screen.say(f"making a network of {len(_VALIDATORS)} validators in {plan.directory}")
-    network = DemoNetwork(plan.directory, _VALIDATORS, _PUBLISHERS)
+    screen.say(f"making a network of {len(VALIDATORS)} validators in {plan.directory}")
+    network = DemoNetwork(plan.directory, VALIDATORS, _PUBLISHERS)
     try:
         return await _Performance(plan, screen, network).run()
     finally:
@@ -101,7 +102,10 @@ class _Performance:
         for name in self._names:
             self._network.start(name)
         with _deadline(_START_S, "starting the network"):
-            await self._network.wait_ready(self._names)
+            for number, name in enumerate(self._names):
+                self._screen.ready(number)
+                await self._network.wait_ready(name)
+            self._screen.ready(len(self._names))
         self._screen.say(f"{self._genesis.chain_id} makes progress: {', '.join(self._names)}")
 
     async def _publish(self) -> None:
@@ -141,7 +145,7 @@ class _Performance:
     def _kill(self) -> None:
         self._network.kill(self._victim)
         self._is_one_killed = True
-        self._screen.say(f"[red]SIGKILL[/] to {self._victim}, its node and its gateway")
+        self._screen.say(f"SIGKILL to {self._victim}, its node and its gateway", "red")
 
     async def _restart(self) -> None:
         before = len(self._notes.published)
@@ -155,7 +159,7 @@ class _Performance:
                 await trio.sleep(_POLL_S)
         self._caught_up_ms = (trio.current_time() - begun) * 1000
         self._screen.say(
-            f"[green]{self._victim} has caught up[/] after {self._caught_up_ms / 1000:.1f} s"
+            f"{self._victim} has caught up after {self._caught_up_ms / 1000:.1f} s", "green"
         )
 
     async def _logs(self) -> Mapping[str, Sequence[EventId]]:
@@ -189,7 +193,7 @@ class _Performance:
                     try:
                         held += verify_bundle(bundle, self._genesis).id == id_
                     except ProofError as error:
-                        self._screen.say(f"[bold red]the proof of {id_.hex()}: {error}[/]")
+                        self._screen.say(f"the proof of {id_.hex()}: {error}", "bold red")
 
         async with trio.open_nursery() as nursery:
             for name in self._names[:_PROVERS]:
