@@ -66,7 +66,9 @@ class Dissemination:
         self._sequence = now_ms * 1_000
         for id_, encoded in open_batches:
             origin = decode_batch(encoded).origin
-            self._hold(id_, HeldBatch(origin, origin, encoded, "stored"))
+            held = HeldBatch(origin, origin, encoded, "stored")
+            self._hold(id_, held)
+            self._leave_to_store(held)
         self._outbox.add(SetTimer(REBROADCAST_TIMER, REBROADCAST_INTERVAL_MS))
 
     def restore_inline(self, proposal: Proposal) -> None:
@@ -226,6 +228,9 @@ class Dissemination:
         held.state = "stored"
         if held.ack_wanted:
             self._acknowledge(id_, held)
+        self._leave_to_store(held)
+
+    def _leave_to_store(self, held: HeldBatch) -> None:
         if held.sender != self._index and held.size > INLINE_BYTES_MAX:
             held.encoded = None
 
