@@ -18,7 +18,7 @@ from consensus.io.transport import PeerTransport
 from ledger.core.ids import NodeIndex
 
 GENESIS_HASH = bytes(range(32))
-WAIT_S = 10
+WAIT_S = 50  # never reached on a machine that is not starved
 InputType = TypeVar("InputType", bound=Input)
 TlsStream = trio.SSLStream[trio.SocketStream]
 _dialled: list[TlsStream] = []

@@ -50,7 +50,7 @@ class Work:
         """Put jobs and wait for so many reports."""
         for job in jobs:
             self.worker.put(job)
-        with trio.fail_after(10):
+        with trio.fail_after(50):
             while len(self.reports) < reports_count:  # noqa: ASYNC110 - reports come from a thread
                 await trio.sleep(0.001)
 
@@ -111,7 +111,7 @@ async def test_empty_blocks_do_not_wait_for_ever(
     async with working(store, first) as work:
         await work.do(reports_count=3)
         monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 60_000)
-        with trio.fail_after(5):
+        with trio.fail_after(50):
             await work.do(second, reports_count=4)
     with store.read() as reader:
         assert reader.head_height() == 2
@@ -152,7 +152,7 @@ async def test_missing_bytes_end_the_process(store: ChainStore) -> None:
     work = Work(store)
     work.worker.put(first)
     work.worker.put(msgspec.structs.replace(second, batches=()))
-    with pytest.raises(InvariantError, match="not in the store"), trio.fail_after(10):
+    with pytest.raises(InvariantError, match="not in the store"), trio.fail_after(50):
         await work.worker.thread.run()
     assert not any(isinstance(report, ChainDurable) for report in work.reports)
     with store.read() as reader:
@@ -205,7 +205,7 @@ async def test_requests_are_answered_once_each(store: ChainStore, nursery: trio.
     server.serve(ServeBatches(NodeIndex(1), (BatchId(bytes(32)), id_)))
     server.serve(ServeBlocks(NodeIndex(2), Height(3)))
     nursery.start_soon(server.run)
-    with trio.fail_after(10):
+    with trio.fail_after(50):
         while len(sent) < 3:  # noqa: ASYNC110 - nothing announces it
             await trio.sleep(0.001)
     messages = [(peer, lane, decode_message(frame[4:])) for peer, lane, frame in sent]

@@ -45,7 +45,7 @@ class Served:
     async def submitted(self, count: int) -> list[Submitted]:
         """Wait for what the core would be given."""
         got: list[Submitted] = []
-        with trio.fail_after(5):
+        with trio.fail_after(50):
             while len(got) < count:
                 await self.inbox.wait()
                 got += [item for item in self.inbox.take() if isinstance(item, Submitted)]
@@ -59,13 +59,13 @@ async def serving(tmp_path: Path) -> AsyncIterator[Served]:
     listener = open_control_socket(served.path)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(served.server.run, listener)
-        with trio.fail_after(10):
+        with trio.fail_after(50):
             yield served
         nursery.cancel_scope.cancel()
 
 
 async def _closed(node: Gateway) -> None:
-    with trio.fail_after(5), suppress(trio.BrokenResourceError):
+    with trio.fail_after(50), suppress(trio.BrokenResourceError):
         while True:
             await node.receive()
 
@@ -166,7 +166,7 @@ async def test_gateway_that_does_not_read_is_cut(
         for number in range(60):
             with trio.move_on_after(0.05), suppress(trio.BrokenResourceError):
                 await node.send(MetricsRequest(number))
-        with trio.fail_after(5):
+        with trio.fail_after(50):
             while served.server.clients_count:  # noqa: ASYNC110 - nothing announces it
                 await trio.sleep(0.001)
 

@@ -33,7 +33,7 @@ class Work:
 
     async def until(self, count: int) -> None:
         """Wait for so many reports."""
-        with trio.fail_after(10):
+        with trio.fail_after(50):
             while len(self.reports) < count:  # noqa: ASYNC110 - reports come after a thread
                 await trio.sleep(0.001)
 

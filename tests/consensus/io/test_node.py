@@ -18,7 +18,7 @@ from ledger.io.chain_store import ChainStore
 from ledger.io.errors import StorageError
 from tests.consensus.io.members import gateway, make_event, make_settings
 
-WAIT_S = 20
+WAIT_S = 50  # never reached on a machine that is not starved
 
 
 @asynccontextmanager
