@@ -461,6 +461,27 @@ def test_a_subscription_outlives_refusals_that_may_pass(run: Run) -> None:
     run(body)
 
 
+def test_a_gateway_behind_another_is_left(run: Run) -> None:
+    """A gateway that lacks the proof of what another one sent is left; the event comes later."""
+    gateway = gateway_with(3)
+
+    def lags(request: httpx.Request) -> httpx.Response | None:
+        is_behind = request.url.host == "a" and request.url.path.endswith("proof")
+        return problem(HttpCode.EVENT_NOT_FOUND) if is_behind else None
+
+    gateway.faults.append(lags)
+
+    async def body() -> None:
+        async with client_of(gateway) as client:
+            with pytest.raises(Unavailable, match="does not hold yet"):
+                await anext(client.events())
+        async with client_of(gateway) as client, client.subscribe() as events:
+            assert [(await anext(events)).sequence for _ in range(3)] == [0, 1, 2]
+            assert "does not hold yet" in events.last_error
+
+    run(body)
+
+
 def test_a_refused_subscription_raises(run: Run) -> None:
     """A request that no gateway will ever take is not repeated."""
     gateway = gateway_with(1)
