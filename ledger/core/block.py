@@ -60,7 +60,7 @@ class Batch(Record, frozen=True):
         origin: index of that validator.
         sequence: its own counter, so that two batches with the same entries differ.
         entries: encoded signed events, 1 to BATCH_ENTRIES_MAX of at most BATCH_BYTES_MAX
-            together (a single larger entry is allowed).
+            together.
     """
 
     origin: IndexField
@@ -150,7 +150,7 @@ def decode_batch(encoded: bytes) -> Batch:
         DecodeError: not the canonical encoding of a batch within the limits.
     """
     batch = _batch_codec.decode(encoded)
-    if len(batch.entries) > 1 and sum(map(len, batch.entries)) > BATCH_BYTES_MAX:
+    if sum(map(len, batch.entries)) > BATCH_BYTES_MAX:
         msg = f"a batch may hold {BATCH_BYTES_MAX} bytes of entries"
         raise DecodeError(msg)
     return batch

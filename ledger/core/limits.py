@@ -29,6 +29,7 @@ EVENT_AGE_MS_MAX: Final = 24 * 3_600_000  # older than the block by more: refuse
 EVENT_FUTURE_MS_MAX: Final = 60_000  # ahead of the block by more: refused
 
 # --- genesis [C] ----------------------------------------------------------------------------
+ADDRESS_CHARS_MAX: Final = 261  # a DNS name of 253 characters, a colon, a port, brackets
 VALIDATORS_COUNT_MAX: Final = 100  # votes go to all: n*n messages a round
 PARTICIPANTS_COUNT_MAX: Final = 10_000
 PARTICIPANT_KEYS_COUNT_MAX: Final = 32

@@ -8,7 +8,7 @@ from ledger.core.codec import Hash32, Record, encode
 from ledger.core.event import DID_REGEX
 from ledger.core.hashing import derived_digest
 from ledger.core.ids import NodeIndex, PublicKey
-from ledger.core.limits import DID_CHARS_MAX, VALIDATORS_COUNT_MAX
+from ledger.core.limits import ADDRESS_CHARS_MAX, DID_CHARS_MAX, VALIDATORS_COUNT_MAX
 
 __all__ = ["Validator", "ValidatorSet"]
 
@@ -30,7 +30,13 @@ class Validator(Record, frozen=True):
     did: Annotated[str, Meta(pattern=DID_REGEX, max_length=DID_CHARS_MAX)]
     key: Hash32
     peer_key: Hash32
-    address: Annotated[str, Meta(pattern=r"^[^\s:]+:[0-9]{1,5}\Z|^\[[^\s]+\]:[0-9]{1,5}\Z")]
+    address: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^\s:]+:[0-9]{1,5}\Z|^\[[^\s]+\]:[0-9]{1,5}\Z",
+            max_length=ADDRESS_CHARS_MAX,
+        ),
+    ]
 
 
 class ValidatorSet:

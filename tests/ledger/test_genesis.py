@@ -144,6 +144,7 @@ def test_chain_id_names_network_and_hash() -> None:
         ("validators.0.address", "host:"),
         ("validators.0.address", "host:123456"),
         ("validators.0.address", "ho st:1"),
+        ("validators.0.address", "h" * 260 + ":1"),
         ("validators.0.extra", 1),
         ("participants.0.did", ALICE_DID + " "),
         ("participants.1.did", ALICE_DID),
