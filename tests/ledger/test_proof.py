@@ -311,3 +311,14 @@ def test_a_log_that_shrinks_is_a_fork() -> None:
     shrunk = rebased(CHAIN, 0, replace(early.root, height=Height(40)), 42)
     contradicts(honest, shrunk, "shrinks")
     contradicts(shrunk, honest, "shrinks")
+
+
+def test_later_ledgers_are_compared_with_the_highest_accepted() -> None:
+    """What a verifier compares with rises with each accepted bundle and never falls."""
+    early, late = bundle_of(CHAIN, 0), bundle_of(CHAIN, 4)
+    shrunk = rebased(CHAIN, 1, replace(bundle_of(CHAIN, 1).root, height=Height(40)), 42)
+    verifier = Verifier(CHAIN.genesis)
+    for bundle in (early, late, early):
+        verifier.verify(bundle)
+    with pytest.raises(ProofError, match="shrinks"):
+        verifier.verify(shrunk)
