@@ -21,7 +21,12 @@ from consensus.core.effects import (
 )
 from consensus.core.inputs import Timer
 from consensus.core.mempool import Mempool
-from consensus.core.messages import AckMessage, BatchMessage, CertificateMessage
+from consensus.core.messages import (
+    AckMessage,
+    BatchMessage,
+    BatchRequest,
+    CertificateMessage,
+)
 from consensus.core.ports import BatchIndex
 from ledger.core.admission import Verdict
 from ledger.core.block import Batch, Proposal, batch_id, decode_batch
@@ -160,6 +165,12 @@ class Dissemination:
         self._counters.batches_sent += 1
         self._outbox.add(Broadcast(BatchMessage(held.encoded)))
 
+    def on_peer_up(self, peer: NodeIndex) -> None:
+        """Acknowledge again what is held of ``peer``: it may have lost that, or the answers."""
+        for id_, held in self.book.held.items():
+            if held.origin == peer and held.state == "stored" and held.ack_wanted:
+                self._acknowledge(id_, held)
+
     # --- batches of others -------------------------------------------------------------------
 
     def on_batch(self, peer: NodeIndex, encoded: bytes) -> None:
@@ -211,6 +222,9 @@ class Dissemination:
             return held.sender
         held.state = "valid"
         self._wanted.discard(id_)
+        if held.origin == self._index:  # sent before a crash that took it from here
+            held.sender = self._index
+            self._in_flight += 1
         if held.ack_wanted:
             self._store(id_, held)
         return None
@@ -247,6 +261,8 @@ class Dissemination:
     def on_ack(self, ack: Ack) -> tuple[NodeIndex, ...]:
         """Collect acknowledgements of own batches; give the signers of forged ones."""
         held = self.book.held.get(ack.batch_id)
+        if held is None:
+            self._reclaim(ack)
         if held is None or held.sender != self._index or ack.batch_id in self.book.certified:
             return ()
         held.acks.setdefault(ack.signer, ack)
@@ -263,6 +279,13 @@ class Dissemination:
             self.book.certified[ack.batch_id] = certificate
             self._outbox.add(Broadcast(CertificateMessage(certificate)))
         return forgers
+
+    def _reclaim(self, ack: Ack) -> None:
+        """Ask for a batch that this node has sent and lost; nobody else can have it certified."""
+        id_ = ack.batch_id
+        if len(self._wanted) < OPEN_BATCHES_PER_ORIGIN_MAX and not self.book.is_ordered(id_):
+            self._wanted.add(id_)
+            self._outbox.add(Send(ack.signer, BatchRequest((id_,))))
 
     def on_certificate(self, certificate: BatchCertificate) -> None:
         """Take in a certificate: its batch is proposable by anybody.

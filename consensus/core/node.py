@@ -163,6 +163,7 @@ class NodeCore:
                 self._on_started(now_ms)
             case PeerUp(peer):
                 self._agreement.on_peer_up(peer)
+                self._parts.dissemination.on_peer_up(peer)
             case PeerDown(peer):
                 self._agreement.on_peer_down(peer)
             case PeerMisbehaved(peer, offence):

@@ -152,11 +152,11 @@ def test_a_federation_with_a_dead_member_runs_at_full_speed() -> None:
             world.run(10)
         return world.heights()[0] - before
 
-    blocks_in(1_500)
+    blocks_in(800)
     timeouts = sum(n.core.counters.timeouts for n in world.nodes if n.core)
     assert blocks_in(500) > 50
     assert sum(n.core.counters.timeouts for n in world.nodes if n.core) == timeouts
     world.start(1)
-    blocks_in(2_500)
+    blocks_in(1_200)
     leaders = [n.core.status(0)["leaders"] for n in world.nodes if n.core]
     assert leaders == [["val-0", "val-1", "val-2", "val-3"]] * 4
