@@ -89,8 +89,7 @@ class Bench:
 
     def handlers(self) -> dict[type[Any], Callable[[Any], None]]:
         """Only note what is carried out."""
-        kinds: tuple[type[Any], ...] = (Broadcast, Send, Reply, SetTimer, CancelTimer)
-        return dict.fromkeys(kinds, self.done.append)
+        return {kind: self.done.append for kind in (Broadcast, Send, Reply, SetTimer, CancelTimer)}
 
     async def step(self) -> None:
         """Feed one input and let the driver do all it can."""
