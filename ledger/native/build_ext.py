@@ -25,6 +25,7 @@ SOURCES = {
         "batch_portable.c",
         "cpu.c",
         "ed25519.c",
+        "halve.c",
         "scalar.c",
         "sha512.c",
         "sha512_ifma.c",

@@ -170,11 +170,11 @@ static void merge_keys(batch *b, const uint64_t random[4])
 
 static int choose_windows(batch *b, const batch_kernel *kernel)
 {
-    b->width = kernel->width(b->count, b->keys + 1);
-    b->short_windows = batch_short_windows(b->width);
-    b->long_windows = batch_long_windows(b->width);
-    b->digits = malloc((b->count * (size_t)b->short_windows +
-                        (b->keys + 1) * (size_t)b->long_windows) * sizeof(int16_t));
+    const int width = kernel->width(b->count, b->keys + 1);
+    b->shorts = scalar_radix(width, batch_short_windows(width));
+    b->longs = scalar_radix(width, batch_long_windows(width));
+    b->digits = malloc((b->count * (size_t)b->shorts.count +
+                        (b->keys + 1) * (size_t)b->longs.count) * sizeof(int16_t));
     return b->digits != NULL;
 }
 
@@ -192,20 +192,20 @@ int batch_combine(batch *b, const uint8_t seed[32], const batch_kernel *kernel)
     }
     memset(b->key_scalar, 0, b->keys * sizeof(scalar));
     int16_t *digits = b->digits;
-    for (size_t i = 0; i < b->count; i++, digits += b->short_windows) {
+    for (size_t i = 0; i < b->count; i++, digits += b->shorts.count) {
         if (i % PER_CALL == 0) {
             expand(root, 8 + i / 2, kernel->hash, words);
         }
         const scalar z = scalar_from_random_digits(digits, words[i % PER_CALL / 2] + i % 2 * 4,
-                                                   b->width, b->short_windows);
+                                                   &b->shorts);
         scalar *key_scalar = &b->key_scalar[b->key_of[i]];
         *key_scalar = scalar_mul_add(&z, &b->challenge[i], key_scalar);
         sum = scalar_mul_add(&z, &b->s[i], &sum);
     }
-    for (size_t i = 0; i < b->keys; i++, digits += b->long_windows) {
-        scalar_digits(digits, &b->key_scalar[i], b->width, b->long_windows);
+    for (size_t i = 0; i < b->keys; i++, digits += b->longs.count) {
+        scalar_digits(digits, &b->key_scalar[i], &b->longs);
     }
     sum = scalar_negate(&sum);
-    scalar_digits(digits, &sum, b->width, b->long_windows);
+    scalar_digits(digits, &sum, &b->longs);
     return 1;
 }

@@ -22,9 +22,8 @@ typedef struct {
     uint32_t *key_of;   /* count: the index of a signature's key */
     uint32_t *slots;    /* the hash table that finds it */
     scalar *key_scalar; /* keys: sum of z_i k_i */
-    int width;          /* bits of a digit */
-    int short_windows;  /* digits of a coefficient z_i */
-    int long_windows;   /* digits of a number modulo l */
+    radix shorts;       /* how a coefficient z_i is written */
+    radix longs;        /* how a number modulo l is; of the same width */
     int16_t *digits;    /* point by point; magnitudes <= 2^(width - 1) */
 } batch;
 
@@ -68,8 +67,7 @@ static inline int batch_long_windows(int width)
 static inline const int16_t *batch_digits(const batch *b, size_t i)
 {
     const size_t shorts = i < b->count ? i : b->count;
-    return b->digits + shorts * (size_t)b->short_windows +
-           (i - shorts) * (size_t)b->long_windows;
+    return b->digits + shorts * (size_t)b->shorts.count + (i - shorts) * (size_t)b->longs.count;
 }
 
 /* k = SHA-512(R || A || M) modulo l. */

@@ -62,7 +62,7 @@ static int msm_open(msm *m, const batch *b)
     memset(m, 0, sizeof *m);
     m->b = b;
     m->points = b->count + b->keys + 1;
-    m->buckets = (size_t)1 << (b->width - 1);
+    m->buckets = (size_t)1 << (b->longs.width - 1);
     m->rows = allocate(m->points + DECODE_POINTS, sizeof *m->rows);
     m->entries = allocate(m->points * LANES, sizeof *m->entries);
     m->ends = allocate(m->buckets * LANES, sizeof *m->ends);
@@ -94,21 +94,32 @@ static void store_rows(row *rows, const ge8 *p)
     }
 }
 
-/* Decode every point; then the neutral element. Return 0 when one does not decode. */
+static void store_limbs(uint64_t *to, const fe *a)
+{
+    const fe canonical = fe_canonical(a);
+    memcpy(to, canonical.v, sizeof canonical.v);
+}
+
+static void store_row(row *r, const ge *p)
+{
+    const ge_affine q = ge_to_affine(p);
+    memset(r, 0, sizeof *r);
+    store_limbs(r->word, &q.plus);
+    store_limbs(r->word + 5, &q.minus);
+    store_limbs(r->word + 10, &q.t2d);
+}
+
+/* Decode every point; then B and the neutral element. Return 0 when one does not decode. */
 static int load_points(msm *m)
 {
-    static const uint8_t base[32] = {0x58, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
-                                     0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
-                                     0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
-                                     0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66};
     const uint8_t *encodings[DECODE_POINTS];
     const batch *b = m->b;
-    for (size_t done = 0; done < m->points; done += DECODE_POINTS) {
+    const size_t encoded = b->count + b->keys;
+    for (size_t done = 0; done < encoded; done += DECODE_POINTS) {
         for (size_t lane = 0; lane < DECODE_POINTS; lane++) {
-            const size_t i = done + lane;
-            encodings[lane] = i < b->count             ? b->items[i].signature
-                              : i < b->count + b->keys ? b->key[i - b->count]
-                                                       : base;
+            /* Lanes to spare repeat the last point. */
+            const size_t i = done + lane < encoded ? done + lane : encoded - 1;
+            encodings[lane] = i < b->count ? b->items[i].signature : b->key[i - b->count];
         }
         ge8 p[DECODE_GROUPS];
         __mmask8 valid[DECODE_GROUPS];
@@ -119,9 +130,8 @@ static int load_points(msm *m)
             store_rows(m->rows + done + g * LANES, &p[g]);
         }
     }
-    row *neutral = &m->rows[m->points];
-    memset(neutral, 0, sizeof *neutral);
-    neutral->word[0] = neutral->word[5] = 1;
+    store_row(&m->rows[encoded], &GE_BASE);
+    store_row(&m->rows[encoded + 1], &GE_IDENTITY);
     return 1;
 }
 
@@ -151,7 +161,7 @@ static void list_entries(msm *m, int first_window)
 {
     const batch *b = m->b;
     const size_t lists = m->buckets * LANES;
-    int shorts = b->short_windows - first_window, longs = b->long_windows - first_window;
+    int shorts = b->shorts.count - first_window, longs = b->longs.count - first_window;
     shorts = shorts < LANES ? shorts : LANES;
     longs = longs < LANES ? longs : LANES;
     memset(m->ends, 0, lists * sizeof *m->ends);
@@ -170,7 +180,7 @@ static void list_entries(msm *m, int first_window)
 /* Make a task of each list that is not empty, the longest first. */
 static void order_tasks(msm *m)
 {
-    enum { LENGTHS = 256 }; /* longer lists are few and stay together */
+    enum { LENGTHS = 64 }; /* longer lists are few and stay together */
     uint32_t position[LENGTHS + 1] = {0};
     const size_t lists = m->buckets * LANES;
     for (size_t list = 0; list < lists; list++) {
@@ -307,13 +317,13 @@ static ge msm_evaluate(msm *m)
 {
     ge total = GE_IDENTITY;
     ge8 sums = ge8_splat(&GE_IDENTITY);
-    for (int window = m->b->long_windows - 1; window >= 0; window--) {
+    for (int window = m->b->longs.count - 1; window >= 0; window--) {
         const int lane = window % LANES;
-        if (lane == LANES - 1 || window == m->b->long_windows - 1) {
+        if (lane == LANES - 1 || window == m->b->longs.count - 1) {
             sums = sum_windows(m, window - lane);
         }
         const ge sum = lane_of(&sums, (size_t)lane);
-        total = ge_double_times(total, m->b->width);
+        total = ge_double_times(total, m->b->longs.width);
         total = ge_add(&total, &sum);
     }
     return total;

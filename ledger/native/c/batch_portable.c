@@ -39,7 +39,7 @@ static void msm_close(msm *m)
 
 static int msm_open(msm *m, const batch *b)
 {
-    const size_t buckets = (size_t)1 << (b->width - 1);
+    const size_t buckets = (size_t)1 << (b->longs.width - 1);
     m->b = b;
     m->points = b->count + b->keys + 1;
     m->point = malloc(m->points * sizeof *m->point);
@@ -54,8 +54,8 @@ static int msm_open(msm *m, const batch *b)
 
 static void drop_into_buckets(msm *m, int window)
 {
-    memset(m->filled, 0, (size_t)1 << (m->b->width - 1));
-    for (size_t i = window < m->b->short_windows ? 0 : m->b->count; i < m->points; i++) {
+    memset(m->filled, 0, (size_t)1 << (m->b->longs.width - 1));
+    for (size_t i = window < m->b->shorts.count ? 0 : m->b->count; i < m->points; i++) {
         const int digit = batch_digits(m->b, i)[window];
         if (digit == 0) {
             continue;
@@ -71,7 +71,7 @@ static void drop_into_buckets(msm *m, int window)
 static ge sum_buckets(const msm *m)
 {
     ge running = GE_IDENTITY, total = GE_IDENTITY;
-    for (size_t d = (size_t)1 << (m->b->width - 1); d-- > 0;) {
+    for (size_t d = (size_t)1 << (m->b->longs.width - 1); d-- > 0;) {
         if (m->filled[d]) {
             running = ge_add(&running, &m->buckets[d]);
         }
@@ -83,10 +83,10 @@ static ge sum_buckets(const msm *m)
 static ge msm_evaluate(msm *m)
 {
     ge total = GE_IDENTITY;
-    for (int window = m->b->long_windows - 1; window >= 0; window--) {
+    for (int window = m->b->longs.count - 1; window >= 0; window--) {
         drop_into_buckets(m, window);
         const ge sum = sum_buckets(m);
-        total = ge_double_times(total, m->b->width);
+        total = ge_double_times(total, m->b->longs.width);
         total = ge_add(&total, &sum);
     }
     return total;

@@ -68,7 +68,7 @@ static inline void ge8_cached_negate(ge8_cached *q, __mmask8 negative)
     q->t2d = fe8_select(negative, &t2d, &q->t2d);
 }
 
-static inline ge8 ge8_finish_add(const fe8 *a, const fe8 *b, const fe8 *c, const fe8 *d)
+static inline __attribute__((always_inline)) ge8 ge8_finish_add(const fe8 *a, const fe8 *b, const fe8 *c, const fe8 *d)
 {
     const fe8 e = fe8_sub(b, a);
     const fe8 f = fe8_sub(d, c);
@@ -82,7 +82,7 @@ static inline ge8 ge8_finish_add(const fe8 *a, const fe8 *b, const fe8 *c, const
     return r;
 }
 
-static inline ge8 ge8_add_affine(const ge8 *p, const ge8_affine *q)
+static inline __attribute__((always_inline)) ge8 ge8_add_affine(const ge8 *p, const ge8_affine *q)
 {
     const fe8 minus = fe8_sub(&p->y, &p->x);
     const fe8 plus = fe8_add(&p->y, &p->x);
@@ -93,7 +93,7 @@ static inline ge8 ge8_add_affine(const ge8 *p, const ge8_affine *q)
     return ge8_finish_add(&a, &b, &c, &d);
 }
 
-static inline ge8 ge8_add_cached(const ge8 *p, const ge8_cached *q)
+static inline __attribute__((always_inline)) ge8 ge8_add_cached(const ge8 *p, const ge8_cached *q)
 {
     const fe8 minus = fe8_sub(&p->y, &p->x);
     const fe8 plus = fe8_add(&p->y, &p->x);
@@ -119,7 +119,7 @@ static inline ge8 ge8_from_affine(const ge8_affine *q)
     return r;
 }
 
-static inline ge8 ge8_double(const ge8 *p, int with_t)
+static inline __attribute__((always_inline)) ge8 ge8_double(const ge8 *p, int with_t)
 {
     const fe8 xx = fe8_sqr(&p->x);
     const fe8 yy = fe8_sqr(&p->y);

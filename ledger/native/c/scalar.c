@@ -9,6 +9,13 @@ static const uint64_t ORDER[4] = {0x5812631a5cf5d3ed, 0x14def9dea2f79cd6, 0, 0x1
 static const uint64_t ORDER_INVERSE[5] = {0xed9ce5a30a2c131b, 0x2106215d086329a7,
                                           0xffffffffffffffeb, 0xffffffffffffffff, 0xf};
 
+scalar scalar_order(void)
+{
+    scalar r;
+    memcpy(r.w, ORDER, sizeof r.w);
+    return r;
+}
+
 scalar scalar_load(const uint8_t bytes[32])
 {
     scalar r;
@@ -111,14 +118,12 @@ scalar scalar_negate(const scalar *a)
     return r;
 }
 
-/* Digits are made without carries: adding `half` to every digit makes all of them unsigned, so the
- * digits of a are those of a + offset(width, count), less half each. */
-static scalar digit_offset(int width, int count)
+radix scalar_radix(int width, int count)
 {
-    scalar r = {{0, 0, 0, 0}};
+    radix r = {width, count, {{0, 0, 0, 0}}};
     for (int i = 0; i < count; i++) {
         const int bit = i * width + width - 1;
-        r.w[bit >> 6] |= 1ULL << (bit & 63);
+        r.offset.w[bit >> 6] |= 1ULL << (bit & 63);
     }
     return r;
 }
@@ -134,38 +139,47 @@ static uint64_t add(uint64_t *a, const uint64_t *b, int n)
     return carry;
 }
 
-/* Cut a number into fields of `width` bits less half; the last field takes all that remains. */
-static void cut(int16_t *digits, const scalar *a, int width, int count)
+/* Cut a number plus the offset into fields, less what the offset added to each; the last field
+ * takes all that remains. No digit carries into the next. */
+static void cut(int16_t *digits, const scalar *a, const radix *radix)
 {
+    const int width = radix->width, last = radix->count - 1;
     const int half = 1 << (width - 1);
-    for (int i = 0; i < count; i++) {
+    const uint64_t mask = (1ULL << width) - 1;
+    for (int i = 0; i < last; i++) {
         const int bit = i * width, word = bit >> 6, shift = bit & 63;
-        uint64_t field = a->w[word] >> shift;
-        if (shift + width > 64 && word < 3) {
-            field |= a->w[word + 1] << (64 - shift);
-        }
-        if (i != count - 1) {
-            field &= (1ULL << width) - 1;
-        }
-        digits[i] = (int16_t)((int)field - half);
+        /* Shifted in two steps, because a shift by 64 is undefined. */
+        const uint64_t above = word < 3 ? a->w[word + 1] : 0;
+        const uint64_t field = a->w[word] >> shift | above << 1 << (63 - shift);
+        digits[i] = (int16_t)((int)(field & mask) - half);
     }
+    const int bit = last * width, word = bit >> 6, shift = bit & 63;
+    const uint64_t above = word < 3 ? a->w[word + 1] : 0;
+    digits[last] = (int16_t)((int)(a->w[word] >> shift | above << 1 << (63 - shift)) - half);
 }
 
-void scalar_digits(int16_t *digits, const scalar *a, int width, int count)
+void scalar_digits(int16_t *digits, const scalar *a, const radix *radix)
 {
     /* (l + 1) / 2: from here on a - l is nearer to zero. */
     static const scalar middle = {{0x2c09318d2e7ae9f7, 0x0a6f7cef517bce6b, 0, 0x0800000000000000}};
-    scalar sum = digit_offset(width, count), rest = *a;
+    scalar sum = radix->offset, rest = *a;
     add(sum.w, a->w, 4);
     if (subtract(rest.w, middle.w, 4) == 0) {
         subtract(sum.w, ORDER, 4);
     }
-    cut(digits, &sum, width, count);
+    cut(digits, &sum, radix);
 }
 
-scalar scalar_from_random_digits(int16_t *digits, const uint64_t random[3], int width, int count)
+void scalar_digits_plain(int16_t *digits, const scalar *a, const radix *radix)
 {
-    const int bits = width * count;
+    scalar sum = radix->offset;
+    add(sum.w, a->w, 4);
+    cut(digits, &sum, radix);
+}
+
+scalar scalar_from_random_digits(int16_t *digits, const uint64_t random[3], const radix *radix)
+{
+    const int bits = radix->width * radix->count;
     scalar r = {{random[0], random[1], random[2], 0}};
     for (int word = 0; word < 3; word++) {
         const int room = bits - 64 * word;
@@ -173,9 +187,8 @@ scalar scalar_from_random_digits(int16_t *digits, const uint64_t random[3], int 
             r.w[word] &= room <= 0 ? 0 : (1ULL << room) - 1;
         }
     }
-    cut(digits, &r, width, count);
-    const scalar offset = digit_offset(width, count);
+    cut(digits, &r, radix);
     add(r.w, ORDER, 4);
-    subtract(r.w, offset.w, 4);
+    subtract(r.w, radix->offset.w, 4);
     return r;
 }

@@ -1,10 +1,13 @@
-/* Eight signatures at once; see single_ifma.c. */
+/* Individual verdicts: one signature (single.c), or eight at once (single_ifma.c). */
 #ifndef CONCORDAT_SINGLE_H
 #define CONCORDAT_SINGLE_H
 
 #include "ed25519.h"
 
-/* Fill the table of multiples of B that ed25519_verify_eight_ifma reads. */
+/* Is it valid? */
+int ed25519_verify_one(const ed25519_item *item);
+
+/* Fill the tables of multiples of B that ed25519_verify_eight_ifma reads. */
 void ed25519_init_ifma(void);
 
 /* Judge 1..8 signatures. */

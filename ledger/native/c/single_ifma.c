@@ -1,7 +1,10 @@
-/* Eight signatures in eight lanes, each with its own verdict: sB - kA - R, then the cofactor.
+/* Eight signatures in eight lanes, each with its own verdict.
  *
- * The lanes share the doublings. Every 5 of them each lane adds a multiple of its A from a table
- * made for the call, every 9 a multiple of B from a table made once.
+ * With u = v k modulo l, u and v of half size, [8](sB - kA - R) = 0 exactly when
+ * [8]((v s)B - uA - vR) = 0: v is not 0 modulo l, and the cofactor removes what the reduction
+ * modulo l does to points of small order. So half the doublings suffice. The lanes share them;
+ * every 4 of them each lane subtracts multiples of its A and R from tables made for the call, every
+ * 9 it adds multiples of B and of 2^135 B from tables made once.
  */
 #include "cpu.h"
 #if CONCORDAT_X86
@@ -12,16 +15,24 @@
 #include "decode_ifma.h"
 #include "single.h"
 
-enum { KEY_WIDTH = 5, KEY_COUNT = 1 << (KEY_WIDTH - 1), KEY_WINDOWS = 51 };
+enum { POINT_WIDTH = 4, POINT_COUNT = 1 << (POINT_WIDTH - 1), POINT_WINDOWS = 32 };
 enum { BASE_WIDTH = 9, BASE_COUNT = 1 << (BASE_WIDTH - 1), BASE_WINDOWS = 28 };
 
-/* plus, minus, t2d of dB at [d]; written once by ed25519_init_ifma. */
-static uint64_t base_table[BASE_COUNT + 1][16] __attribute__((aligned(64)));
+/* B serves the lower windows of a scalar, 2^(9 * 15) B the upper ones. */
+enum { BASE_HALF = 15 };
 
-/* plus, minus, z2, t2d of dA for one lane at [d]. */
+/* plus, minus, t2d of dB and d 2^135 B at [d]; written once by ed25519_init_ifma. */
+static uint64_t base_table[2][BASE_COUNT + 1][16] __attribute__((aligned(64)));
+
+/* plus, minus, z2, t2d of d times one lane's point at [d]. */
 typedef struct {
-    uint64_t word[KEY_COUNT + 1][24];
-} __attribute__((aligned(64))) key_table;
+    uint64_t word[POINT_COUNT + 1][24];
+} __attribute__((aligned(64))) point_table;
+
+/* One lane's digits. */
+typedef struct {
+    int16_t key[POINT_WINDOWS], r[POINT_WINDOWS], base[BASE_WINDOWS];
+} lane_digits;
 
 static fe fe_invert(const fe *z)
 {
@@ -33,25 +44,40 @@ static fe fe_invert(const fe *z)
     return fe_mul(&t, z);
 }
 
-void ed25519_init_ifma(void)
+static void fill_base_table(uint64_t table[BASE_COUNT + 1][16], const ge *base)
 {
-    ge p = GE_IDENTITY;
-    for (int d = 0; d <= BASE_COUNT; d++) {
-        const fe inverse = fe_invert(&p.z);
-        const fe x = fe_mul(&p.x, &inverse), y = fe_mul(&p.y, &inverse);
-        const fe t = fe_mul(&x, &y);
+    ge p[BASE_COUNT + 1];
+    fe product[BASE_COUNT + 1]; /* of the Z before */
+    p[0] = GE_IDENTITY;
+    product[0] = FE_ONE;
+    for (int d = 1; d <= BASE_COUNT; d++) {
+        p[d] = ge_add(&p[d - 1], base);
+        product[d] = fe_mul(&product[d - 1], &p[d - 1].z);
+    }
+    fe inverse = fe_mul(&product[BASE_COUNT], &p[BASE_COUNT].z);
+    inverse = fe_invert(&inverse);
+    for (int d = BASE_COUNT; d >= 0; d--) {
+        const fe z = fe_mul(&inverse, &product[d]);
+        const fe x = fe_mul(&p[d].x, &z), y = fe_mul(&p[d].y, &z), t = fe_mul(&x, &y);
         const fe sum = fe_add(&y, &x), difference = fe_sub(&y, &x);
         const fe plus = fe_canonical(&sum), minus = fe_canonical(&difference);
         const fe t2d = fe_mul(&t, &FE_2D);
-        memcpy(base_table[d], plus.v, sizeof plus.v);
-        memcpy(base_table[d] + 5, minus.v, sizeof minus.v);
-        memcpy(base_table[d] + 10, t2d.v, sizeof t2d.v);
-        p = ge_add(&p, &GE_BASE);
+        memcpy(table[d], plus.v, sizeof plus.v);
+        memcpy(table[d] + 5, minus.v, sizeof minus.v);
+        memcpy(table[d] + 10, t2d.v, sizeof t2d.v);
+        inverse = fe_mul(&inverse, &p[d].z);
     }
 }
 
+void ed25519_init_ifma(void)
+{
+    const ge upper = ge_double_times(GE_BASE, BASE_WIDTH * BASE_HALF);
+    fill_base_table(base_table[0], &GE_BASE);
+    fill_base_table(base_table[1], &upper);
+}
+
 /* Write entry d of every lane's table. */
-static void store_entry(key_table tables[LANES], int d, const ge8_cached *q)
+static void store_entry(point_table tables[LANES], int d, const ge8_cached *q)
 {
     const u64x8 *from = q->plus.v; /* the four members follow each other */
     for (int part = 0; part < 3; part++) {
@@ -67,23 +93,24 @@ static void store_entry(key_table tables[LANES], int d, const ge8_cached *q)
     }
 }
 
-static void fill_tables(key_table tables[LANES], const ge8 *key)
+static void fill_tables(point_table tables[LANES], const ge8 *p)
 {
     const ge8 identity = ge8_splat(&GE_IDENTITY);
     ge8_cached cached = ge8_to_cached(&identity);
-    const ge8_cached step = ge8_to_cached(key);
-    ge8 multiple = *key;
+    const ge8_cached step = ge8_to_cached(p);
+    ge8 multiple = *p;
     store_entry(tables, 0, &cached);
     store_entry(tables, 1, &step);
-    for (int d = 2; d <= KEY_COUNT; d++) {
+    for (int d = 2; d <= POINT_COUNT; d++) {
         multiple = ge8_add_cached(&multiple, &step);
         cached = ge8_to_cached(&multiple);
         store_entry(tables, d, &cached);
     }
 }
 
-/* Subtract digits[lane] A. */
-static ge8 subtract_key(const ge8 *p, const key_table tables[LANES], int16_t digits[LANES])
+/* -digits[lane] times each lane's point. */
+static inline ge8_cached look_up_point(const point_table tables[LANES],
+                                       const int16_t digits[LANES])
 {
     ge8_cached q;
     u64x8 *to = q.plus.v;
@@ -102,17 +129,18 @@ static ge8 subtract_key(const ge8 *p, const key_table tables[LANES], int16_t dig
         }
     }
     ge8_cached_negate(&q, (__mmask8)negative);
-    return ge8_add_cached(p, &q);
+    return q;
 }
 
-/* Add digits[lane] B. */
-static ge8 add_base(const ge8 *p, int16_t digits[LANES])
+/* digits[lane] times the table's point. */
+static inline ge8_affine look_up_base(uint64_t table[BASE_COUNT + 1][16],
+                                      const int16_t digits[LANES])
 {
     u64x8 low[8], high[8];
     unsigned negative = 0;
     for (int lane = 0; lane < LANES; lane++) {
         const int digit = digits[lane];
-        const uint64_t *row = base_table[digit < 0 ? -digit : digit];
+        const uint64_t *row = table[digit < 0 ? -digit : digit];
         low[lane] = _mm512_load_si512(row);
         high[lane] = _mm512_load_si512(row + 8);
         negative |= (unsigned)(digit < 0) << lane;
@@ -123,72 +151,115 @@ static ge8 add_base(const ge8 *p, int16_t digits[LANES])
                     {{low[5], low[6], low[7], high[0], high[1]}},
                     {{high[2], high[3], high[4], high[5], high[6]}}};
     ge8_affine_negate(&q, (__mmask8)negative);
-    return ge8_add_affine(p, &q);
+    return q;
 }
 
-/* Digits of eight scalars, window by window. */
-static void lane_digits(int16_t *digits, const scalar scalars[LANES], int width, int windows)
+/* How a lane's numbers are written; the same for all. */
+typedef struct {
+    radix point, base;
+} radices;
+
+/* Cut v s, u and v into digits. Return 0 for the rare challenge that cannot be halved. */
+static int cut_scalars(lane_digits *digits, const scalar *s, const scalar *challenge,
+                       const radices *radices)
 {
-    int16_t one[KEY_WINDOWS];
+    static const scalar zero = {{0, 0, 0, 0}};
+    scalar u, v;
+    int negative;
+    if (!scalar_halve(&u, &v, &negative, challenge)) {
+        memset(digits, 0, sizeof *digits);
+        return 0;
+    }
+    const scalar base = scalar_mul_add(&v, s, &zero);
+    scalar_digits(digits->base, &base, &radices->base);
+    scalar_digits_plain(digits->key, &u, &radices->point);
+    scalar_digits_plain(digits->r, &v, &radices->point);
+    /* The sign of v goes to u: only their ratio counts. */
+    for (int i = 0; negative && i < POINT_WINDOWS; i++) {
+        digits->key[i] = (int16_t)-digits->key[i];
+    }
+    return 1;
+}
+
+/* Digits of all lanes, window by window: of A and R, and of both halves of B's scalar. */
+typedef struct {
+    int16_t point[2][POINT_WINDOWS][LANES], base[2][BASE_HALF][LANES];
+} all_digits;
+
+static void gather_digits(all_digits *all, const lane_digits digits[LANES])
+{
+    memset(all, 0, sizeof *all);
     for (int lane = 0; lane < LANES; lane++) {
-        scalar_digits(one, &scalars[lane], width, windows);
-        for (int w = 0; w < windows; w++) {
-            digits[w * LANES + lane] = one[w];
+        for (int i = 0; i < POINT_WINDOWS; i++) {
+            all->point[0][i][lane] = digits[lane].key[i];
+            all->point[1][i][lane] = digits[lane].r[i];
+        }
+        for (int i = 0; i < BASE_WINDOWS; i++) {
+            all->base[i / BASE_HALF][i % BASE_HALF][lane] = digits[lane].base[i];
         }
     }
 }
 
-/* Lanes in which sB - kA - R has small order. */
-static __mmask8 equation_holds(const scalar s[LANES], const scalar challenge[LANES],
-                               const ge8 *key, const ge8 *r)
+/* Lanes in which (v s)B - uA - vR has small order. Each formula stands here once and is not
+ * unrolled: the loop must fit the instruction cache. */
+static __mmask8 equation_holds(const lane_digits digits[LANES], const ge8 *key, const ge8 *r)
 {
-    int16_t key_digits[KEY_WINDOWS][LANES], base_digits[BASE_WINDOWS][LANES];
-    key_table tables[LANES];
-    lane_digits(key_digits[0], challenge, KEY_WIDTH, KEY_WINDOWS);
-    lane_digits(base_digits[0], s, BASE_WIDTH, BASE_WINDOWS);
-    fill_tables(tables, key);
+    all_digits all;
+    point_table tables[2][LANES];
+    gather_digits(&all, digits);
+    fill_tables(tables[0], key);
+    fill_tables(tables[1], r);
     ge8 sum = ge8_splat(&GE_IDENTITY);
-    for (int bit = KEY_WIDTH * (KEY_WINDOWS - 1); bit >= 0; bit--) {
-        const int at_key = bit % KEY_WIDTH == 0, at_base = bit % BASE_WIDTH == 0;
-        sum = ge8_double(&sum, at_key || at_base);
-        if (at_key) {
-            sum = subtract_key(&sum, tables, key_digits[bit / KEY_WIDTH]);
+    for (int bit = BASE_WIDTH * (BASE_HALF - 1); bit >= 0; bit--) {
+        const int at_point = bit % POINT_WIDTH == 0 && bit / POINT_WIDTH < POINT_WINDOWS;
+        const int at_base = bit % BASE_WIDTH == 0;
+        sum = ge8_double(&sum, at_point || at_base);
+#pragma GCC unroll 1
+        for (int which = 0; at_point && which < 2; which++) {
+            const ge8_cached q =
+                look_up_point(tables[which], all.point[which][bit / POINT_WIDTH]);
+            sum = ge8_add_cached(&sum, &q);
         }
-        if (at_base) {
-            sum = add_base(&sum, base_digits[bit / BASE_WIDTH]);
+#pragma GCC unroll 1
+        for (int which = 0; at_base && which < 2; which++) {
+            const ge8_affine q =
+                look_up_base(base_table[which], all.base[which][bit / BASE_WIDTH]);
+            sum = ge8_add_affine(&sum, &q);
         }
     }
-    ge8_cached minus_r = ge8_to_cached(r);
-    ge8_cached_negate(&minus_r, 0xff);
-    sum = ge8_add_cached(&sum, &minus_r);
     return ge8_is_small_order(&sum);
 }
 
 void ed25519_verify_eight_ifma(const ed25519_item *items, size_t count, uint8_t *verdicts)
 {
     const uint8_t *encodings[DECODE_POINTS];
-    scalar s[LANES], challenge[LANES];
-    unsigned canonical = 0;
+    scalar challenge[LANES];
+    lane_digits digits[LANES];
+    const radices radices = {scalar_radix(POINT_WIDTH, POINT_WINDOWS),
+                             scalar_radix(BASE_WIDTH, BASE_WINDOWS)};
+    unsigned canonical = 0, halved = 0;
     memset(challenge, 0, sizeof challenge);
     ed25519_challenge_eight(challenge, items, count, sha512_eight_ifma);
     for (size_t lane = 0; lane < LANES; lane++) {
         const ed25519_item *item = &items[lane < count ? lane : 0];
-        s[lane] = scalar_load(item->signature + 32);
-        if (scalar_is_canonical(&s[lane])) {
+        scalar s = scalar_load(item->signature + 32);
+        if (scalar_is_canonical(&s)) {
             canonical |= 1U << lane;
         } else {
-            memset(&s[lane], 0, sizeof s[lane]); /* keeps its digits within the table */
+            memset(&s, 0, sizeof s); /* keeps its digits within the table */
         }
+        halved |= (unsigned)cut_scalars(&digits[lane], &s, &challenge[lane], &radices) << lane;
         encodings[lane] = item->signature;
         encodings[LANES + lane] = item->key;
     }
     ge8 points[DECODE_GROUPS];
     __mmask8 valid[DECODE_GROUPS];
     ge8_decode(points, valid, encodings);
-    const __mmask8 good = equation_holds(s, challenge, &points[1], &points[0]) & valid[0] &
-                          valid[1] & (__mmask8)canonical;
+    const unsigned good = equation_holds(digits, &points[1], &points[0]) & valid[0] & valid[1] &
+                          canonical;
     for (size_t lane = 0; lane < count; lane++) {
-        verdicts[lane] = good >> lane & 1;
+        verdicts[lane] = halved >> lane & 1 ? (uint8_t)(good >> lane & 1)
+                                            : (uint8_t)ed25519_verify_one(&items[lane]);
     }
 }
 
