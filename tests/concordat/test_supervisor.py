@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ledger.core.limits import STOP_DEADLINE_S
+
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +19,21 @@ ROOT = Path(__file__).parents[2]
 LIVES = ["subscribe", "--no-verify", "--url", "http://127.0.0.1:1"]
 ENDS_WELL = ["completion", "bash"]
 ENDS_BADLY = ["keys", "show", "/nowhere/at-all"]
+
+POLITE = """
+import signal, subprocess, sys
+from concordat import supervisor
+
+child = '''
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("ended well", flush=True)))
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+time.sleep(60)
+'''
+supervisor.start_child = lambda arguments: subprocess.Popen(arguments)
+commands = {"one": [sys.executable, "-c", child], "two": ["sleep", "3"]}
+sys.exit(supervisor.supervise(commands, print))
+"""
 
 
 def start(tmp_path: Path, **commands: list[str]) -> subprocess.Popen[str]:
@@ -50,7 +67,22 @@ def running(tmp_path: Path) -> list[int]:
     return found
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until_alive(tmp_path: Path, children: int) -> None:
+    """Wait until the supervisor's children are past their start: they have loaded TLS."""
+
+    def count() -> int:
+        alive = 0
+        for pid in running(tmp_path):
+            try:
+                alive += "/_ssl." in Path(f"/proc/{pid}/maps").read_text()
+            except OSError:
+                continue
+        return alive
+
+    wait_until(lambda: count() == children)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something that other processes bring about."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -69,13 +101,31 @@ def test_end_of_one_child_is_the_end_of_all(tmp_path: Path, command: list[str], 
     assert not running(tmp_path)
 
 
+def test_the_others_are_asked_before_they_are_killed(tmp_path: Path) -> None:
+    """When one child ends, the other may end in its own way."""
+    program = tmp_path / "program.py"
+    program.write_text(POLITE)
+    result = subprocess.run(
+        [sys.executable, str(program)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "ended well" in result.stdout, result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_stop_signal_ends_all(tmp_path: Path, number: signal.Signals) -> None:
     """A request to stop reaches every child and is no failure."""
     supervisor = start(tmp_path, one=LIVES, two=LIVES)
-    wait_until(lambda: len(running(tmp_path)) == 3)
+    wait_until_alive(tmp_path, 2)
+    begun = time.monotonic()
     supervisor.send_signal(number)
     output, errors = supervisor.communicate(timeout=30)
+    assert time.monotonic() - begun < STOP_DEADLINE_S, "they had to be killed"
     assert (supervisor.returncode, output) == (0, ""), errors
     assert not running(tmp_path)
 
@@ -83,7 +133,7 @@ def test_stop_signal_ends_all(tmp_path: Path, number: signal.Signals) -> None:
 def test_killed_supervisor_takes_its_children_along(tmp_path: Path) -> None:
     """Not even SIGKILL of the supervisor leaves a child behind."""
     supervisor = start(tmp_path, one=LIVES, two=LIVES)
-    wait_until(lambda: len(running(tmp_path)) == 3)
+    wait_until_alive(tmp_path, 2)
     supervisor.kill()
     supervisor.communicate(timeout=30)
     wait_until(lambda: not running(tmp_path))
@@ -92,9 +142,11 @@ def test_killed_supervisor_takes_its_children_along(tmp_path: Path) -> None:
 def test_stopped_child_is_killed_at_the_deadline(tmp_path: Path) -> None:
     """A child that does not end when asked is killed by a second request."""
     supervisor = start(tmp_path, one=LIVES, two=LIVES)
-    wait_until(lambda: len(running(tmp_path)) == 3)
+    wait_until_alive(tmp_path, 2)
     child = next(pid for pid in running(tmp_path) if pid != supervisor.pid)
     os.kill(child, signal.SIGSTOP)
+    # Of two signals that wait together the kernel delivers SIGTERM first.
+    wait_until(lambda: ") T " in Path(f"/proc/{child}/stat").read_text())
     supervisor.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert child in running(tmp_path)
