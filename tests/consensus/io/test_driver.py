@@ -89,7 +89,8 @@ class Bench:
 
     def handlers(self) -> dict[type[Any], Callable[[Any], None]]:
         """Only note what is carried out."""
-        return {kind: self.done.append for kind in (Broadcast, Send, Reply, SetTimer, CancelTimer)}
+        kinds: tuple[type[Any], ...] = (Broadcast, Send, Reply, SetTimer, CancelTimer)
+        return dict.fromkeys(kinds, self.done.append)
 
     async def step(self) -> None:
         """Feed one input and let the driver do all it can."""
@@ -138,7 +139,8 @@ class DurableBench(Bench):
     def __init__(self, *script: list[Effect]) -> None:
         super().__init__(*script)
         self.disk = Disk(self.done)
-        handlers = {**self.handlers(), Persist: SafetyWriter(self.disk).persist}
+        handlers = self.handlers()
+        handlers[Persist] = SafetyWriter(self.disk).persist
         self.driver = Driver(self.core, self.inbox, handlers)
 
 
