@@ -24,7 +24,7 @@ from consensus.core.proposing import Judge, Proposer
 from consensus.core.safety import commit_of
 from consensus.core.votes import TimeoutCollector, VoteCollector
 from ledger.core.block import Proposal
-from ledger.core.certificate import QuorumCertificate, Timeout, TimeoutCertificate, Vote
+from ledger.core.certificate import Commit, QuorumCertificate, Timeout, TimeoutCertificate, Vote
 from ledger.core.codec import encode
 from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import BatchId, NodeIndex, Round
@@ -58,6 +58,7 @@ class Agreement:
         self._own_votes: deque[Vote] = deque()
         self._candidate: TreeBlock | None = None  # the current round's proposal
         self._idle_armed = False  # the round timer includes the idle interval
+        self._awaits_leader = False  # it is not the short one of a leader that is gone
         self._sync_info_sent: dict[NodeIndex, int] = {}
         self.connected: set[NodeIndex] = set()
         self.now_ms = 0
@@ -76,10 +77,12 @@ class Agreement:
         else:
             qc.verify(self._domain)
 
-    def _verify(self, qc: QuorumCertificate, tc: TimeoutCertificate | None) -> None:
+    def _take(self, qc: QuorumCertificate, tc: TimeoutCertificate | None) -> None:
+        """Verify a peer's certificates and act on them. Raises PeerFault."""
         self.verify_qc(qc)
         if tc is not None:
             tc.verify(self._domain, self.verify_qc)
+        self.on_certificates(qc, tc)
 
     def on_certificates(self, qc: QuorumCertificate, tc: TimeoutCertificate | None = None) -> None:
         """Act on verified certificates, on both at once: no round in between is entered."""
@@ -92,12 +95,11 @@ class Agreement:
     def _learn(self, qc: QuorumCertificate) -> None:
         self._rules.note_certificate(qc)
         if qc.commit is not None:
-            self.commit(qc)
+            self._commit(qc.commit, qc)
 
-    def commit(self, qc: QuorumCertificate) -> None:
+    def _commit(self, commit: Commit, qc: QuorumCertificate) -> None:
         """Make what the verified ``qc`` commits final, oldest first, each block once."""
-        assert qc.commit is not None
-        finals = self._tree.commit(qc.commit, qc)
+        finals = self._tree.commit(commit, qc)
         if finals is None:
             self._catch_up.on_unreachable_commit(qc)
             return
@@ -126,9 +128,10 @@ class Agreement:
         """Start the current round's timer."""
         leader = self._schedule.leader(self._pacemaker.round)
         self._idle_armed = self._is_idle()
+        self._awaits_leader = leader == self._me or leader in self.connected
         delay = self._pacemaker.timer_ms(
             self._tree.head.block.round,
-            leader_connected=leader == self._me or leader in self.connected,
+            leader_connected=self._awaits_leader,
             idle=self._idle_armed,
         )
         self._outbox.add(SetTimer(self._pacemaker.timer(ROUND_TIMER), delay))
@@ -178,8 +181,9 @@ class Agreement:
         """Do not wait long for a leader that is known to be gone."""
         self.connected.discard(peer)
         self._catch_up.on_peer_down(peer)
-        if self._schedule.leader(self._pacemaker.round) == peer and not self._timed_out:
-            self.arm_round_timer()
+        leads = self._schedule.leader(self._pacemaker.round) == peer
+        if leads and self._awaits_leader and not self._timed_out:
+            self.arm_round_timer()  # once: a leader that comes and goes gains no time
 
     # --- proposing --------------------------------------------------------------------------
 
@@ -256,14 +260,13 @@ class Agreement:
     def _accept(self, proposal: Proposal) -> None:
         block = proposal.block
         self._judge.require_possible(block)
-        self._verify(block.qc, block.tc)
-        self.on_certificates(block.qc, block.tc)
+        self._take(block.qc, block.tc)
 
     def retry(self) -> None:
         """Something that was waited for has come: commit, vote or propose if that is possible."""
         high_qc = self._rules.record.high_qc
         if high_qc.commit is not None and high_qc.commit.height > self._tree.head.block.height:
-            self.commit(high_qc)
+            self._commit(high_qc.commit, high_qc)
         self.maybe_vote()
         self.maybe_propose()
 
@@ -359,8 +362,7 @@ class Agreement:
         entered_by = timeout.high_qc if timeout.last_tc is None else timeout.last_tc
         if entered_by.round + 1 != timeout.round or timeout.high_qc.round >= timeout.round:
             raise PeerFault(Offence.BAD_CERTIFICATE, "the timeout does not prove its round")
-        self._verify(timeout.high_qc, timeout.last_tc)
-        self.on_certificates(timeout.high_qc, timeout.last_tc)
+        self._take(timeout.high_qc, timeout.last_tc)
         if timeout.round < self._pacemaker.round:
             self.prove_round_to(peer)
             return
@@ -378,15 +380,13 @@ class Agreement:
 
     def on_timeout_certificate(self, tc: TimeoutCertificate) -> None:
         """Act on a certificate from a peer. Raises PeerFault when it is not valid."""
-        self._verify(tc.high_qc, tc)
-        self.on_certificates(tc.high_qc, tc)
+        self._take(tc.high_qc, tc)
 
     # --- stragglers -------------------------------------------------------------------------
 
     def on_sync_info(self, info: SyncInfo) -> Round:
         """Act on a peer's proof of its round and give that round. Raises PeerFault."""
-        self._verify(info.high_qc, info.high_tc)
-        self.on_certificates(info.high_qc, info.high_tc)
+        self._take(info.high_qc, info.high_tc)
         self.retry()
         tc_round = 0 if info.high_tc is None else info.high_tc.round
         return Round(max(info.high_qc.round, tc_round) + 1)
