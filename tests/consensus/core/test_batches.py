@@ -391,12 +391,12 @@ def test_a_batch_that_only_its_origin_lost_is_ordered_all_the_same() -> None:
     world = Federation(4, seed=1)
     world.run(50)
     world.submit(0, [LARGE])
-    world.nodes[0].disk.sync_batch = lambda _id: None  # type: ignore[method-assign]
+    vars(world.nodes[0].disk)["sync_batch"] = lambda _id: None
     world.run(20, lambda: all(len(n.disk.batches) == 1 for n in world.nodes))
     world.delivers = lambda _sender, receiver, _message: receiver != 0
     world.run(5)
     world.crash(0)
-    del world.nodes[0].disk.sync_batch
+    del vars(world.nodes[0].disk)["sync_batch"]
     assert not world.nodes[0].disk.batches
     world.delivers = lambda _sender, _receiver, _message: True
     world.start(0)
