@@ -119,7 +119,7 @@ class SafetyRules:
             msg = (
                 f"this validator's key signed in round {round_}, but its safety record ends at "
                 f"round {known}: an old record was put back. Signing stopped; restore the newest "
-                "record, or start once with --recover-safety to sit out until it is safe."
+                "record, or move the safety store away and start once with --recover."
             )
             raise InvariantError(msg)
 
