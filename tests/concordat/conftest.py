@@ -11,11 +11,6 @@ from concordat.cli.main import cli
 Run = Callable[..., Result]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the mark of tests that start real processes: seconds each, on real sockets."""
-    config.addinivalue_line("markers", "process: starts real processes")
-
-
 @pytest.fixture
 def concordat() -> Run:
     """Run ``concordat ARGUMENTS...`` in this process, without a terminal."""
