@@ -2,11 +2,9 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import product
 
 import pytest
-from ed25519_zebra import ed_verify  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
@@ -14,29 +12,12 @@ from nacl.signing import SigningKey
 from ledger.native import ed25519
 from tests.native import curve
 from tests.native.curve import Check, L, P
+from tests.native.signatures import bent, honest, oracle, spoil
 
 PATHS = ed25519.implementations()
 WINDOW_SIZES = [n + step for n in (256, 512, 1024, 2048, 4096) for step in (-1, 0, 1)]
 
 every_path = pytest.mark.parametrize("path", PATHS)
-
-
-@cache
-def honest(count: int, keys: int) -> tuple[Check, ...]:
-    """Give honest signatures of messages of many lengths, under `keys` keys in turn."""
-    signers = [SigningKey(i.to_bytes(32, "big")) for i in range(1, keys + 1)]
-    checks = []
-    for i in range(count):
-        signer = signers[i % keys]
-        message = i.to_bytes(4, "big") * (i % 71)
-        checks.append((bytes(signer.verify_key), message, signer.sign(message).signature))
-    return tuple(checks)
-
-
-def spoil(check: Check) -> Check:
-    """Make a valid signature invalid: one bit of s."""
-    key, message, signature = check
-    return (key, message, signature[:40] + bytes([signature[40] ^ 4]) + signature[41:])
 
 
 def verdicts(checks: list[Check], path: str) -> list[bool]:
@@ -48,15 +29,6 @@ def verdicts(checks: list[Check], path: str) -> list[bool]:
         assert ed25519.verify_batch([check], implementation=path) == verdict
         assert ed25519.verify_many([check], implementation=path) == [verdict]
     return each
-
-
-def oracle(check: Check) -> bool:
-    """Judge by ed25519-zebra."""
-    key, message, signature = check
-    try:
-        return bool(ed_verify(signature, message, key))
-    except ValueError:
-        return False
 
 
 @every_path
@@ -183,30 +155,11 @@ def test_any_mixture_agrees_with_the_oracle(
     checks = [generator.choice(pool) for _ in range(size)]
     for i in range(size):
         if generator.randrange(100) < bad_percent:
-            checks[i] = _bent(checks[i], generator)
+            checks[i] = bent(checks[i], generator)
     expected = [oracle(check) for check in checks]
     assert ed25519.verify_many(checks, implementation=path) == expected
     assert ed25519.verify_each(checks, implementation=path) == expected
     assert ed25519.verify_batch(checks, implementation=path) == all(expected)
-
-
-def _bent(check: Check, generator: random.Random) -> Check:
-    key, message, signature = check
-    small = generator.choice(curve.encodings(generator.choice(curve.TORSION)))
-    noise = generator.randbytes(32)
-    return generator.choice(
-        [
-            (small, message, signature),
-            (key, message, small + signature[32:]),
-            (small, message, small + bytes(32)),
-            (noise, message, signature),
-            (key, message, noise + signature[32:]),
-            (key, message, signature[:32] + noise),
-            (key, message + b"x", signature),
-            (signature[:32], message, signature),
-            spoil(check),
-        ]
-    )
 
 
 @every_path
