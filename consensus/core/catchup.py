@@ -5,7 +5,6 @@ bound to the question by hashes, and an answer that is late, empty or wrong only
 question on to the next peer. Nothing here ever blocks consensus.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from consensus.core.blocktree import BlockTree
@@ -141,8 +140,6 @@ class CatchUp:
 
     def on_progress(self) -> None:
         """The head has moved: go on, or end when the target is reached."""
-        if self._target is None:
-            return
         if self._tree.head.block.height >= (self.target_height or 0):
             self._target = None
         else:
@@ -171,7 +168,3 @@ class CatchUp:
         self._asked.update(missing)
         self._dissemination.want(missing)
         self._ask(BatchRequest(missing))
-
-    def missing_batches(self) -> Sequence[BatchId]:
-        """Give what :meth:`fetch_batches` waits for."""
-        return sorted(self._asked)

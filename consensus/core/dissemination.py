@@ -240,8 +240,7 @@ class Dissemination:
         if held is None:
             return  # ordered meanwhile
         held.state = "stored"
-        if held.ack_wanted:
-            self._acknowledge(id_, held)
+        self._acknowledge(id_, held)
         self._leave_to_store(held)
 
     def _leave_to_store(self, held: HeldBatch) -> None:

@@ -29,7 +29,7 @@ class EvidenceKeeper:
         self._outbox = context.outbox
         self._counters = context.counters
         self._proposals: OrderedDict[tuple[NodeIndex, Round], Proposal] = OrderedDict()
-        self._recorded: OrderedDict[tuple[str, NodeIndex, Round], None] = OrderedDict()
+        self._recorded: set[tuple[str, NodeIndex, Round]] = set()
 
     def is_first(self, proposal: Proposal) -> bool:
         """Say whether a verified proposal is its author's first (or the same) for its round."""
@@ -57,8 +57,6 @@ class EvidenceKeeper:
         key = (kind, offender, round_)
         if key in self._recorded or self._counters.evidence >= EVIDENCE_COUNT_MAX:
             return
-        self._recorded[key] = None
-        if len(self._recorded) > EVIDENCE_COUNT_MAX:
-            self._recorded.popitem(last=False)
+        self._recorded.add(key)
         self._counters.evidence += 1
         self._outbox.add(RecordEvidence(offender, kind, first, second))
