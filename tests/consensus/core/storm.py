@@ -33,6 +33,7 @@ class Storm:
         self.world = Federation(count, seed)
         self.faulty: set[int] = set()
         self.expected: set[bytes] = set()
+        self._wire = WireJudge(self.world.wire, self.faulty)
         self._entries = 0
         self._acted: dict[int, int] = {}
         if actor is not None or twin:
@@ -138,13 +139,27 @@ class Storm:
             acted = self.world.record(node.index).acted_round
             assert acted >= self._acted.get(node.index, 0), "the safety record went back"
             self._acted[node.index] = acted
-        check_wire([row for row in self.world.wire if row[0] not in self.faulty])
+        self._wire.check()
 
 
-def check_wire(rows: list[tuple[NodeIndex, Message]]) -> None:
-    """Assert that nobody contradicts itself: one vote and proposal a round, no vote too late."""
-    said: dict[tuple[str, int, int], object] = {}
-    for sender, message in rows:
+class WireJudge:
+    """Asserts that no honest node contradicts itself in what it sends."""
+
+    def __init__(self, wire: list[tuple[NodeIndex, Message]], faulty: set[int]) -> None:
+        self._wire = wire
+        self._faulty = faulty
+        self._seen = 0
+        self._said: dict[tuple[str, int, int], object] = {}
+
+    def check(self) -> None:
+        """Judge what was sent since the last time."""
+        for sender, message in self._wire[self._seen :]:
+            if sender not in self._faulty:
+                self._judge(sender, message)
+        self._seen = len(self._wire)
+
+    def _judge(self, sender: int, message: Message) -> None:
+        said = self._said
         match message:
             case VoteMessage(vote) if ("vote", sender, vote.round) not in said:
                 assert ("timeout", sender, vote.round) not in said, "a vote after the timeout"

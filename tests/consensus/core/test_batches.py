@@ -348,6 +348,54 @@ def test_payloads_that_do_not_add_up_are_refused(kind: str) -> None:
     assert not votes_in(effects)
 
 
+def test_a_block_names_so_many_batches_certified_ones_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beyond the limit they wait for the next block; small ones fill what is left."""
+    for limit, named in ((2, (2, 0)), (3, (2, 1)), (9, (2, 2))):
+        monkeypatch.setattr("consensus.core.batchbook.BLOCK_BATCHES_MAX", limit)
+        bench = Bench()
+        book = bench.core._parts.dissemination.book
+        for sequence in range(2):
+            bench.say(2, BatchMessage(bench.batch(2, b"event", sequence=sequence)))
+            large = batch_id(bench.batch(3, LARGE, sequence=sequence))
+            bench.say(3, CertificateMessage(certificate(bench, large)))
+        payload = book.choose(set())
+        assert (len(payload.certificates), len(payload.inline)) == named
+        assert len(payload.batch_ids) == sum(named)
+    monkeypatch.setattr("consensus.core.batchbook.BLOCK_BATCHES_MAX", 1)
+    assert len(book.choose(set()).certificates) == 1
+
+
+def test_ordered_batches_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory only saves a look into the store."""
+    monkeypatch.setattr("consensus.core.batchbook.ORDERED_BATCHES_REMEMBERED", 2)
+    book = Bench().core._parts.dissemination.book
+    ids = [batch_id(bytes([number])) for number in range(3)]
+    for id_ in ids:
+        book.on_ordered(id_)
+    assert [book.is_ordered(id_) for id_ in ids] == [False, True, True]
+
+
+def test_answers_that_come_after_the_order_change_nothing() -> None:
+    """A batch may be ordered while it is examined, or sent again while it is stored."""
+    bench = Bench()
+    bench.auto = False
+    batch = bench.batch(2, LARGE)
+    bench.say(2, BatchMessage(batch))
+    bench.core._parts.dissemination.on_ordered([batch_id(batch)])
+    assert bench.give(BatchExamined(batch_id(batch), valid=True)) == []
+    assert bench.give(BatchStored(batch_id(batch))) == []
+    assert bench.say(2, BatchMessage(batch)) == [], "it is ordered"
+    bench.submit(LARGE)
+    own = bench.release()
+    assert [type(e) for e in own].count(StoreBatch) == 1
+    bench.now_ms += REBROADCAST_INTERVAL_MS
+    again = bench.give(TimerFired(REBROADCAST_TIMER))
+    assert batches_in(again)
+    assert not [e for e in again if isinstance(e, StoreBatch)], "that is under way"
+
+
 # --- over a crash -------------------------------------------------------------------------------
 
 

@@ -175,15 +175,15 @@ def test_a_node_away_for_a_thousand_blocks_catches_up_under_load() -> None:
         load(200)
     world.start(3)
     before = world.heights()[0]
-    load(4_000)
-    assert world.heights()[0] > before + 300, "the others did not wait"
+    load(1_500)
+    assert world.heights()[0] > before + 100, "the others did not wait"
     world.run(500)
     assert world.agree()
     assert world.heights()[3] > world.heights()[0] - 5
     assert all(len(log) == number for log in world.logs())
     votes = world.nodes[3].core
     assert votes is not None
-    assert votes.counters.votes_sent > 100
+    assert votes.counters.votes_sent > 20
 
 
 @pytest.mark.parametrize("kind", [*FAULTY_LIES, "empty"])

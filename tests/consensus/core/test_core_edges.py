@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from consensus.core.blocktree import TreeBlock
 from consensus.core.control import (
     Head,
     StatusReply,
@@ -191,6 +192,21 @@ def test_an_old_record_stops_a_member_of_a_federation() -> None:
     world.start(3)
     world.run(2_000)
     assert "old record" in world.nodes[3].halted
+
+
+def test_conflicting_commits_halt() -> None:
+    """More than f faulty validators: another block at the head's height, or beside the head."""
+    for height in (1, 2):
+        bench = Bench()
+        bench.grow(2)
+        assert bench.height == 1
+        first = bench.block(3, None)
+        second = bench.block(4, first)
+        for block in (first, second):
+            tree = bench.core._parts.tree
+            tree._blocks[block_id(block)] = TreeBlock(block_id(block), block, None)
+        proof = bench.qc(bench.block(4, first) if height == 1 else bench.block(5, second))
+        assert "SAFETY VIOLATED" in halts_in(bench.say(1, SyncInfo(proof, None)))[0]
 
 
 # --- rounds and timers --------------------------------------------------------------------------

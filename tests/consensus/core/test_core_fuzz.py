@@ -22,7 +22,7 @@ from consensus.core.safety_record import decode_record, encode_record
 from ledger.core.errors import DecodeError
 from ledger.core.ids import NodeIndex
 from tests.consensus.core.bench import Bench
-from tests.consensus.core.storm import check_wire
+from tests.consensus.core.storm import WireJudge
 from tests.support.federation import Federation
 
 DECODERS: list[Callable[[bytes], object]] = [
@@ -140,7 +140,7 @@ def flood(seed: int, messages: int) -> None:
     assert world.agree()
     logs = world.logs()[:3]
     assert {len(log) for log in logs} == {messages // 20}
-    check_wire([row for row in world.wire if row[0] != 3])
+    WireJudge(world.wire, {3}).check()
 
 
 @pytest.mark.parametrize("seed", range(4))
