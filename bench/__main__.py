@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.baseline import measure_baseline
 from bench.events import EventSource
+from bench.in_flight import measure_in_flight
 from bench.latency import measure_low_load
 from bench.report import commit_id, describe_machine, to_json, to_markdown, to_table
 from bench.results import Run
@@ -20,6 +21,7 @@ from tests.support.processes import Part, RealNetwork
 __all__ = ["main"]
 
 _PAUSE_MS = 100
+_IN_FLIGHT = 100
 _ROOT = Path(__file__).parents[1]
 
 
@@ -27,6 +29,7 @@ _ROOT = Path(__file__).parents[1]
 class _Plan:
     repeats: int
     events: int
+    in_flight: tuple[int, float]
     load: LoadShape
 
 
@@ -63,10 +66,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _plan(chosen: argparse.Namespace) -> _Plan:
     if chosen.quick:
-        return _Plan(2, 10, LoadShape(4, 100, not chosen.no_wait, 0.5, 2.0))
+        return _Plan(2, 10, (8, 1.0), LoadShape(4, 100, not chosen.no_wait, 0.5, 2.0))
     return _Plan(
         5,
         200,
+        (_IN_FLIGHT, 10.0),
         LoadShape(chosen.clients, chosen.bulk, not chosen.no_wait, 5.0, chosen.seconds),
     )
 
@@ -85,6 +89,9 @@ def _measure(directory: Path, plan: _Plan) -> Run:
         closed_loop = measure_low_load(source, ports, shape, 0)
         _say("the same with pauses")
         paced = measure_low_load(source, ports, (plan.repeats, plan.events // 2), _PAUSE_MS)
+        _say(f"{plan.in_flight[0]} single events under way")
+        all_ports = [network.port(member) for member in everybody]
+        in_flight = measure_in_flight(source, all_ports, *plan.in_flight)
         _say(f"full load, {plan.load.window_s:.0f} s after a warm-up")
         sustained = measure_sustained(network, everybody, source, plan.load)
         victim = everybody[-1]
@@ -106,6 +113,7 @@ def _measure(directory: Path, plan: _Plan) -> Run:
         baseline=baseline,
         closed_loop=closed_loop,
         paced=paced,
+        in_flight=in_flight,
         sustained=sustained,
         one_dead=one_dead,
         one_dead_ratio=round(one_dead.events_per_s / max(sustained.events_per_s, 1.0), 3),

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bench.events import ENTRY_BYTES
-from bench.results import LowLoad, Run, Throughput
+from bench.results import InFlight, LowLoad, Run, Throughput
 
 __all__ = ["commit_id", "describe_machine", "to_json", "to_markdown", "to_table"]
 
@@ -61,6 +61,7 @@ def to_table(run: Run) -> str:
         ("", "p50 ms", "p99 ms", ""),
         *_latency_rows("finality, closed loop", run.closed_loop),
         *_latency_rows("finality, paced", run.paced),
+        _in_flight_row(run.in_flight),
         ("", "events/s", "ratio", ""),
         _throughput_row("sustained", run.sustained, 1.0),
         _throughput_row("one validator dead", run.one_dead, run.one_dead_ratio),
@@ -102,6 +103,16 @@ def _latency_rows(name: str, load: LowLoad) -> Iterator[tuple[str, str, str, str
     final, delivered = load.median.final, load.median.delivered
     yield f"{name}: answered", f"{final.p50_ms}", f"{final.p99_ms}", ""
     yield f"{name}: delivered", f"{delivered.p50_ms}", f"{delivered.p99_ms}", ""
+
+
+def _in_flight_row(part: InFlight) -> tuple[str, str, str, str]:
+    name = f"finality, {part.in_flight} in flight"
+    return (
+        name,
+        f"{part.final.p50_ms}",
+        f"{part.final.p99_ms}",
+        f"{part.events_per_s:,.0f} events/s",
+    )
 
 
 def _throughput_row(name: str, part: Throughput, ratio: float) -> tuple[str, str, str, str]:

@@ -7,7 +7,16 @@ import msgspec
 
 from bench.usage import ProcessUse
 
-__all__ = ["Baseline", "Latency", "LowLoad", "Quantiles", "Run", "Throughput", "quantiles"]
+__all__ = [
+    "Baseline",
+    "InFlight",
+    "Latency",
+    "LowLoad",
+    "Quantiles",
+    "Run",
+    "Throughput",
+    "quantiles",
+]
 
 
 class Quantiles(msgspec.Struct, frozen=True):
@@ -42,6 +51,19 @@ class LowLoad(msgspec.Struct, frozen=True):
     pause_ms: int
     median: Latency
     repeats: list[Latency]
+
+
+class InFlight(msgspec.Struct, frozen=True):
+    """A fixed number of single events under way, each one a request.
+
+    Attributes:
+        generator_cpu_share: cores that the load generator took from the network.
+    """
+
+    in_flight: int
+    events_per_s: float
+    final: Quantiles
+    generator_cpu_share: float
 
 
 class Throughput(msgspec.Struct, frozen=True):
@@ -103,6 +125,7 @@ class Run(msgspec.Struct, frozen=True):
     baseline: Baseline
     closed_loop: LowLoad
     paced: LowLoad
+    in_flight: InFlight
     sustained: Throughput
     one_dead: Throughput
     one_dead_ratio: float

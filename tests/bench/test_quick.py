@@ -47,6 +47,7 @@ def test_every_number_is_measured(run: tuple[Path, str]) -> None:
         assert 0 < final["p50_ms"] <= final["p99_ms"] <= final["max_ms"]
         assert final["count"] == delivered["count"] > 0
         assert delivered["p50_ms"] > 0
+    assert report["in_flight"]["final"]["count"] > 0
     sustained, one_dead = report["sustained"], report["one_dead"]
     assert (sustained["alive"], one_dead["alive"]) == (4, 3)
     for part in (sustained, one_dead):
