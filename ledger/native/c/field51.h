@@ -3,7 +3,7 @@
  * Owns: representation, carries and bounds. Must never see a secret: exponentiation and
  * comparison leak nothing by chance, but no caller may rely on that.
  *
- * Invariants ("reduced" = every limb < 2^51 + 2^15):
+ * Invariants ("reduced" = every limb < 2^51 + 2^13):
  *   fe_mul, fe_sqr   take limbs < 2^54, give reduced limbs;
  *   fe_add           gives limbs < the sum of the inputs' bounds, without a carry;
  *   fe_sub           takes a subtrahend with limbs < 2^53 - 76 (4p per limb), adds 4p, gives no carry.

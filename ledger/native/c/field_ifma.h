@@ -4,7 +4,7 @@
  * factors. Must never see a secret.
  *
  * Invariants ("reduced" = every limb < 2^51 + 2^13):
- *   fe8_mul, fe8_sqr          take limbs < 2^52, give reduced limbs;
+ *   fe8_mul, fe8_sqr          take a factor with limbs < 2^52 and a reduced one, give reduced limbs;
  *   fe8_add, fe8_sub          take limbs < 2^53, fe8_sub's right one reduced; give reduced limbs;
  *   fe8_negate_loose          takes reduced limbs, gives limbs < 2^52: a factor, nothing else.
  * docs/native.md derives each bound.
