@@ -148,7 +148,9 @@ class Dissemination:
     def on_rebroadcast_timer(self, now_ms: int) -> None:
         """Send own batches again that are not ordered after a while; now they need a quorum."""
         for id_, held in self.book.held.items():
-            if held.sender == self._index and now_ms - held.sent_ms >= REBROADCAST_INTERVAL_MS:
+            # A clock that went back must not silence the batch until it is where it was.
+            is_fresh = 0 <= now_ms - held.sent_ms < REBROADCAST_INTERVAL_MS
+            if held.sender == self._index and not is_fresh:
                 held.sent_ms = now_ms
                 held.ack_wanted = True
                 if held.state == "stored":

@@ -53,6 +53,7 @@ class Storm:
         world.loss_percent = draw.choice((0, 0, 2, 10))
         world.hold_percent = draw.choice((0, 5, 25))
         world.hold_ms = draw.choice((50, 500, 3_000))
+        world.execute_us = draw.choice((200, 200, 20_000, 400_000))
         kinds = draw.sample(("crash", "crash later", "partition", "all down"), draw.randint(0, 3))
         for _ in range(steps):
             self._submit()
@@ -105,6 +106,7 @@ class Storm:
         """Heal everything; all that is on a disk or submitted now must be ordered soon."""
         world = self.world
         world.loss_percent = world.hold_percent = 0
+        world.execute_us = 200
         world.delivers = lambda _sender, _receiver, _message: True
         for node in world.nodes:
             node.crash_in = 0

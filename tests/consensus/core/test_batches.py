@@ -124,6 +124,14 @@ def test_a_small_batch_needs_no_acknowledgement_until_it_is_late() -> None:
     assert [c.batch_id for c in certificates_in(again)] == [batch_id(batch)]
 
 
+def test_a_clock_that_went_back_keeps_no_batch_from_being_sent_again() -> None:
+    """Resending does not wait until the wall clock is where it was."""
+    bench = Bench()
+    (batch,) = batches_in(bench.submit(b"event"))
+    bench.now_ms -= 3_600_000
+    assert batches_in(bench.give(TimerFired(REBROADCAST_TIMER))) == [batch]
+
+
 def test_a_leader_sends_its_small_batch_inside_its_proposal_only() -> None:
     """The bytes leave once."""
     bench = Bench(me=1)
