@@ -194,12 +194,15 @@ class Dissemination:
             origin = decode_batch(encoded).origin
         except DecodeError as error:
             raise PeerFault(Offence.BAD_BATCH, str(error)) from None
-        open_count = sum(held.sender == peer for held in self.book.held.values())
-        if not wanted and (origin != peer or open_count >= OPEN_BATCHES_PER_ORIGIN_MAX):
+        if not wanted and (origin != peer or not self._has_room(peer)):
             self._counters.batches_refused += 1
             return
         self._counters.batches_received += 1
         self._hold_and_examine(id_, encoded, peer)
+
+    def _has_room(self, sender: NodeIndex) -> bool:
+        open_count = sum(held.sender == sender for held in self.book.held.values())
+        return open_count < OPEN_BATCHES_PER_ORIGIN_MAX
 
     def _hold_and_examine(self, id_: BatchId, encoded: bytes, sender: NodeIndex) -> None:
         batch = decode_batch(encoded)
@@ -320,7 +323,8 @@ class Dissemination:
         for certificate in proposal.certificates:
             self.on_certificate(certificate)
         for id_, encoded in inline.items():
-            if id_ not in self.book.held and not self.book.is_ordered(id_):
+            is_new = id_ not in self.book.held and not self.book.is_ordered(id_)
+            if is_new and self._has_room(proposal.block.author):
                 try:
                     self._hold_and_examine(id_, encoded, proposal.block.author)
                 except DecodeError as error:

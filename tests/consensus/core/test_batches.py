@@ -304,6 +304,19 @@ def test_one_peer_may_have_so_many_open_batches() -> None:
     assert len(bench.core._parts.dissemination.book.held) == OPEN_BATCHES_PER_ORIGIN_MAX + 1
 
 
+def test_inline_batches_count_for_their_proposer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks that never become final do not fill the memory with what they carry."""
+    monkeypatch.setattr("consensus.core.dissemination.OPEN_BATCHES_PER_ORIGIN_MAX", 2)
+    bench = Bench()
+    parent = None
+    for round_ in (1, 5, 9):
+        batch = bench.batch(1, b"event", sequence=round_)
+        block = bench.block(round_, parent, payload=(batch_id(batch),))
+        assert bool(votes_in(bench.say(1, bench.propose(block, (batch,))))) == (round_ < 9)
+        parent = block
+    assert len(bench.core._parts.dissemination.book.held) == 2
+
+
 def test_certificates_are_checked_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forged ones are faults; beyond the bound good ones are not kept."""
     monkeypatch.setattr("consensus.core.dissemination.OPEN_BATCHES_PER_ORIGIN_MAX", 1)
