@@ -186,6 +186,7 @@ class Node:
         self.penalties: list[Penalize] = []
         self.evidence: list[RecordEvidence] = []
         self.halted = ""
+        self.busy_until = 0  # when the executor will have done all that it was given
         self.crash_in = 0  # crash instead of carrying out this many-th effect from now; 0: do not
         self.tamper: Tamper = lambda effect: (effect,)
 
@@ -249,7 +250,7 @@ class Federation:
         """Stop a node; only what its disk has synced survives."""
         node = self.nodes[index]
         node.core = None
-        node.crash_in = 0
+        node.crash_in = node.busy_until = 0
         node.timers.clear()
         node.disk.lose_unsynced()
         for other in self.nodes:
@@ -331,8 +332,10 @@ class Federation:
             case Execute():
                 root = node.disk.execute(effect)
                 done = Executed(effect.block.height, effect.block_id, root)
-                self._later(node, self.execute_us, lambda: done)
-                self._later(node, self.execute_us + 700, lambda: self._sync(node, done.height))
+                node.busy_until = max(node.busy_until, self.now) + self.execute_us
+                delay_us = node.busy_until - self.now
+                self._later(node, delay_us, lambda: done)
+                self._later(node, delay_us + 700, lambda: self._sync(node, done.height))
             case ServeBlocks(peer, from_height):
                 self._send(node, peer, self._blocks(node, from_height))
             case ServeBatches(peer, ids):
