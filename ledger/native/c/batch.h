@@ -39,8 +39,9 @@ typedef struct {
     size_t count_min; /* fewer signatures are cheaper one by one */
     /* The cheapest width for that many short and long scalars. */
     int (*width)(size_t shorts, size_t longs);
-    /* Decode the points and evaluate the equation. */
-    ed25519_result (*evaluate)(const batch *b);
+    /* Decode the points and evaluate the equation. A kernel that can use what it decoded writes
+     * individual verdicts when the equation fails, unless `verdicts` is null. */
+    ed25519_result (*evaluate)(const batch *b, uint8_t *verdicts);
 } batch_kernel;
 
 extern const batch_kernel BATCH_PORTABLE;

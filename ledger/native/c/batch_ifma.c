@@ -15,6 +15,7 @@
 
 #include "batch.h"
 #include "decode_ifma.h"
+#include "single_ifma.h"
 
 enum { ROW = 16 };
 
@@ -207,21 +208,13 @@ static void order_tasks(msm *m)
     }
 }
 
-/* Load the step-th point of each of eight lists, negated where the entry says so; the neutral
- * element where a list has ended. */
-static inline ge8_affine load_step(const msm *m, const task *const lanes[LANES], uint32_t step)
+/* Load eight points, those in the lanes of `negative` negated. */
+static inline ge8_affine load_rows(const row *const rows[LANES], unsigned negative)
 {
     u64x8 low[8], high[8];
-    unsigned negative = 0;
     for (int i = 0; i < LANES; i++) {
-        uint32_t entry = (uint32_t)(2 * m->points);
-        if (step < lanes[i]->length) {
-            entry = m->entries[lanes[i]->first + step];
-        }
-        const row *r = &m->rows[entry >> 1];
-        negative |= (entry & 1) << i;
-        low[i] = _mm512_load_si512(r->word);
-        high[i] = _mm512_load_si512(r->word + 8);
+        low[i] = _mm512_load_si512(rows[i]->word);
+        high[i] = _mm512_load_si512(rows[i]->word + 8);
     }
     transpose8(low);
     transpose8(high);
@@ -230,6 +223,23 @@ static inline ge8_affine load_step(const msm *m, const task *const lanes[LANES],
                     {{high[2], high[3], high[4], high[5], high[6]}}};
     ge8_affine_negate(&q, (__mmask8)negative);
     return q;
+}
+
+/* Load the step-th point of each of eight lists, negated where the entry says so; the neutral
+ * element where a list has ended. */
+static inline ge8_affine load_step(const msm *m, const task *const lanes[LANES], uint32_t step)
+{
+    const row *rows[LANES];
+    unsigned negative = 0;
+    for (int i = 0; i < LANES; i++) {
+        uint32_t entry = (uint32_t)(2 * m->points);
+        if (step < lanes[i]->length) {
+            entry = m->entries[lanes[i]->first + step];
+        }
+        rows[i] = &m->rows[entry >> 1];
+        negative |= (entry & 1) << i;
+    }
+    return load_rows(rows, negative);
 }
 
 /* Put each lane of a sum where the closing pass expects that window and digit. */
@@ -348,7 +358,30 @@ static int best_width(size_t shorts, size_t longs)
     return best;
 }
 
-static ed25519_result evaluate(const batch *b)
+/* Judge each signature by itself, from the points that are decoded already. */
+static void judge_each(const msm *m, uint8_t *verdicts)
+{
+    const batch *b = m->b;
+    for (size_t done = 0; done < b->count; done += LANES) {
+        const row *keys[LANES], *rs[LANES];
+        scalar s[LANES], challenge[LANES];
+        for (size_t lane = 0; lane < LANES; lane++) {
+            const size_t i = done + lane < b->count ? done + lane : b->count - 1;
+            keys[lane] = &m->rows[b->count + b->key_of[i]];
+            rs[lane] = &m->rows[i];
+            s[lane] = b->s[i];
+            challenge[lane] = b->challenge[i];
+        }
+        const ge8_affine key = load_rows(keys, 0), r = load_rows(rs, 0);
+        const ge8 key_point = ge8_from_affine(&key), r_point = ge8_from_affine(&r);
+        const lane_verdicts found = ed25519_judge_lanes(&key_point, &r_point, s, challenge);
+        for (size_t lane = 0; lane < LANES && done + lane < b->count; lane++) {
+            verdicts[done + lane] = lane_verdict(found, lane, &b->items[done + lane]);
+        }
+    }
+}
+
+static ed25519_result evaluate(const batch *b, uint8_t *verdicts)
 {
     msm m;
     if (!msm_open(&m, b)) {
@@ -357,7 +390,12 @@ static ed25519_result evaluate(const batch *b)
     ed25519_result result = ED25519_INVALID;
     if (load_points(&m)) {
         const ge sum = msm_evaluate(&m);
-        result = ge_is_small_order(&sum) ? ED25519_VALID : ED25519_INVALID;
+        if (ge_is_small_order(&sum)) {
+            result = ED25519_VALID;
+        } else if (verdicts != NULL) {
+            judge_each(&m, verdicts);
+            result = ED25519_JUDGED;
+        }
     }
     msm_close(&m);
     return result;

@@ -21,7 +21,7 @@ static const batch_kernel *kernel_of(ed25519_path path)
 }
 
 static ed25519_result verify_chunk(const ed25519_item *items, size_t count,
-                                   const uint8_t seed[32], ed25519_path path)
+                                   const uint8_t seed[32], uint8_t *verdicts, ed25519_path path)
 {
     const batch_kernel *kernel = kernel_of(path);
     batch b;
@@ -30,7 +30,8 @@ static ed25519_result verify_chunk(const ed25519_item *items, size_t count,
     }
     ed25519_result result = ED25519_INVALID;
     if (batch_hash(&b, kernel->hash)) {
-        result = batch_combine(&b, seed, kernel) ? kernel->evaluate(&b) : ED25519_NO_MEMORY;
+        result = batch_combine(&b, seed, kernel) ? kernel->evaluate(&b, verdicts)
+                                                : ED25519_NO_MEMORY;
     }
     batch_close(&b);
     return result;
@@ -46,7 +47,7 @@ ed25519_result ed25519_verify_batch(const ed25519_item *items, size_t count,
 {
     for (size_t done = 0; done < count; done += ED25519_CHUNK) {
         const ed25519_result result =
-            verify_chunk(items + done, chunk_size(count - done), seed, path);
+            verify_chunk(items + done, chunk_size(count - done), seed, NULL, path);
         if (result != ED25519_VALID) {
             return result;
         }
@@ -61,13 +62,13 @@ ed25519_result ed25519_verify_many(const ed25519_item *items, size_t count, cons
         const size_t chunk = chunk_size(count - done);
         ed25519_result result = ED25519_INVALID;
         if (chunk >= kernel_of(path)->count_min) {
-            result = verify_chunk(items + done, chunk, seed, path);
+            result = verify_chunk(items + done, chunk, seed, verdicts + done, path);
         }
         if (result == ED25519_VALID) {
             memset(verdicts + done, 1, chunk);
         } else if (result == ED25519_INVALID) {
             ed25519_verify_each(items + done, chunk, verdicts + done, path);
-        } else {
+        } else if (result == ED25519_NO_MEMORY) {
             return result;
         }
     }

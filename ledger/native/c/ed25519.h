@@ -20,7 +20,13 @@ typedef struct {
 
 typedef enum { ED25519_PORTABLE = 0, ED25519_AVX512IFMA = 1 } ed25519_path;
 
-typedef enum { ED25519_NO_MEMORY = -1, ED25519_INVALID = 0, ED25519_VALID = 1 } ed25519_result;
+/* JUDGED: not all are valid, and verdicts were written. */
+typedef enum {
+    ED25519_NO_MEMORY = -1,
+    ED25519_INVALID = 0,
+    ED25519_VALID = 1,
+    ED25519_JUDGED = 2,
+} ed25519_result;
 
 /* Signatures that one batch equation takes; bounds the memory of a call. */
 #define ED25519_CHUNK 4096
@@ -40,7 +46,8 @@ ed25519_result ed25519_verify_batch(const ed25519_item *items, size_t count,
 void ed25519_verify_each(const ed25519_item *items, size_t count, uint8_t *verdicts,
                          ed25519_path path);
 
-/* The batch equation first, then individual verdicts for each chunk that fails it. */
+/* The batch equation first, then individual verdicts for each chunk that fails it. VALID says that
+ * the verdicts are written, whatever they are. */
 ed25519_result ed25519_verify_many(const ed25519_item *items, size_t count, const uint8_t seed[32],
                                    uint8_t *verdicts, ed25519_path path);
 

@@ -13,7 +13,7 @@
 
 #include "batch.h"
 #include "decode_ifma.h"
-#include "single.h"
+#include "single_ifma.h"
 
 enum { POINT_WIDTH = 4, POINT_COUNT = 1 << (POINT_WIDTH - 1), POINT_WINDOWS = 32 };
 enum { BASE_WIDTH = 9, BASE_COUNT = 1 << (BASE_WIDTH - 1), BASE_WINDOWS = 28 };
@@ -230,36 +230,46 @@ static __mmask8 equation_holds(const lane_digits digits[LANES], const ge8 *key, 
     return ge8_is_small_order(&sum);
 }
 
+lane_verdicts ed25519_judge_lanes(const ge8 *key, const ge8 *r, const scalar s[LANES],
+                                  const scalar challenge[LANES])
+{
+    const radices radices = {scalar_radix(POINT_WIDTH, POINT_WINDOWS),
+                             scalar_radix(BASE_WIDTH, BASE_WINDOWS)};
+    lane_digits digits[LANES];
+    lane_verdicts found = {0, 0};
+    for (int lane = 0; lane < LANES; lane++) {
+        const int halved = cut_scalars(&digits[lane], &s[lane], &challenge[lane], &radices);
+        found.judged |= (unsigned)halved << lane;
+    }
+    found.valid = equation_holds(digits, key, r);
+    return found;
+}
+
 void ed25519_verify_eight_ifma(const ed25519_item *items, size_t count, uint8_t *verdicts)
 {
     const uint8_t *encodings[DECODE_POINTS];
-    scalar challenge[LANES];
-    lane_digits digits[LANES];
-    const radices radices = {scalar_radix(POINT_WIDTH, POINT_WINDOWS),
-                             scalar_radix(BASE_WIDTH, BASE_WINDOWS)};
-    unsigned canonical = 0, halved = 0;
+    scalar s[LANES], challenge[LANES];
+    unsigned canonical = 0;
     memset(challenge, 0, sizeof challenge);
     ed25519_challenge_eight(challenge, items, count, sha512_eight_ifma);
     for (size_t lane = 0; lane < LANES; lane++) {
         const ed25519_item *item = &items[lane < count ? lane : 0];
-        scalar s = scalar_load(item->signature + 32);
-        if (scalar_is_canonical(&s)) {
+        s[lane] = scalar_load(item->signature + 32);
+        if (scalar_is_canonical(&s[lane])) {
             canonical |= 1U << lane;
         } else {
-            memset(&s, 0, sizeof s); /* keeps its digits within the table */
+            memset(&s[lane], 0, sizeof s[lane]); /* keeps its digits within the table */
         }
-        halved |= (unsigned)cut_scalars(&digits[lane], &s, &challenge[lane], &radices) << lane;
         encodings[lane] = item->signature;
         encodings[LANES + lane] = item->key;
     }
     ge8 points[DECODE_GROUPS];
     __mmask8 valid[DECODE_GROUPS];
     ge8_decode(points, valid, encodings);
-    const unsigned good = equation_holds(digits, &points[1], &points[0]) & valid[0] & valid[1] &
-                          canonical;
+    lane_verdicts found = ed25519_judge_lanes(&points[1], &points[0], s, challenge);
+    found.valid &= (unsigned)valid[0] & valid[1] & canonical;
     for (size_t lane = 0; lane < count; lane++) {
-        verdicts[lane] = halved >> lane & 1 ? (uint8_t)(good >> lane & 1)
-                                            : (uint8_t)ed25519_verify_one(&items[lane]);
+        verdicts[lane] = lane_verdict(found, lane, &items[lane]);
     }
 }
 
