@@ -7,7 +7,7 @@
 #include "bytes.h"
 #include "cpu.h"
 
-enum { LANES_MAX = 16, BLOCKS_MAX = BLAKE3_CHUNK / BLAKE3_BLOCK };
+enum { BLOCKS_MAX = BLAKE3_CHUNK / BLAKE3_BLOCK };
 
 /* Chunks taken together: few enough for their jobs to stay in the first-level cache. An input of
  * more chunks goes alone. */
@@ -47,13 +47,22 @@ static size_t chunk_count(size_t length)
     return length <= BLAKE3_CHUNK ? 1 : (length - 1) / BLAKE3_CHUNK + 1;
 }
 
+/* One chunk or parent. */
+typedef struct {
+    const uint8_t *data;
+    uint8_t *out;
+    uint64_t counter;
+    uint32_t length;
+    uint32_t last_flags;
+} job;
+
 /* The work of one slice of the inputs. */
 typedef struct {
     const uint32_t *key;
-    uint8_t mode_flags;
+    uint32_t mode_flags;
     kernel kernel;
-    blake3_job *jobs;
-    const blake3_job **order; /* jobs by falling number of blocks */
+    job *jobs;
+    uint32_t *order; /* jobs by falling number of blocks */
     size_t job_count;
     uint32_t shortest, longest; /* fewest and most blocks of a job */
     uint8_t *nodes; /* 32 bytes for each chunk of the inputs that have more than one */
@@ -62,7 +71,7 @@ typedef struct {
 static int slice_open(slice *s, size_t chunks)
 {
     s->jobs = malloc(chunks * sizeof *s->jobs);
-    s->order = malloc((chunks + LANES_MAX) * sizeof *s->order);
+    s->order = malloc(chunks * sizeof *s->order);
     s->nodes = malloc(chunks * BLAKE3_DIGEST);
     return s->jobs && s->order && s->nodes;
 }
@@ -70,22 +79,16 @@ static int slice_open(slice *s, size_t chunks)
 static void slice_close(slice *s)
 {
     free(s->jobs);
-    free((void *)s->order);
+    free(s->order);
     free(s->nodes);
 }
 
-/* Sort the jobs by falling number of blocks; leave jobs of one length as they are. */
+/* Sort the jobs by falling number of blocks. */
 static void order_jobs(slice *s)
 {
     size_t position[BLOCKS_MAX + 1] = {0};
-    if (s->shortest == s->longest) {
-        for (size_t i = 0; i < s->job_count; i++) {
-            s->order[i] = &s->jobs[i];
-        }
-        return;
-    }
     for (size_t i = 0; i < s->job_count; i++) {
-        position[blake3_job_blocks(&s->jobs[i])]++;
+        position[blake3_blocks(s->jobs[i].length)]++;
     }
     size_t start = 0;
     for (size_t blocks = BLOCKS_MAX; blocks > 0; blocks--) {
@@ -94,49 +97,55 @@ static void order_jobs(slice *s)
         start += count;
     }
     for (size_t i = 0; i < s->job_count; i++) {
-        s->order[position[blake3_job_blocks(&s->jobs[i])]++] = &s->jobs[i];
+        s->order[position[blake3_blocks(s->jobs[i].length)]++] = (uint32_t)i;
     }
 }
 
 /* Run the jobs, those of equal length side by side, and forget them. */
-static void run_jobs(slice *s)
+static void run_jobs(slice *s, uint32_t flags, uint32_t first_flags)
 {
-    if (s->job_count == 0) {
-        return;
+    blake3_lanes lanes;
+    const int alike = s->shortest == s->longest;
+    if (!alike) {
+        order_jobs(s);
     }
-    order_jobs(s);
-    for (size_t i = 0; i < LANES_MAX; i++) {
-        s->order[s->job_count + i] = s->order[s->job_count - 1];
-    }
-    for (size_t i = 0; i < s->job_count; i += s->kernel.lanes) {
-        s->kernel.run(s->order + i, s->key);
+    lanes.flags = s->mode_flags | flags;
+    lanes.first_flags = first_flags;
+    for (size_t done = 0; done < s->job_count; done += s->kernel.lanes) {
+        for (size_t lane = 0; lane < s->kernel.lanes; lane++) {
+            const size_t i = done + lane < s->job_count ? done + lane : s->job_count - 1;
+            const job *j = &s->jobs[alike ? i : s->order[i]];
+            lanes.data[lane] = j->data;
+            lanes.out[lane] = j->out;
+            lanes.length[lane] = j->length;
+            lanes.last_flags[lane] = j->last_flags;
+            lanes.counter_low[lane] = (uint32_t)j->counter;
+            lanes.counter_high[lane] = (uint32_t)(j->counter >> 32);
+        }
+        s->kernel.run(&lanes, s->key);
     }
     s->job_count = 0;
     s->shortest = BLOCKS_MAX;
     s->longest = 1;
 }
 
-static void count_blocks(slice *s, const blake3_job *job)
+static inline void add_job(slice *s, job j)
 {
-    const uint32_t blocks = blake3_job_blocks(job);
+    const uint32_t blocks = blake3_blocks(j.length);
     s->shortest = blocks < s->shortest ? blocks : s->shortest;
     s->longest = blocks > s->longest ? blocks : s->longest;
+    s->jobs[s->job_count++] = j;
 }
 
-static void add_chunks(slice *s, const blake3_item *item, uint8_t *out, int root)
+static void add_chunks(slice *s, const blake3_item *item, uint8_t *out, uint32_t root_flag)
 {
     const size_t chunks = chunk_count(item->length);
     for (size_t i = 0; i < chunks; i++) {
         const size_t offset = i * BLAKE3_CHUNK, left = item->length - offset;
-        blake3_job *job = &s->jobs[s->job_count++];
-        job->data = item->data + offset;
-        job->out = out + i * BLAKE3_DIGEST;
-        job->counter = i;
-        job->length = (uint32_t)(left < BLAKE3_CHUNK ? left : BLAKE3_CHUNK);
-        job->flags = s->mode_flags;
-        job->first_flags = BLAKE3_CHUNK_START;
-        job->last_flags = (uint8_t)(BLAKE3_CHUNK_END | (root ? BLAKE3_ROOT : 0));
-        count_blocks(s, job);
+        const uint32_t length = (uint32_t)(left < BLAKE3_CHUNK ? left : BLAKE3_CHUNK);
+        const job j = {item->data + offset, out + i * BLAKE3_DIGEST, i, length,
+                       BLAKE3_CHUNK_END | root_flag};
+        add_job(s, j);
     }
 }
 
@@ -144,15 +153,10 @@ static void add_chunks(slice *s, const blake3_item *item, uint8_t *out, int root
 static void add_parents(slice *s, uint8_t *nodes, size_t count, uint8_t *root)
 {
     for (size_t i = 0; i < count / 2; i++) {
-        blake3_job *job = &s->jobs[s->job_count++];
-        job->data = nodes + 2 * i * BLAKE3_DIGEST;
-        job->out = count == 2 ? root : nodes + i * BLAKE3_DIGEST;
-        job->counter = 0;
-        job->length = BLAKE3_BLOCK;
-        job->flags = (uint8_t)(s->mode_flags | BLAKE3_PARENT);
-        job->first_flags = 0;
-        job->last_flags = count == 2 ? BLAKE3_ROOT : 0;
-        count_blocks(s, job);
+        const job j = {nodes + 2 * i * BLAKE3_DIGEST,
+                       count == 2 ? root : nodes + i * BLAKE3_DIGEST, 0, BLAKE3_BLOCK,
+                       count == 2 ? BLAKE3_ROOT : 0};
+        add_job(s, j);
     }
 }
 
@@ -162,42 +166,53 @@ static size_t node_count(const blake3_item *item, size_t level)
     return (chunk_count(item->length) - 1) / ((size_t)1 << level) + 1;
 }
 
+/* Where the nodes of the next input begin; an input of one chunk has none. */
+static size_t node_room(const blake3_item *item)
+{
+    return item->length <= BLAKE3_CHUNK ? 0 : chunk_count(item->length) * BLAKE3_DIGEST;
+}
+
+/* Join all nodes of one level into those of the next. */
+static void join_level(slice *s, const blake3_item *items, size_t count, size_t level,
+                       uint8_t *digests)
+{
+    uint8_t *nodes = s->nodes;
+    for (size_t i = 0; i < count; nodes += node_room(&items[i++])) {
+        add_parents(s, nodes, node_count(&items[i], level), digests + i * BLAKE3_DIGEST);
+    }
+    run_jobs(s, BLAKE3_PARENT, 0);
+    /* A node without a neighbour moves up as it is. */
+    nodes = s->nodes;
+    for (size_t i = 0; i < count; nodes += node_room(&items[i++])) {
+        const size_t left = node_count(&items[i], level);
+        if (left > 1 && left % 2 == 1) {
+            memcpy(nodes + left / 2 * BLAKE3_DIGEST, nodes + (left - 1) * BLAKE3_DIGEST,
+                   BLAKE3_DIGEST);
+        }
+    }
+}
+
 /* Hash the inputs level by level until every tree has its root. */
 static void run_slice(slice *s, const blake3_item *items, size_t count, uint8_t *digests)
 {
     uint8_t *nodes = s->nodes;
     size_t highest = 1;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; nodes += node_room(&items[i++])) {
         const size_t chunks = chunk_count(items[i].length);
-        const int is_root = chunks == 1;
-        add_chunks(s, &items[i], is_root ? digests + i * BLAKE3_DIGEST : nodes, is_root);
-        nodes += is_root ? 0 : chunks * BLAKE3_DIGEST;
+        if (chunks == 1) {
+            add_chunks(s, &items[i], digests + i * BLAKE3_DIGEST, BLAKE3_ROOT);
+        } else {
+            add_chunks(s, &items[i], nodes, 0);
+        }
         highest = chunks > highest ? chunks : highest;
     }
-    run_jobs(s);
+    run_jobs(s, 0, BLAKE3_CHUNK_START);
     for (size_t level = 0; highest > (size_t)1 << level; level++) {
-        nodes = s->nodes;
-        for (size_t i = 0; i < count; i++) {
-            if (node_count(&items[i], level) > 1) {
-                add_parents(s, nodes, node_count(&items[i], level), digests + i * BLAKE3_DIGEST);
-            }
-            nodes += node_count(&items[i], 0) > 1 ? node_count(&items[i], 0) * BLAKE3_DIGEST : 0;
-        }
-        run_jobs(s);
-        /* A node without a neighbour moves up as it is. */
-        nodes = s->nodes;
-        for (size_t i = 0; i < count; i++) {
-            const size_t left = node_count(&items[i], level);
-            if (left > 1 && left % 2 == 1) {
-                memcpy(nodes + left / 2 * BLAKE3_DIGEST, nodes + (left - 1) * BLAKE3_DIGEST,
-                       BLAKE3_DIGEST);
-            }
-            nodes += node_count(&items[i], 0) > 1 ? node_count(&items[i], 0) * BLAKE3_DIGEST : 0;
-        }
+        join_level(s, items, count, level, digests);
     }
 }
 
-static int many(const blake3_item *items, size_t count, const uint32_t key[8], uint8_t mode_flags,
+static int many(const blake3_item *items, size_t count, const uint32_t key[8], uint32_t mode_flags,
                 uint8_t *digests, blake3_path path)
 {
     for (size_t done = 0; done < count;) {

@@ -26,20 +26,24 @@ typedef struct {
     size_t length;
 } blake3_item;
 
-/* One chunk or one parent: a chain of 1..16 compressions that ends in 32 bytes. */
-typedef struct {
-    const uint8_t *data;
-    uint8_t *out;
-    uint64_t counter;    /* the chunk's number; 0 for a parent */
-    uint32_t length;     /* 0..1024 bytes */
-    uint8_t flags;       /* of every block */
-    uint8_t first_flags; /* added on the first block */
-    uint8_t last_flags;  /* added on the last block */
-} blake3_job;
+enum { BLAKE3_LANES_MAX = 16 };
 
-static inline uint32_t blake3_job_blocks(const blake3_job *job)
+/* Up to 16 chunks or parents, each a chain of 1..16 compressions that ends in 32 bytes. */
+typedef struct {
+    uint32_t length[BLAKE3_LANES_MAX];     /* 0..1024 bytes */
+    uint32_t last_flags[BLAKE3_LANES_MAX]; /* added on the last block */
+    uint32_t counter_low[BLAKE3_LANES_MAX];
+    uint32_t counter_high[BLAKE3_LANES_MAX]; /* the chunk's number; 0 for a parent */
+    const uint8_t *data[BLAKE3_LANES_MAX];
+    uint8_t *out[BLAKE3_LANES_MAX];
+    uint32_t flags;       /* of every block of every lane */
+    uint32_t first_flags; /* added on first blocks */
+} __attribute__((aligned(64))) blake3_lanes;
+
+/* Compressions that so many bytes take. */
+static inline uint32_t blake3_blocks(uint32_t length)
 {
-    return job->length <= BLAKE3_BLOCK ? 1 : (job->length + BLAKE3_BLOCK - 1) / BLAKE3_BLOCK;
+    return length <= BLAKE3_BLOCK ? 1 : (length + BLAKE3_BLOCK - 1) / BLAKE3_BLOCK;
 }
 
 static const uint32_t BLAKE3_IV[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
@@ -56,11 +60,11 @@ static const uint8_t BLAKE3_ORDER[7][16] = {
     {11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13},
 };
 
-/* Run up to `lanes` jobs side by side; the unused ones repeat others. */
-typedef void blake3_group(const blake3_job *const jobs[], const uint32_t key[8]);
-blake3_group blake3_group_portable; /* 1 lane */
-blake3_group blake3_group_avx2;     /* 8 lanes */
-blake3_group blake3_group_avx512;   /* 16 lanes */
+/* Run the first lanes side by side: 1, 8 or 16. Lanes to spare repeat another. */
+typedef void blake3_group(const blake3_lanes *lanes, const uint32_t key[8]);
+blake3_group blake3_group_portable;
+blake3_group blake3_group_avx2;
+blake3_group blake3_group_avx512;
 
 /* The best path that this processor runs. */
 blake3_path blake3_best_path(void);

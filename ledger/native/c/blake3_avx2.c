@@ -62,7 +62,7 @@ static inline void load_blocks(__m256i m[16], const uint8_t *const blocks[LANES]
     }
 }
 
-static inline void store_digests(const blake3_job *const jobs[LANES], const __m256i h[8])
+static inline void store_digests(uint8_t *const out[LANES], const __m256i h[8])
 {
     __m256i rows[8];
     for (int i = 0; i < 8; i++) {
@@ -70,7 +70,7 @@ static inline void store_digests(const blake3_job *const jobs[LANES], const __m2
     }
     transpose(rows);
     for (int lane = 0; lane < LANES; lane++) {
-        _mm256_storeu_si256((__m256i *)jobs[lane]->out, rows[lane]);
+        _mm256_storeu_si256((__m256i *)out[lane], rows[lane]);
     }
 }
 

@@ -58,7 +58,7 @@ static inline void load_blocks(__m512i m[16], const uint8_t *const blocks[LANES]
     transpose(m);
 }
 
-static inline void store_digests(const blake3_job *const jobs[LANES], const __m512i h[8])
+static inline void store_digests(uint8_t *const out[LANES], const __m512i h[8])
 {
     __m512i rows[16];
     for (int i = 0; i < 16; i++) {
@@ -66,7 +66,7 @@ static inline void store_digests(const blake3_job *const jobs[LANES], const __m5
     }
     transpose(rows);
     for (int lane = 0; lane < LANES; lane++) {
-        _mm256_storeu_si256((__m256i *)jobs[lane]->out, _mm512_castsi512_si256(rows[lane]));
+        _mm256_storeu_si256((__m256i *)out[lane], _mm512_castsi512_si256(rows[lane]));
     }
 }
 

@@ -60,84 +60,87 @@ static inline void compress(lane_vector h[8], const lane_vector m[16], const lan
     }
 }
 
-/* Point at the step-th block of a job, padded in `room` when it is short. */
-static inline const uint8_t *block_at(const blake3_job *job, uint32_t step, uint8_t *room,
-                                      uint32_t *length)
+/* Point at the step-th block of a lane, padded in `room` when it is short. */
+static inline const uint8_t *block_at(const blake3_lanes *lanes, int lane, uint32_t step,
+                                      uint8_t *room, uint32_t *length)
 {
-    const uint32_t offset = step * BLAKE3_BLOCK;
-    const uint32_t left = job->length > offset ? job->length - offset : 0;
+    const uint32_t offset = step * BLAKE3_BLOCK, whole = lanes->length[lane];
+    const uint32_t left = whole > offset ? whole - offset : 0;
     if (left >= BLAKE3_BLOCK) {
         *length = BLAKE3_BLOCK;
-        return job->data + offset;
+        return lanes->data[lane] + offset;
     }
     *length = left;
     memset(room, 0, BLAKE3_BLOCK);
     if (left != 0) {
-        memcpy(room, job->data + offset, left);
+        memcpy(room, lanes->data[lane] + offset, left);
     }
     return room;
 }
 
-/* One compression in which every lane may be at its first, last or no block. */
-static inline void step_any(lane_vector h[8], const blake3_job *const jobs[], uint32_t step,
+/* One compression in which any lane may be at its last block or beyond. */
+static inline void step_any(lane_vector h[8], const blake3_lanes *lanes, uint32_t step,
                             lane_words *words)
 {
     uint8_t rooms[LANES][BLAKE3_BLOCK];
     const uint8_t *blocks[LANES];
     lane_vector m[16];
+    const uint32_t flags = lanes->flags | (step == 0 ? lanes->first_flags : 0);
     for (int lane = 0; lane < LANES; lane++) {
-        const blake3_job *job = jobs[lane];
-        const uint32_t count = blake3_job_blocks(job);
-        blocks[lane] = block_at(job, step, rooms[lane], &words->length[lane]);
-        words->flags[lane] = (uint32_t)(job->flags | (step == 0 ? job->first_flags : 0) |
-                                        (step == count - 1 ? job->last_flags : 0));
+        const uint32_t count = blake3_blocks(lanes->length[lane]);
+        blocks[lane] = block_at(lanes, lane, step, rooms[lane], &words->length[lane]);
+        words->flags[lane] = flags | (step == count - 1 ? lanes->last_flags[lane] : 0);
         words->active[lane] = step < count ? UINT32_MAX : 0;
     }
     load_blocks(m, blocks);
     compress(h, m, words);
 }
 
-/* Compressions in which every lane is at a full block, neither its first nor its last. */
-static inline void steps_inside(lane_vector h[8], const blake3_job *const jobs[], uint32_t first,
-                                uint32_t end, lane_words *words)
+/* The compressions before any lane's last block: all blocks are full. */
+static inline void steps_before(lane_vector h[8], const blake3_lanes *lanes, uint32_t end,
+                                lane_words *words)
 {
     const uint8_t *blocks[LANES];
     lane_vector m[16];
     for (int lane = 0; lane < LANES; lane++) {
         words->length[lane] = BLAKE3_BLOCK;
-        words->flags[lane] = jobs[lane]->flags;
+        words->flags[lane] = lanes->flags | lanes->first_flags;
         words->active[lane] = UINT32_MAX;
     }
-    for (uint32_t step = first; step < end; step++) {
+    for (uint32_t step = 0; step < end; step++) {
         for (int lane = 0; lane < LANES; lane++) {
-            blocks[lane] = jobs[lane]->data + step * BLAKE3_BLOCK;
+            blocks[lane] = lanes->data[lane] + step * BLAKE3_BLOCK;
         }
         load_blocks(m, blocks);
         compress(h, m, words);
+        if (step == 0) {
+            for (int lane = 0; lane < LANES; lane++) {
+                words->flags[lane] = lanes->flags;
+            }
+        }
     }
 }
 
-void GROUP(const blake3_job *const jobs[], const uint32_t key[8])
+void GROUP(const blake3_lanes *lanes, const uint32_t key[8])
 {
     lane_words words;
     lane_vector h[8];
     uint32_t longest = 1, shortest = UINT32_MAX;
     for (int lane = 0; lane < LANES; lane++) {
-        const uint32_t count = blake3_job_blocks(jobs[lane]);
+        const uint32_t count = blake3_blocks(lanes->length[lane]);
         longest = count > longest ? count : longest;
         shortest = count < shortest ? count : shortest;
-        words.counter_low[lane] = (uint32_t)jobs[lane]->counter;
-        words.counter_high[lane] = (uint32_t)(jobs[lane]->counter >> 32);
     }
+    memcpy(words.counter_low, lanes->counter_low, sizeof words.counter_low);
+    memcpy(words.counter_high, lanes->counter_high, sizeof words.counter_high);
     for (int i = 0; i < 8; i++) {
         h[i] = SPLAT(key[i]);
     }
-    step_any(h, jobs, 0, &words);
-    if (shortest > 2) {
-        steps_inside(h, jobs, 1, shortest - 1, &words);
+    if (shortest > 1) {
+        steps_before(h, lanes, shortest - 1, &words);
     }
-    for (uint32_t step = shortest > 2 ? shortest - 1 : 1; step < longest; step++) {
-        step_any(h, jobs, step, &words);
+    for (uint32_t step = shortest - 1; step < longest; step++) {
+        step_any(h, lanes, step, &words);
     }
-    store_digests(jobs, h);
+    store_digests(lanes->out, h);
 }

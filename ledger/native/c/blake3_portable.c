@@ -32,10 +32,10 @@ static inline void load_blocks(uint32_t m[16], const uint8_t *const blocks[1])
     }
 }
 
-static inline void store_digests(const blake3_job *const jobs[1], const uint32_t h[8])
+static inline void store_digests(uint8_t *const out[1], const uint32_t h[8])
 {
     for (int i = 0; i < 4; i++) {
-        store64_le(jobs[0]->out + 8 * i, h[2 * i] | (uint64_t)h[2 * i + 1] << 32);
+        store64_le(out[0] + 8 * i, h[2 * i] | (uint64_t)h[2 * i + 1] << 32);
     }
 }
 
