@@ -2,6 +2,7 @@
 
 import pytest
 
+from consensus.core.messages import encode_message
 from tests.consensus.core import actors
 from tests.consensus.core.storm import Actor, Storm
 
@@ -47,6 +48,19 @@ def test_twins_change_nothing() -> None:
     for seed in range(2 * GROUP):
         weather(4, seed, twin=True)
     weather(7, 0, actors.equivocator, twin=True)
+
+
+def test_the_same_storm_gives_the_same_messages() -> None:
+    """A core is a function of its inputs: two runs of one seed send the same bytes in order."""
+
+    def messages(seed: int) -> list[bytes]:
+        storm = Storm(4, seed, twin=True)
+        storm.rage()
+        storm.calm()
+        return [encode_message(message) for _, message in storm.world.wire]
+
+    assert messages(3) == messages(3)
+    assert messages(3) != messages(4)
 
 
 @pytest.mark.slow
