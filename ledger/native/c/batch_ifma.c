@@ -403,4 +403,6 @@ static ed25519_result evaluate(const batch *b, uint8_t *verdicts)
 
 const batch_kernel BATCH_IFMA = {sha512_eight_ifma, 17, best_width, evaluate};
 
+#include "target_end.h"
+
 #endif

@@ -3,12 +3,12 @@
 #if CONCORDAT_X86
 
 #if defined(__clang__)
+#include <immintrin.h>
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
 #else
 #pragma GCC target("avx2")
-#endif
-
 #include <immintrin.h>
+#endif
 
 #define LANES 8
 typedef __m256i lane_vector;
@@ -75,5 +75,7 @@ static inline void store_digests(uint8_t *const out[LANES], const __m256i h[8])
 }
 
 #include "blake3_lanes.h"
+
+#include "target_end.h"
 
 #endif

@@ -72,4 +72,6 @@ static inline void store_digests(uint8_t *const out[LANES], const __m512i h[8])
 
 #include "blake3_lanes.h"
 
+#include "target_end.h"
+
 #endif

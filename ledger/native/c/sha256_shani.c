@@ -3,12 +3,12 @@
 #if CONCORDAT_X86
 
 #if defined(__clang__)
+#include <immintrin.h>
 #pragma clang attribute push(__attribute__((target("sha,sse4.1,ssse3"))), apply_to = function)
 #else
 #pragma GCC target("sha,sse4.1,ssse3")
-#endif
-
 #include <immintrin.h>
+#endif
 
 #include "sha256.h"
 
@@ -78,5 +78,7 @@ void sha256_compress_pair_shani(uint32_t first[8], const uint8_t *first_block, u
     }
     stream_close(&a, first);
 }
+
+#include "target_end.h"
 
 #endif

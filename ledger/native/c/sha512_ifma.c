@@ -155,4 +155,6 @@ void sha512_eight_ifma(uint8_t digests[8][64], const sha512_input inputs[8])
     }
 }
 
+#include "target_end.h"
+
 #endif

@@ -273,4 +273,6 @@ void ed25519_verify_eight_ifma(const ed25519_item *items, size_t count, uint8_t 
     }
 }
 
+#include "target_end.h"
+
 #endif

@@ -1,21 +1,23 @@
 /* Turns on AVX-512 with IFMA for the file that includes it first, and names 8x64-bit vectors.
  *
- * Only files whose name ends in _ifma.c include it; nothing they define may run before
+ * Only files whose name ends in _ifma.c or _avx512.c include it, and end with target_end.h; nothing they define may run before
  * cpu_has_avx512ifma() said yes.
  */
 #ifndef CONCORDAT_VECTOR_H
 #define CONCORDAT_VECTOR_H
 
+#include <stdint.h>
+#include <string.h>
+
 #if defined(__clang__)
+#include <immintrin.h>
 #pragma clang attribute push(                                                                     \
     __attribute__((target("avx512f,avx512ifma,avx512vl,avx512dq,avx512bw,bmi2"))),                \
     apply_to = function)
 #else
 #pragma GCC target("avx512f,avx512ifma,avx512vl,avx512dq,avx512bw,bmi2")
-#endif
-
 #include <immintrin.h>
-#include <stdint.h>
+#endif
 
 typedef __m512i u64x8;
 
