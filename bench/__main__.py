@@ -79,6 +79,7 @@ def _measure(directory: Path, plan: _Plan) -> Run:
     network = RealNetwork.create(directory / "network", settings={"log": {"level": "warning"}})
     did, signer = network.publisher(0)
     source = EventSource(did, signer, network.testnet.genesis.chain_id)
+    machine = describe_machine()
     baseline = measure_baseline(source, directory)
     everybody = range(network.size)
     shape = (plan.repeats, plan.events)
@@ -104,7 +105,7 @@ def _measure(directory: Path, plan: _Plan) -> Run:
         date=dt.datetime.now(dt.UTC).date().isoformat(),
         commit=commit_id(),
         command=shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
-        machine=describe_machine(),
+        machine=machine,
         settings={
             "clients": plan.load.clients,
             "events_per_request": plan.load.events_per_request,

@@ -32,6 +32,7 @@ def describe_machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "file_system": _file_system(_ROOT),
+        "load_before": f"{os.getloadavg()[0]:.1f}",  # of others: nothing of ours runs yet
     }
 
 
