@@ -39,8 +39,8 @@ typedef struct {
     size_t count_min; /* fewer signatures are cheaper one by one */
     /* The cheapest width for that many short and long scalars. */
     int (*width)(size_t shorts, size_t longs);
-    /* Decode the points and evaluate the equation. A kernel that can use what it decoded writes
-     * individual verdicts when the equation fails, unless `verdicts` is null. */
+    /* Decode the points and evaluate the equation. When it fails although all points decode, write
+     * individual verdicts, unless `verdicts` is null. */
     ed25519_result (*evaluate)(const batch *b, uint8_t *verdicts);
 } batch_kernel;
 

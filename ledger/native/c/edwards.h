@@ -79,6 +79,20 @@ static inline ge_affine ge_to_affine(const ge *p)
     return r;
 }
 
+/* Back: (4x, 4y, 4, 4xy) from 2x and 2y. */
+static inline ge ge_from_affine(const ge_affine *q)
+{
+    const fe minus = fe_mul(&q->minus, &FE_ONE); /* reduced, as the right side of fe_sub must be */
+    const fe x2 = fe_sub(&q->plus, &minus), y2 = fe_add(&q->plus, &minus);
+    const fe four = {{4, 0, 0, 0, 0}}, two = {{2, 0, 0, 0, 0}};
+    ge r;
+    r.x = fe_mul(&x2, &two);
+    r.y = fe_mul(&y2, &two);
+    r.z = four;
+    r.t = fe_mul(&x2, &y2);
+    return r;
+}
+
 static inline ge_cached ge_to_cached(const ge *p)
 {
     ge_cached r;

@@ -1,14 +1,24 @@
-/* One signature at a time: sB - kA - R by interleaved sliding windows, then the cofactor. */
+/* One signature at a time, in plain C: sliding windows over four scalars of half size.
+ *
+ * With u = v k modulo l, [8](sB - R - kA) = 0 exactly when [8]((v s)B - uA - vR) = 0; see
+ * docs/native.md. v s is cut in two, for tables of B and of 2^127 B.
+ */
 #include "batch.h"
 #include "cpu.h"
 #include "edwards.h"
 #include "single.h"
 
-enum { KEY_WIDTH = 5, BASE_WIDTH = 8, BITS = 254 };
-enum { KEY_ODD = 1 << (KEY_WIDTH - 2), BASE_ODD = 1 << (BASE_WIDTH - 2) };
+enum { POINT_WIDTH = 5, BASE_WIDTH = 8, BITS = 254, HALF_BITS = 127 };
+enum { POINT_ODD = 1 << (POINT_WIDTH - 2), BASE_ODD = 1 << (BASE_WIDTH - 2) };
 
-/* B, 3B, 5B, ...: written once by ed25519_init, read-only afterwards. */
-static ge_cached base_odd[BASE_ODD];
+/* P, 3P, 5P, ... for B and 2^127 B: written once by ed25519_init, read-only afterwards. */
+static ge_cached base_odd[2][BASE_ODD];
+
+/* A scalar's digits and the multiples that they choose. */
+typedef struct {
+    const ge_cached *odd;
+    int8_t digits[BITS];
+} term;
 
 static void odd_multiples(ge_cached *table, int count, const ge *p)
 {
@@ -24,7 +34,9 @@ static void odd_multiples(ge_cached *table, int count, const ge *p)
 
 void ed25519_init(void)
 {
-    odd_multiples(base_odd, BASE_ODD, &GE_BASE);
+    const ge upper = ge_double_times(GE_BASE, HALF_BITS);
+    odd_multiples(base_odd[0], BASE_ODD, &GE_BASE);
+    odd_multiples(base_odd[1], BASE_ODD, &upper);
 #if CONCORDAT_X86
     if (cpu_has_avx512ifma()) {
         ed25519_init_ifma();
@@ -60,6 +72,15 @@ static void non_adjacent_form(int8_t digits[BITS], const scalar *a, int width)
     }
 }
 
+static void term_set(term *t, const ge_cached *odd, const scalar *a, int width, int negative)
+{
+    t->odd = odd;
+    non_adjacent_form(t->digits, a, width);
+    for (int i = 0; negative && i < BITS; i++) {
+        t->digits[i] = (int8_t)-t->digits[i];
+    }
+}
+
 /* Add the odd multiple that `digit` names. */
 static ge add_digit(const ge *p, const ge_cached *table, int digit)
 {
@@ -68,6 +89,60 @@ static ge add_digit(const ge *p, const ge_cached *table, int digit)
     }
     const ge_cached q = ge_cached_negate(&table[-digit / 2]);
     return ge_add_cached(p, &q);
+}
+
+static ge sum_terms(const term terms[4])
+{
+    ge sum = GE_IDENTITY;
+    int started = 0;
+    for (int i = BITS - 1; i >= 0; i--) {
+        const int any = terms[0].digits[i] | terms[1].digits[i] | terms[2].digits[i] |
+                        terms[3].digits[i];
+        if (started) {
+            sum = ge_double(&sum, any != 0);
+        }
+        started |= any != 0;
+        for (int j = 0; any != 0 && j < 4; j++) {
+            if (terms[j].digits[i] != 0) {
+                sum = add_digit(&sum, terms[j].odd, terms[j].digits[i]);
+            }
+        }
+    }
+    return sum;
+}
+
+/* Cut a < 2^253 into its low 127 bits and the rest. */
+static void cut_half(const scalar *a, scalar *low, scalar *high)
+{
+    const scalar l = {{a->w[0], a->w[1] & (UINT64_MAX >> 1), 0, 0}};
+    const scalar h = {{a->w[1] >> 63 | a->w[2] << 1, a->w[2] >> 63 | a->w[3] << 1, 0, 0}};
+    *low = l;
+    *high = h;
+}
+
+int ed25519_judge(const ge *key, const ge *r, const scalar *s, const scalar *challenge)
+{
+    static const scalar zero = {{0, 0, 0, 0}}, one = {{1, 0, 0, 0}};
+    scalar u, v, low, high;
+    int negative;
+    if (!scalar_halve(&u, &v, &negative, challenge)) {
+        u = *challenge; /* the sum is the same, with more doublings */
+        v = one;
+        negative = 0;
+    }
+    const scalar base = scalar_mul_add(&v, s, &zero);
+    cut_half(&base, &low, &high);
+    ge_cached key_odd[POINT_ODD], r_odd[POINT_ODD];
+    odd_multiples(key_odd, POINT_ODD, key);
+    odd_multiples(r_odd, POINT_ODD, r);
+    term terms[4];
+    term_set(&terms[0], base_odd[0], &low, BASE_WIDTH, 0);
+    term_set(&terms[1], base_odd[1], &high, BASE_WIDTH, 0);
+    /* The sign of v goes to u: only their ratio counts. */
+    term_set(&terms[2], key_odd, &u, POINT_WIDTH, !negative);
+    term_set(&terms[3], r_odd, &v, POINT_WIDTH, 1);
+    const ge sum = sum_terms(terms);
+    return ge_is_small_order(&sum);
 }
 
 int ed25519_verify_one(const ed25519_item *item)
@@ -79,25 +154,7 @@ int ed25519_verify_one(const ed25519_item *item)
         return 0;
     }
     const scalar challenge = ed25519_challenge(item);
-    int8_t s_digits[BITS], k_digits[BITS];
-    non_adjacent_form(s_digits, &s, BASE_WIDTH);
-    non_adjacent_form(k_digits, &challenge, KEY_WIDTH);
-    ge_cached key_odd[KEY_ODD];
-    odd_multiples(key_odd, KEY_ODD, &key);
-    ge sum = GE_IDENTITY;
-    for (int i = BITS - 1; i >= 0; i--) {
-        sum = ge_double(&sum, 1);
-        if (s_digits[i] != 0) {
-            sum = add_digit(&sum, base_odd, s_digits[i]);
-        }
-        if (k_digits[i] != 0) {
-            sum = add_digit(&sum, key_odd, -k_digits[i]);
-        }
-    }
-    const ge_cached r_cached = ge_to_cached(&r);
-    const ge_cached minus_r = ge_cached_negate(&r_cached);
-    sum = ge_add_cached(&sum, &minus_r);
-    return ge_is_small_order(&sum);
+    return ed25519_judge(&key, &r, &s, &challenge);
 }
 
 void ed25519_verify_each(const ed25519_item *items, size_t count, uint8_t *verdicts,
