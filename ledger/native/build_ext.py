@@ -46,11 +46,13 @@ def extensions() -> list[Extension]:
     from Cython.Build import cythonize  # noqa: PLC0415  # only a build has Cython
 
     headers = sorted(str(path) for path in (NATIVE / "c").glob("*.h"))
+    # A source distribution carries the dependencies too: the .pyx files, of which the extensions
+    # keep only the generated C.
     modules = [
         Extension(
             f"ledger.native.{name}",
             [str(NATIVE / f"{name}.pyx"), *(str(NATIVE / "c" / source) for source in sources)],
-            depends=headers,
+            depends=[*headers, str(NATIVE / f"{name}.pyx")],
             extra_compile_args=COMPILE_FLAGS,
         )
         for name, sources in SOURCES.items()
