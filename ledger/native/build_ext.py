@@ -38,7 +38,7 @@ SOURCES = {
         "sha256_shani.c",
     ),
 }
-COMPILE_FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"]
+COMPILE_FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-g0"]
 
 
 def extensions() -> list[Extension]:

@@ -282,14 +282,20 @@ static void fill_buckets(msm *m)
     }
 }
 
+/* A bucket of eight windows; the neutral element where nothing fell into it. */
+static inline ge8 bucket_at(const msm *m, size_t digit)
+{
+    const ge8 identity = ge8_splat(&GE_IDENTITY);
+    return ge8_select(m->filled[digit], &m->sums[digit], &identity);
+}
+
 /* sum d bucket[d] for eight windows, by running sums from the largest digit down. */
 static ge8 weigh_buckets(const msm *m)
 {
-    const ge8 identity = ge8_splat(&GE_IDENTITY);
-    ge8 running = identity, total = identity;
-    for (size_t d = m->buckets; d-- > 0;) {
+    ge8 running = bucket_at(m, m->buckets - 1), total = running;
+    for (size_t d = m->buckets - 1; d-- > 0;) {
         if (m->filled[d] != 0) {
-            const ge8 bucket = ge8_select(m->filled[d], &m->sums[d], &identity);
+            const ge8 bucket = bucket_at(m, d);
             const ge8_cached cached = ge8_to_cached(&bucket);
             running = ge8_add_cached(&running, &cached);
         }
@@ -333,8 +339,7 @@ static ge msm_evaluate(msm *m)
             sums = sum_windows(m, window - lane);
         }
         const ge sum = lane_of(&sums, (size_t)lane);
-        total = ge_double_times(total, m->b->longs.width);
-        total = ge_add(&total, &sum);
+        batch_join_window(&total, &sum, m->b->longs.width);
     }
     return total;
 }

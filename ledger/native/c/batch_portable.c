@@ -1,5 +1,10 @@
 /* Pippenger's multi-scalar multiplication on one processor lane, in plain C. */
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "general_registers.h"
 
 #include "batch.h"
 #include "edwards.h"
@@ -81,14 +86,19 @@ static ge sum_buckets(const msm *m)
     return total;
 }
 
+void batch_join_window(ge *total, const ge *window, int width)
+{
+    *total = ge_double_times(*total, width);
+    *total = ge_add(total, window);
+}
+
 static ge msm_evaluate(msm *m)
 {
     ge total = GE_IDENTITY;
     for (int window = m->b->longs.count - 1; window >= 0; window--) {
         drop_into_buckets(m, window);
         const ge sum = sum_buckets(m);
-        total = ge_double_times(total, m->b->longs.width);
-        total = ge_add(&total, &sum);
+        batch_join_window(&total, &sum, m->b->longs.width);
     }
     return total;
 }

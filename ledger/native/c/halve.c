@@ -4,6 +4,12 @@
  * growing; half way both have half the bits. Lehmer's variant finds many quotients from the leading
  * 64 bits of two remainders, as long as these decide them, and applies them together.
  */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "general_registers.h"
+
 #include "scalar.h"
 
 typedef unsigned __int128 u128;

@@ -1,4 +1,10 @@
 /* Arithmetic modulo the group order; see scalar.h. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "general_registers.h"
+
 #include "scalar.h"
 
 typedef unsigned __int128 u128;

@@ -3,6 +3,12 @@
  * With u = v k modulo l, [8](sB - R - kA) = 0 exactly when [8]((v s)B - uA - vR) = 0; see
  * docs/native.md. v s is cut in two, for tables of B and of 2^127 B.
  */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "general_registers.h"
+
 #include "batch.h"
 #include "cpu.h"
 #include "edwards.h"
