@@ -1,12 +1,17 @@
-"""Final blocks on their way into the ledger: in order, and only once all bytes are here."""
+"""Final blocks on their way into the ledger: in order, and only once all bytes are here.
+
+A block without payload changes nothing but the height, so its root is known before the executor
+has answered, and the next leader need not wait for that. The answer must agree.
+"""
 
 from collections import deque
 from collections.abc import Iterable
 
 from consensus.core.batchbook import BatchBook
-from consensus.core.blocktree import Final
+from consensus.core.blocktree import BlockTree, Final
 from consensus.core.effects import Execute
 from consensus.core.outbox import Outbox
+from ledger.core.block import LedgerRoot
 from ledger.core.errors import InvariantError
 from ledger.core.ids import BatchId, BlockId, Height
 from ledger.core.limits import SYNC_BATCH_REQUESTS_MAX, SYNC_BLOCKS_AHEAD_MAX
@@ -17,7 +22,8 @@ __all__ = ["ExecutionQueue"]
 class ExecutionQueue:
     """Final blocks that are not yet given to the executor."""
 
-    def __init__(self, book: BatchBook, outbox: Outbox) -> None:
+    def __init__(self, tree: BlockTree, book: BatchBook, outbox: Outbox) -> None:
+        self._tree = tree
         self._book = book
         self._outbox = outbox
         self._waiting: deque[Final] = deque()
@@ -26,16 +32,22 @@ class ExecutionQueue:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._executing)
 
-    def on_executed(self, height: Height, id_: BlockId) -> Final:
+    def on_executed(self, id_: BlockId, root: LedgerRoot) -> Final:
         """Note that the oldest block given to the executor is applied, and give it.
 
         Raises:
-            InvariantError: the executor answers for another block.
+            InvariantError: the executor answers for another block, or with another root than
+                the one that is known.
         """
         final = self._executing.popleft() if self._executing else None
-        if final is None or (final.block.height, final.id) != (height, id_):
-            msg = f"height {height} was executed out of order"
+        if final is None or (final.block.height, final.id) != (root.height, id_):
+            msg = f"height {root.height} was executed out of order"
             raise InvariantError(msg)
+        if (self._tree.root(root.height) or root) != root:
+            msg = f"executing the empty block {root.height} changed the ledger"
+            raise InvariantError(msg)
+        self._tree.set_root(root)
+        self.pump()
         return final
 
     @property
@@ -55,6 +67,16 @@ class ExecutionQueue:
             self._executing.append(final)
             batches = self._book.bytes_not_stored(final.block.payload)
             self._outbox.add(Execute(final.id, final.block, final.certificate, batches))
+        self._foresee()
+
+    def _foresee(self) -> None:
+        """Note the roots that follow from the last known one without the executor."""
+        for final in self._executing:
+            if self._tree.root(final.block.height) is None:
+                before = self._tree.root(Height(final.block.height - 1))
+                if final.block.payload or before is None:
+                    break
+                self._tree.set_root(before.after_nothing())
 
     def missing_batches(self) -> tuple[BatchId, ...]:
         """Give the next batches to fetch, in the order in which they are needed."""

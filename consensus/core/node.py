@@ -83,7 +83,7 @@ class NodeCore:
         context = CoreContext(domain, signer)
         tree = BlockTree(_head(genesis, restored), restored.roots)
         dissemination = Dissemination(context, batches)
-        queue = ExecutionQueue(dissemination.book, context.outbox)
+        queue = ExecutionQueue(tree, dissemination.book, context.outbox)
         record = restored.record
         tc_round = 0 if record.high_tc is None else record.high_tc.round
         round_ = Round(max(record.high_qc.round, tc_round) + 1)
@@ -306,12 +306,10 @@ class NodeCore:
 
     def _on_executed(self, input_: Executed) -> None:
         parts = self._parts
-        final = parts.queue.on_executed(input_.height, input_.block_id)
-        before = parts.tree.root(parts.tree.executed)
+        before = parts.tree.root(Height(input_.height - 1))
         self.counters.events_executed += input_.root.log_size - (before.log_size if before else 0)
-        parts.tree.set_root(input_.root)
+        final = parts.queue.on_executed(input_.block_id, input_.root)
         parts.dissemination.on_ordered(final.block.payload)
-        parts.queue.pump()
         parts.catch_up.fetch_batches()
         self._agreement.retry()
         self._agreement.on_new_payload()

@@ -9,6 +9,7 @@ certificates too), and the batch store is the one place where bytes are held.
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from ledger.core.certificate import (
@@ -26,7 +27,7 @@ from ledger.core.certificate import (
 from ledger.core.codec import Codec, Hash32, Record, Signature64, UInt, encode
 from ledger.core.errors import DecodeError, Offence, PeerFault
 from ledger.core.hashing import derived_digest
-from ledger.core.ids import BatchId, BlockId
+from ledger.core.ids import BatchId, BlockId, Height
 from ledger.core.limits import (
     BATCH_BYTES_MAX,
     BATCH_ENTRIES_MAX,
@@ -133,6 +134,10 @@ class LedgerRoot(Record, frozen=True):
     def digest(self) -> bytes:
         """The 32 bytes that a header carries."""
         return _root_digest(encode(self))
+
+    def after_nothing(self) -> "LedgerRoot":
+        """Give the root after one more block that brings nothing: only the height moves."""
+        return msgspec.structs.replace(self, height=Height(self.height + 1))
 
 
 _batch_codec = Codec(Batch)

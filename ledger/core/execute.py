@@ -165,14 +165,11 @@ def execute_block(
         application.apply_batch(batch_id, is_checked=signatures_checked(batch_id))
     accepted = application.accepted
     tiles = append(view.read_tile, before.log_size, leaf_hashes([item.entry for item in accepted]))
-    log_size = before.log_size + len(accepted)
-    after = LedgerRoot(
-        height=block.height,
-        log_size=log_size,
-        log_root=root(with_tiles(view.read_tile, tiles), log_size) if accepted else before.log_root,
-        state_root=before.state_root,
-        set_hash=before.set_hash,
-    )
+    after = before.after_nothing()
+    if accepted:
+        log_size = before.log_size + len(accepted)
+        log_root = root(with_tiles(view.read_tile, tiles), log_size)
+        after = msgspec.structs.replace(after, log_size=log_size, log_root=log_root)
     return BlockResult(
         height=block.height,
         block_id=block_id,

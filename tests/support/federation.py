@@ -8,6 +8,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable
 
+import msgspec
 from blake3 import blake3
 
 from consensus.core.effects import (
@@ -164,8 +165,10 @@ class Disk:
                     if entry not in self.log:
                         self.log.append(entry)
         last = self.roots[-1]
-        log_root = blake3(last.log_root + effect.block_id).digest()
-        root = LedgerRoot(block.height, len(self.log), log_root, last.state_root, last.set_hash)
+        root = last.after_nothing()
+        if block.payload:
+            log_root = blake3(last.log_root + effect.block_id).digest()
+            root = msgspec.structs.replace(root, log_size=len(self.log), log_root=log_root)
         self.blocks.append(block)
         if effect.certificate is not None:
             self.certificates[block.height] = effect.certificate

@@ -20,7 +20,7 @@ from consensus.core.messages import (
 )
 from consensus.core.verification import RememberingDomain
 from ledger.core import limits
-from ledger.core.block import Proposal, block_id
+from ledger.core.block import Proposal, batch_id, block_id
 from ledger.core.codec import Codec
 from ledger.core.errors import Offence
 from ledger.core.ids import Epoch, Height, NodeIndex, Round
@@ -70,10 +70,11 @@ def test_the_leaders_block_is_not_displaced_by_anothers() -> None:
     bench.auto = False
     for peer in (1, 2, 3):
         bench.say(peer, bench.vote_message(peer, second))
-    third = bench.block(3, second)
-    waiting = bench.say(3, bench.propose(third))
-    assert not votes_in(waiting), "height 1 is executed only later"
-    other = msgspec.structs.replace(third, author=NodeIndex(2))
+    batch = bench.batch(3, b"entry")
+    third = bench.block(3, second, payload=(batch_id(batch),))
+    waiting = bench.say(3, bench.propose(third, inline=(batch,)))
+    assert not votes_in(waiting), "its batch is examined only later"
+    other = msgspec.structs.replace(third, author=NodeIndex(2), payload=())
     assert not votes_in(bench.say(2, bench.propose(other)))
     assert [v.block_id for v in votes_in(bench.release())] == [block_id(third)]
 

@@ -444,3 +444,31 @@ def test_the_first_record_survives_its_encoding() -> None:
     record: SafetyRecord = bench.record
     assert encode_record(record) == bench.disk.record
     assert record.counter > 0
+
+
+def test_roots_of_empty_blocks_are_known_before_they_are_executed() -> None:
+    """A block without payload moves only the height, so voting goes on without the executor."""
+    bench = Bench()
+    bench.auto = False
+    parent = None
+    for round_ in range(1, 6):
+        parent = bench.block(round_, parent)
+        effects = bench.say(parent.author, bench.propose(parent))
+        assert votes_in(effects), f"round {round_}"
+        for peer in (1, 2, 3):
+            bench.say(peer, bench.vote_message(peer, parent))
+    assert bench.core.status(bench.now_ms)["executed_height"] == 4
+
+
+def test_an_empty_block_that_changes_the_ledger_halts() -> None:
+    """The executor's answer must be the root that was foreseen."""
+    bench = Bench()
+    first, second = bench.grow(2)
+    bench.auto = False
+    third = bench.block(3, second)
+    bench.say(3, bench.propose(third))
+    for peer in (1, 2, 3):
+        bench.say(peer, bench.vote_message(peer, third))
+    root = LedgerRoot(second.height, 1, bytes(32), bytes(32), bytes(32))
+    effects = bench.give(Executed(second.height, block_id(second), root))
+    assert halts_in(effects) == ["executing the empty block 2 changed the ledger"]
