@@ -463,7 +463,7 @@ def test_roots_of_empty_blocks_are_known_before_they_are_executed() -> None:
 def test_an_empty_block_that_changes_the_ledger_halts() -> None:
     """The executor's answer must be the root that was foreseen."""
     bench = Bench()
-    first, second = bench.grow(2)
+    _, second = bench.grow(2)
     bench.auto = False
     third = bench.block(3, second)
     bench.say(3, bench.propose(third))
