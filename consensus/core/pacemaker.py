@@ -18,6 +18,7 @@ from consensus.core.inputs import Timer
 from ledger.core.ids import Round
 from ledger.core.limits import (
     IDLE_INTERVAL_MS,
+    ROOT_FLUSH_MS,
     ROUND_TIMEOUT_ABSENT_MS,
     ROUND_TIMEOUT_GRACE_ROUNDS,
     ROUND_TIMEOUT_MS,
@@ -37,11 +38,13 @@ class Tuning(msgspec.Struct, frozen=True):
         round_timeout_ms: base timer; at least 4 round trips and a disk write.
         round_timeout_absent_ms: timer while the leader is not connected.
         idle_interval_ms: how long an idle leader waits before an empty block.
+        root_flush_ms: how long it waits when everything is final but the newest root.
     """
 
     round_timeout_ms: int = ROUND_TIMEOUT_MS
     round_timeout_absent_ms: int = ROUND_TIMEOUT_ABSENT_MS
     idle_interval_ms: int = IDLE_INTERVAL_MS
+    root_flush_ms: int = ROOT_FLUSH_MS
 
 
 class Pacemaker:
@@ -82,3 +85,8 @@ class Pacemaker:
     def idle_ms(self) -> int:
         """How long an idle leader waits."""
         return self._tuning.idle_interval_ms
+
+    @property
+    def root_flush_ms(self) -> int:
+        """How long a leader waits when everything is final but the newest root."""
+        return self._tuning.root_flush_ms

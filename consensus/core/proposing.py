@@ -1,10 +1,14 @@
 """What a leader puts into its block, and what a voter checks beyond the safety rules.
 
 The flush rule: a block is final only after the next round's certificate, so while something is
-ordered and not yet final (or its root not yet), the leader proposes at once, even an empty block.
+ordered and not yet final the leader proposes at once, even an empty block. While only its root is
+not yet final it waits a moment, because the next event would have to wait behind the empty block.
 The idle rule: with nothing to agree on it waits, then proposes an empty heartbeat.
 """
 
+from collections.abc import Sequence
+
+from consensus.core.blocktree import TreeBlock
 from consensus.core.effects import CancelTimer, SetTimer
 from consensus.core.pacemaker import IDLE_TIMER
 from consensus.core.parts import Parts
@@ -46,8 +50,9 @@ class Proposer:
             parts.catch_up.on_missing_block(walk.missing)
             return None
         payload = parts.dissemination.book.choose(tree.batches_in(walk.path))
-        if not payload.batch_ids and not tree.needs_flush(walk.path) and not self.idle_over:
-            self._wait()
+        pause_ms = 0 if payload.batch_ids or self.idle_over else self._pause_ms(walk.path)
+        if pause_ms:
+            self._wait(pause_ms)
             return None
         height = tree.executed_height(high_qc, parent.block)
         root = tree.root(height)
@@ -69,12 +74,19 @@ class Proposer:
         )
         return Proposal(block, bytes(SIGNATURE_BYTES), payload.certificates, payload.inline)
 
-    def _wait(self) -> None:
+    def _pause_ms(self, path: Sequence[TreeBlock]) -> int:
+        """Say how long an empty block on top of the uncommitted ``path`` may wait."""
+        if any(item.block.payload for item in path):
+            return 0
+        pacemaker = self._parts.pacemaker
+        needs_root = self._parts.tree.needs_flush(path)
+        return pacemaker.root_flush_ms if needs_root else pacemaker.idle_ms
+
+    def _wait(self, pause_ms: int) -> None:
         if not self._waiting:
             self._waiting = True
-            pacemaker = self._parts.pacemaker
-            timer = SetTimer(pacemaker.timer(IDLE_TIMER), pacemaker.idle_ms)
-            self._parts.context.outbox.add(timer)
+            timer = self._parts.pacemaker.timer(IDLE_TIMER)
+            self._parts.context.outbox.add(SetTimer(timer, pause_ms))
 
 
 class Judge:

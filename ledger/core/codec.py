@@ -21,8 +21,11 @@ Hash32 = Annotated[bytes, msgspec.Meta(min_length=HASH_BYTES, max_length=HASH_BY
 Signature64 = Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Base of every canonical value: an array whose positions never move."""
+class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base of every canonical value: an array whose positions never move.
+
+    Not tracked by the garbage collector: values are frozen and cannot hold themselves.
+    """
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -49,6 +49,7 @@ ROUND_TIMEOUT_ABSENT_MS: Final = 60  # when the leader's connection is known to 
 ROUND_TIMEOUT_MS_MAX: Final = 10_000  # cap of the back-off
 ROUND_TIMEOUT_GRACE_ROUNDS: Final = 6  # rounds without a commit before the back-off begins
 IDLE_INTERVAL_MS: Final = 2_000  # an idle leader waits this long before an empty block
+ROOT_FLUSH_MS: Final = 20  # everything is final but the newest root: the next event goes first
 SCHEDULE_WINDOW_ROUNDS: Final = 4  # [C] a leader schedule holds for this times n rounds
 SCHEDULE_MEMORY_WINDOWS: Final = 8  # [C] a failed leader is passed over for this many windows
 SCHEDULE_PERIOD_WINDOWS: Final = 16  # [C] failures are forgotten at multiples of this window

@@ -18,6 +18,7 @@ from consensus.core.dissemination import Dissemination
 from consensus.core.effects import Effect, Persist
 from consensus.core.outbox import Outbox
 from consensus.core.pacemaker import Pacemaker
+from consensus.core.proposing import Proposer
 from consensus.core.safety import SafetyRules, is_justified
 from ledger.core.block import Block
 from ledger.core.validators import ValidatorSet
@@ -142,7 +143,7 @@ def batches_never_sent_again(patch: Patch) -> bool:
 
 def no_flushing(patch: Patch) -> bool:
     """Forget the flush rule and the idle rule: without payload, never propose."""
-    patch.setattr(BlockTree, "needs_flush", lambda _self, _suffix: False)
+    patch.setattr(Proposer, "_pause_ms", lambda _self, _path: 10**9)
     patch.setattr(Agreement, "on_idle_timer", lambda _self: None)
     return found()
 
