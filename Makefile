@@ -9,7 +9,7 @@ READY := .venv/.ready
 NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
 	-o -name '*.[chS]')
 
-.PHONY: help setup demo test check chaos fuzz bench bench-native coverage lock clean
+.PHONY: help setup demo test check chaos fuzz fuzz-native bench bench-native coverage lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -42,6 +42,9 @@ chaos: setup ## Kill, stop and restart real validators under load for ten minute
 
 fuzz: setup ## Run the slow tests, and the property tests with many more, random, examples
 	$(BIN)/pytest -q -n 2 -m "hypothesis or slow" --hypothesis-profile=fuzz
+
+fuzz-native: setup ## Fuzz the compiled kernels for a minute under sanitizers (needs clang)
+	PYTHON=$(BIN)/python tests/native/fuzz.sh 60
 
 bench: setup ## Measure a four-validator network on this machine
 	$(BIN)/python -m bench
