@@ -7,13 +7,12 @@ Node and gateway of a member are children of their own, so that each can be hurt
 All methods belong to the main thread; none waits for more than an exit that was asked for.
 """
 
-import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,14 +20,13 @@ from pathlib import Path
 from concordat.config_file import Value
 from concordat.process import start_child
 from concordat.supervisor import describe_end
-from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet
+from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet, free_ports
 from ledger.core.signing import SeedSigner
 from ledger.io.keystore import KeyPurpose, open_key
 
-__all__ = ["Part", "RealNetwork", "free_ports"]
+__all__ = ["Part", "RealNetwork"]
 
 _HOST = "127.0.0.1"
-_PORTS = range(20_000, 32_000)  # below the ephemeral ports, which outgoing connections take
 _STOP_SECONDS = 15.0  # a process that was asked to end is killed after this
 
 
@@ -43,22 +41,6 @@ class Part(StrEnum):
 class _Child:
     process: subprocess.Popen[bytes]
     is_paused: bool = False
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports that nobody listens on now and that no outgoing connection will take."""
-    candidates = random.sample(_PORTS, len(_PORTS))
-    found: list[int] = []
-    with ExitStack() as stack:
-        while len(found) < count:
-            port = candidates.pop()
-            listener = stack.enter_context(socket.socket())
-            try:
-                listener.bind((_HOST, port))
-            except OSError:
-                continue
-            found.append(port)
-    return found
 
 
 class RealNetwork:
