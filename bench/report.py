@@ -151,4 +151,4 @@ def _file_system(path: Path) -> str:
     """Name the file system that ``path`` is on, by the longest mount point that holds it."""
     mounts = (line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines())
     holding = [(len(point), kind) for point, kind in mounts if path.is_relative_to(point)]
-    return max(holding)[1]
+    return max(holding, default=("", "unknown"))[1]

@@ -80,11 +80,25 @@ class CatchUp:
         self._timer_set = False
         self._turn += 1
         self._asked.clear()
+        if self._tree.head.block.height >= (self.target_height or 0):
+            self._target = None
         if self._target is not None:
             self._ask_for_blocks()
-        elif self._block is not None and self._tree.get(self._block) is None:
+        self._block = self._missing_block()
+        if self._block is not None:
             self._ask(ProposalRequest(self._block))
         self.fetch_batches()
+
+    def _missing_block(self) -> BlockId | None:
+        """Give the block to ask for by its id: the one noted, or one on the way to the target.
+
+        What a target needs may be durable nowhere: after a power failure everybody may hold
+        only those blocks above the last durable one that it voted for, each a different part.
+        """
+        if self._block is not None and self._tree.get(self._block) is None:
+            return self._block
+        commit = None if self._target is None else self._target.commit
+        return None if commit is None else self._tree.walk(commit.block_id).missing
 
     # --- committed blocks -------------------------------------------------------------------
 

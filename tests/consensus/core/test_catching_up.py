@@ -233,3 +233,32 @@ def test_a_node_that_missed_one_proposal_goes_on_with_the_others() -> None:
     assert all(len(log) == 51 for log in world.logs())
     cores = [node.core for node in world.nodes if node.core is not None]
     assert sum(core.counters.timeouts for core in cores) <= 4
+
+
+def test_final_blocks_that_are_durable_nowhere_are_found_among_the_votes() -> None:
+    """After a power failure of all, each holds only what it voted for: together it is enough.
+
+    Every node's chain ends at one height, and of the four final blocks above each lacks another.
+    """
+    world = Federation(4, seed=5)
+    for number in range(6):
+        world.submit(number % 4, [b"event %d" % number])
+        world.run(15)
+    sent = [m.proposal for _, m in world.wire if isinstance(m, ProposalMessage)]
+    height = min(world.heights()) - 5
+    for node in world.nodes:
+        node.disk.durable = height
+        lacks = height + 1 + node.index
+        node.disk.proposals = {
+            block_id(p.block): p
+            for p in sent
+            if p.block.height > height and p.block.height != lacks
+        }
+    for node in world.nodes:
+        world.crash(node.index)
+    assert world.heights() == [height] * 4
+    for node in world.nodes:
+        world.start(node.index)
+    assert world.run(5_000, until=lambda: min(world.heights()) > height + 6), world.heights()
+    assert world.agree()
+    assert all(len(log) == 6 for log in world.logs())

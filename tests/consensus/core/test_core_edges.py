@@ -299,9 +299,7 @@ def test_payload_ends_the_idle_wait() -> None:
 
 
 def test_the_flush_rule() -> None:
-    """After one event empty blocks follow until its ledger root is final: at once until the event
-    is, then with a pause in which the next event would go first.
-    """
+    """Empty blocks follow an event: at once until it is final, then, paused, until its root is."""
     world = Federation(4, seed=9)
     world.run(100)
     before = world.heights()[0]
