@@ -62,7 +62,8 @@ class Dissemination:
         self._sequence = 0
         self._wanted: set[BatchId] = set()
         self._unsent: list[BatchId] = []
-        self._in_flight = 0
+        self._own: set[BatchId] = set()  # made here and not yet ordered
+        self._reclaimed: set[BatchId] = set()  # lost here and asked for; bounded, and forgotten
 
     # --- start ------------------------------------------------------------------------------
 
@@ -107,15 +108,15 @@ class Dissemination:
 
     def on_batch_timer(self) -> None:
         """Close a batch although it is not full."""
-        if self.mempool and self._in_flight < BATCHES_IN_FLIGHT_MAX:
+        if self.mempool and self.in_flight < BATCHES_IN_FLIGHT_MAX:
             self._cut_one()
         if self.mempool:
             self._outbox.add(SetTimer(BATCH_TIMER, BATCH_INTERVAL_MS))
 
     def _cut_batches(self) -> None:
         while self.mempool and (
-            self._in_flight == 0
-            or (self.mempool.fills_a_batch and self._in_flight < BATCHES_IN_FLIGHT_MAX)
+            self.in_flight == 0
+            or (self.mempool.fills_a_batch and self.in_flight < BATCHES_IN_FLIGHT_MAX)
         ):
             self._cut_one()
 
@@ -160,6 +161,9 @@ class Dissemination:
                 self._send(held)
                 if (certificate := self.book.certified.get(id_)) is not None:
                     self._outbox.add(Broadcast(CertificateMessage(certificate)))
+        for id_ in sorted(self._reclaimed.difference(self.book.held)):
+            self._reclaimed.discard(id_)  # it did not come
+            self._wanted.discard(id_)
         self._outbox.add(SetTimer(REBROADCAST_TIMER, REBROADCAST_INTERVAL_MS))
 
     def _send(self, held: HeldBatch) -> None:
@@ -227,9 +231,8 @@ class Dissemination:
             return held.sender
         held.state = "valid"
         self._wanted.discard(id_)
-        if held.origin == self._index:  # sent before a crash that took it from here
+        if id_ in self._reclaimed and held.origin == self._index:
             held.sender = self._index
-            self._in_flight += 1
         if held.ack_wanted:
             self._store(id_, held)
         return None
@@ -266,8 +269,8 @@ class Dissemination:
         """Collect acknowledgements of own batches; give the signers of forged ones."""
         held = self.book.held.get(ack.batch_id)
         if held is None:
-            self._reclaim(ack)
-        if held is None or held.sender != self._index or ack.batch_id in self.book.certified:
+            return self._reclaim(ack)
+        if held.sender != self._index or ack.batch_id in self.book.certified:
             return ()
         held.acks.setdefault(ack.signer, ack)
         if len(held.acks) < self._domain.validators.quorum:
@@ -284,12 +287,20 @@ class Dissemination:
             self._outbox.add(Broadcast(CertificateMessage(certificate)))
         return forgers
 
-    def _reclaim(self, ack: Ack) -> None:
-        """Ask for a batch that this node has sent and lost; nobody else can have it certified."""
+    def _reclaim(self, ack: Ack) -> tuple[NodeIndex, ...]:
+        """Ask for a batch that this node has sent and lost; nobody else can have it certified.
+
+        Few at a time and for a while only: the signer may have made it up.
+        """
         id_ = ack.batch_id
-        if len(self._wanted) < OPEN_BATCHES_PER_ORIGIN_MAX and not self.book.is_ordered(id_):
-            self._wanted.add(id_)
-            self._outbox.add(Send(ack.signer, BatchRequest((id_,))))
+        if len(self._reclaimed) >= BATCHES_IN_FLIGHT_MAX or self.book.is_ordered(id_):
+            return ()
+        if not self._domain.verdicts([ack.check(self._domain)])[0]:
+            return (ack.signer,)
+        self._reclaimed.add(id_)
+        self._wanted.add(id_)
+        self._outbox.add(Send(ack.signer, BatchRequest((id_,))))
+        return ()
 
     def on_certificate(self, certificate: BatchCertificate) -> None:
         """Take in a certificate: its batch is proposable by anybody.
@@ -341,8 +352,9 @@ class Dissemination:
         for id_ in batch_ids:
             held = self.book.on_ordered(id_)
             self._wanted.discard(id_)
+            self._own.discard(id_)
+            self._reclaimed.discard(id_)
             if held is not None and held.sender == self._index:
-                self._in_flight -= 1
                 self.mempool.settle(held.event_ids)
         self._cut_batches()
 
@@ -351,9 +363,9 @@ class Dissemination:
     @property
     def in_flight(self) -> int:
         """Number of own batches not yet ordered."""
-        return self._in_flight
+        return len(self._own)
 
     def _hold(self, id_: BatchId, held: HeldBatch) -> None:
         self.book.held[id_] = held
         if held.sender == self._index:
-            self._in_flight += 1
+            self._own.add(id_)

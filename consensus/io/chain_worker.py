@@ -4,7 +4,7 @@ Jobs that wait together become one synced transaction, whose uncommitted state t
 the group are executed on. A root is reported as soon as it is computed (execution is
 deterministic, so it would be the same again after a crash), durability only after the commit.
 Blocks without a payload, which leaders make to finish the one before, wait a moment for company:
-nobody waits for their durability, and a commit each would double the work of a quiet network.
+only a proof waits for their durability, and a commit each would double a quiet network's work.
 Any error ends the process.
 """
 

@@ -8,9 +8,12 @@ import pytest
 
 from consensus.core.blocktree import BlockTree
 from consensus.core.catchup import CATCH_UP_TIMER
+from consensus.core.dissemination import REBROADCAST_TIMER
 from consensus.core.effects import Execute, Persist, RecordEvidence, Send
 from consensus.core.inputs import TimerFired
 from consensus.core.messages import (
+    AckMessage,
+    BatchRequest,
     BlocksRequest,
     BlocksResponse,
     ProposalRequest,
@@ -21,10 +24,16 @@ from consensus.core.messages import (
 from consensus.core.verification import RememberingDomain
 from ledger.core import limits
 from ledger.core.block import Proposal, batch_id, block_id
+from ledger.core.certificate import Ack
 from ledger.core.codec import Codec
 from ledger.core.errors import Offence
-from ledger.core.ids import Epoch, Height, NodeIndex, Round
-from ledger.core.limits import BLOCK_DRIFT_MS_MAX, SYNC_BLOCKS_AHEAD_MAX, VERIFIED_SIGNATURES_MAX
+from ledger.core.ids import BatchId, Epoch, Height, NodeIndex, Round
+from ledger.core.limits import (
+    BATCHES_IN_FLIGHT_MAX,
+    BLOCK_DRIFT_MS_MAX,
+    SYNC_BLOCKS_AHEAD_MAX,
+    VERIFIED_SIGNATURES_MAX,
+)
 from tests.consensus.core.bench import Bench, faults_in, halts_in, proposals_in, sent_to, votes_in
 
 
@@ -219,3 +228,35 @@ def test_the_tree_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         added = tree.add(block, bench.propose(block).proposal)
         assert (added is not None) == (round_ <= 3)
     assert tree.add(bench.block(Round(9), None), None) is not None
+
+
+def test_a_batch_in_this_nodes_name_is_not_taken_for_its_own() -> None:
+    """A peer cannot use up this node's batches in flight with batches that name it as origin."""
+    bench = Bench()
+    for round_, peer in ((1, 1), (2, 2), (3, 3)):
+        junk = bench.batch(0, b"old event", sequence=round_)
+        block = bench.block(round_, None, payload=(batch_id(junk),), author=NodeIndex(peer))
+        bench.say(peer, bench.propose(block, inline=(junk,)))
+    assert len(bench.core._parts.dissemination.book.held) >= 1
+    assert bench.core.status(bench.now_ms)["own_batches_in_flight"] == 0
+
+
+def test_lost_batches_are_asked_for_by_true_acknowledgements_only_and_few_at_a_time() -> None:
+    """Forged acks of unknown batches cost their sender; made-up ones hold few places, not long."""
+    bench = Bench()
+    made_up = [BatchId(bytes([number]) * 32) for number in range(BATCHES_IN_FLIGHT_MAX + 3)]
+    forged = msgspec.structs.replace(
+        Ack.make(bench.domain, made_up[0], bench.signers[1]), signature=bytes(64)
+    )
+    effects = bench.say(1, AckMessage(forged))
+    assert faults_in(effects) == [(1, Offence.BAD_SIGNATURE)]
+    assert not sent_to(effects, 1)
+
+    def asked() -> int:
+        acks = [Ack.make(bench.domain, id_, bench.signers[1]) for id_ in made_up]
+        effects = [e for ack in acks for e in bench.say(1, AckMessage(ack))]
+        return sum(isinstance(message, BatchRequest) for message in sent_to(effects, 1))
+
+    assert asked() == BATCHES_IN_FLIGHT_MAX
+    bench.fire(REBROADCAST_TIMER.name)
+    assert asked() == BATCHES_IN_FLIGHT_MAX
