@@ -36,6 +36,7 @@ __all__ = [
     "Event",
     "OpenEntry",
     "SignedEvent",
+    "entry_id",
     "event_id",
     "open_entry",
     "sign_event",
@@ -138,6 +139,11 @@ def sign_event(event: Event, signer: Signer) -> OpenEntry:
         raise ValueError(str(error)) from None
 
 
+def entry_id(entry: bytes) -> EventId:
+    """Give the event id of an entry without decoding it; meaningless when it is no entry."""
+    return EventId(_digest(entry[_EVENT_SLICE]))
+
+
 def open_entry(entry: bytes) -> OpenEntry:
     """Decode an entry and compute its event id.
 
@@ -148,7 +154,7 @@ def open_entry(entry: bytes) -> OpenEntry:
         msg = f"an entry may have {ENTRY_BYTES_MAX} bytes, not {len(entry)}"
         raise DecodeError(msg)
     event = _codec.decode(entry).event
-    return OpenEntry(entry, event, EventId(_digest(entry[_EVENT_SLICE])))
+    return OpenEntry(entry, event, entry_id(entry))
 
 
 def signature_check(opened: OpenEntry) -> SignatureCheck:

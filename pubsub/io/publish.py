@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ledger.core.errors import DecodeError, RejectCode, Rejected
+from ledger.core.event import entry_id
 from ledger.core.ids import EventId, Height
 from ledger.core.limits import (
     GATEWAY_EVENT_BODY_BYTES_MAX,
@@ -30,7 +31,7 @@ from pubsub.core.cloudevents import (
     split_cloudevents,
 )
 from pubsub.core.documents import Receipt, Receipts
-from pubsub.core.entries import entry_id, split_bulk
+from pubsub.core.entries import split_bulk
 from pubsub.core.parameters import Parameters
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.io.answers import json_response
