@@ -1,0 +1,89 @@
+"""Every choice of a run: drawn by key from the seed, or taken from a recorded plan.
+
+A draw depends on the seed and its key alone, never on how many were made before. So leaving one
+fault out of a plan changes no other draw, which is what lets a failing plan be shrunk. A key names
+what is decided as the run sees it (link, kind of message, round, occurrence), not when.
+"""
+
+from collections.abc import Mapping
+
+from blake3 import blake3
+
+__all__ = ["Choices", "Draw", "Value"]
+
+Value = int | tuple[int, ...]
+"""What a fault is: 0 or () for none. Its key says what the numbers mean."""
+
+_MILLION = 1_000_000
+
+
+class Draw:
+    """The 32 random bytes of one key, taken from the front bit by bit."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, seed: int, key: str) -> None:
+        self._left = int.from_bytes(blake3(f"{seed}|{key}".encode()).digest(), "little")
+
+    def below(self, bound: int) -> int:
+        """Give an integer in [0, bound); the bias of 2**-32 or so does not matter here."""
+        self._left, value = divmod(self._left, bound)
+        return value
+
+    def hits(self, per_million: int) -> bool:
+        """Say yes so many times in a million; costs nothing when that is never."""
+        return per_million > 0 and self.below(_MILLION) < per_million
+
+    def heavy(self, longest: int) -> int:
+        """Give a heavy-tailed number in [1, longest]: each halving is as likely as the last."""
+        octaves = max(1, longest.bit_length())
+        return max(1, (longest >> self.below(octaves)) - self.below(max(1, longest >> octaves)))
+
+
+class Choices:
+    """Decides about faults, and remembers those that it made.
+
+    Attributes:
+        seed: of all draws.
+        made: key -> value of each fault of this run: the plan that repeats it.
+        is_over: after this no fault happens any more, drawn or planned.
+    """
+
+    __slots__ = ("_planned", "is_over", "made", "seed")
+
+    def __init__(self, seed: int, planned: Mapping[str, Value] | None = None) -> None:
+        """Draw from ``seed``, or do exactly what ``planned`` says."""
+        self.seed = seed
+        self.made: dict[str, Value] = {}
+        self.is_over = False
+        self._planned = planned
+
+    @property
+    def is_replay(self) -> bool:
+        """Say whether a plan decides."""
+        return self._planned is not None
+
+    def draw(self, key: str) -> Draw:
+        """Give the draw of a key, the same in every run of the seed."""
+        return Draw(self.seed, key)
+
+    def settle(self, key: str, drawn: int) -> int:
+        """Decide about one fault: ``drawn`` when drawing, else what the plan says; 0 is none."""
+        value = self._decide(key, drawn)
+        assert isinstance(value, int), f"the plan gives a list for {key}"
+        return value
+
+    def settle_many(self, key: str, drawn: tuple[int, ...]) -> tuple[int, ...]:
+        """Decide about a fault of several numbers; () is none."""
+        value = self._decide(key, drawn)
+        assert not isinstance(value, int), f"the plan gives a number for {key}"
+        return value
+
+    def _decide(self, key: str, drawn: Value) -> Value:
+        nothing = 0 if isinstance(drawn, int) else ()
+        if self.is_over:
+            return nothing
+        value = drawn if self._planned is None else self._planned.get(key, nothing)
+        if value:
+            self.made[key] = value
+        return value

@@ -1,0 +1,87 @@
+"""The members of a simulated federation: their keys, their machines, and the entries handed in."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from ledger.core.block import decode_batch
+from ledger.core.genesis import Genesis, Governors
+from ledger.core.ids import NodeIndex
+from ledger.core.validators import Validator
+from simnet.catalogue import ACTORS, TWIN
+from simnet.machine import Machine
+from simnet.signatures import CheapSigner
+from simnet.stand_in import StandInStorage
+
+if TYPE_CHECKING:
+    from simnet.world import World
+
+__all__ = ["START_MS", "CoreFederation", "Federation", "own_open_entries", "take_over"]
+
+START_MS = 1_760_000_000_000
+
+
+class Federation(Protocol):
+    """What a tier provides: members, storages and entries."""
+
+    genesis: Genesis
+
+    def machines(self, world: "World") -> list[Machine]:
+        """Make every machine; twins follow all the others."""
+        ...
+
+    def entry(self, number: int, size: int) -> bytes:
+        """Make the n-th entry to be handed in, of at least ``size`` bytes where it can."""
+        ...
+
+    def own_open_entries(self, machine: Machine) -> set[bytes]:
+        """Give what a machine has promised to bring in: entries of its durable open batches."""
+        ...
+
+
+class CoreFederation:
+    """The core tier: stand-in ledgers and cheap signatures."""
+
+    def __init__(self, validators: int) -> None:
+        self._signers = [CheapSigner(bytes([7, i]) * 16) for i in range(validators)]
+        peers = [CheapSigner(bytes([9, i]) * 16) for i in range(validators)]
+        members = tuple(
+            Validator(f"v{i}", f"did:elsi:V{i}", signer.public_key, peers[i].public_key, "h:1")
+            for i, signer in enumerate(self._signers)
+        )
+        governors = Governors(1, ("did:elsi:V0",))
+        self.genesis = Genesis("simnet", START_MS, members, (), governors)
+
+    def machines(self, world: "World") -> list[Machine]:
+        """Make every machine."""
+
+        def make(index: int, name: str) -> Machine:
+            signer = self._signers[index]
+            storage = StandInStorage(self.genesis, signer.public_key)
+            return Machine(world, NodeIndex(index), name, signer, storage)
+
+        machines = [make(index, str(index)) for index in range(len(self._signers))]
+        actors = world.scenario.actors
+        machines += [make(index, f"{index}'") for index, actor in actors if actor == TWIN]
+        take_over(machines, actors)
+        return machines
+
+    def entry(self, number: int, size: int) -> bytes:
+        """Make an entry."""
+        return f"{number}|".encode().ljust(size, b".")
+
+    def own_open_entries(self, machine: Machine) -> set[bytes]:
+        """Give the entries of a machine's own durable open batches."""
+        return own_open_entries(machine)
+
+
+def own_open_entries(machine: Machine) -> set[bytes]:
+    """Give the entries of a machine's own durable open batches."""
+    batches = (decode_batch(data) for _, data in machine.storage.restored().open_batches)
+    return {e for batch in batches if batch.origin == machine.index for e in batch.entries}
+
+
+def take_over(machines: list[Machine], actors: tuple[tuple[int, str], ...]) -> None:
+    """Put the Byzantine members into the hands of their actors."""
+    chosen = dict(actors)
+    for machine in machines:
+        if machine.index in chosen:
+            machine.actor = ACTORS[chosen[machine.index]](machine)

@@ -1,0 +1,113 @@
+"""What a run is: the federation, its world's weather and its workload, and the plan of its faults.
+
+A plan is JSON, holds everything that a run depends on, and repeats it as long as the code's
+behaviour is the same; a seed alone would mean something else after every change of the drawing.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from simnet.choices import Value
+
+__all__ = ["Plan", "Scenario", "Tier", "Weather", "read_plan", "write_plan"]
+
+Tier = str
+"""``core``: real cores over a stand-in ledger, cheap signatures. ``full``: everything real."""
+
+
+class Weather(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How bad the world is. Times in microseconds, probabilities per million.
+
+    Attributes:
+        latency_us, jitter_us: of every message, always.
+        drop, copy, hold: of messages lost, delivered once more later, held back.
+        hold_us: longest time that a message is held back; most are held much shorter.
+        execute_us, commit_us: what a block and a transaction cost.
+        crash: of one incarnation that ends at some later emit.
+        crash_emits: at most so many emits after its start.
+        down_us: longest time that it then stays down.
+        partition_us: mean time between partitions, 0 for none.
+        partition_hold: of partitions that hold messages back instead of losing them.
+        clock_us: largest jump of a wall clock, 0 for none.
+        safety_loss: of restarts with an old or a lost safety record (counts as a faulty member).
+    """
+
+    latency_us: int = 1_000
+    jitter_us: int = 1_000
+    drop: int = 0
+    copy: int = 0
+    hold: int = 0
+    hold_us: int = 500_000
+    execute_us: int = 200
+    commit_us: int = 700
+    crash: int = 0
+    crash_emits: int = 60
+    down_us: int = 1_000_000
+    partition_us: int = 0
+    partition_hold: int = 500_000
+    clock_us: int = 0
+    safety_loss: int = 0
+
+
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One run, but for its faults.
+
+    Attributes:
+        validators: number of members.
+        chaos_ms: virtual time during which faults happen.
+        calm_ms: virtual time after it within which everything must be final.
+        submissions: entries handed in during the chaos.
+        entry_bytes: size of the largest of them.
+        actors: (index, actor) of each Byzantine member; ``twin`` is one of them.
+        mutant: the rule that is broken on purpose, "" for none.
+    """
+
+    seed: int
+    tier: Tier = "core"
+    validators: int = 4
+    chaos_ms: int = 1_500
+    calm_ms: int = 60_000
+    submissions: int = 10
+    entry_bytes: int = 200
+    weather: Weather = Weather()
+    actors: tuple[tuple[int, str], ...] = ()
+    mutant: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run that can be repeated: its scenario and each fault that happened.
+
+    Attributes:
+        faults: key -> value, as ``Choices.made`` gave them.
+        failure: what the run ended with, "" when all was well.
+        note: why it is kept.
+    """
+
+    scenario: Scenario
+    faults: dict[str, Value]
+    failure: str = ""
+    note: str = ""
+
+
+_decoder = msgspec.json.Decoder(Plan)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no plan.
+    """
+    try:
+        return _decoder.decode(path.read_bytes())
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{path} is no plan: {error}") from None
+
+
+def write_plan(path: Path, plan: Plan) -> None:
+    """Write a plan file, readable and with its faults in order of their keys."""
+    faults = dict(sorted(plan.faults.items()))
+    encoded = msgspec.json.encode(msgspec.structs.replace(plan, faults=faults))
+    path.write_bytes(msgspec.json.format(encoded, indent=1) + b"\n")

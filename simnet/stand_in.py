@@ -1,0 +1,165 @@
+"""The core tier's storage: a ledger that only remembers what was ordered.
+
+No admission, no Merkle tree and no indexes: consensus cannot tell, and a run costs a tenth. Entries
+that begin with ``BAD_ENTRY`` are invalid in this small world.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from blake3 import blake3
+
+from consensus.core.effects import Execute, Persist, RecordEvidence
+from consensus.core.leader import schedule_blocks
+from consensus.core.messages import BlocksResponse
+from consensus.core.ports import Restored
+from consensus.core.safety_record import decode_record, encode_record, first_record
+from ledger.core.admission import ExaminedEntry, Verdict
+from ledger.core.block import Block, LedgerRoot, Proposal, block_id, decode_batch
+from ledger.core.certificate import QuorumCertificate
+from ledger.core.genesis import Genesis
+from ledger.core.ids import BatchId, BlockId, EventId, Height, PublicKey
+from ledger.core.limits import SYNC_BLOCKS_MAX
+
+__all__ = ["BAD_ENTRY", "StandInStorage"]
+
+BAD_ENTRY = b"bad"
+
+
+class StandInStorage:
+    """Satisfies ``Storage``. The open transaction is undone from a journal of what it added."""
+
+    def __init__(self, genesis: Genesis, key: PublicKey) -> None:
+        self.safety_record = encode_record(first_record(genesis, key))
+        self.proposals: dict[BlockId, Proposal] = {}
+        self.blocks: list[Block] = []
+        self.log: list[bytes] = []
+        first = LedgerRoot(Height(0), 0, bytes(32), bytes(32), genesis.validator_set().hash)
+        self.roots = [first]
+        self.evidence: list[RecordEvidence] = []
+        self._batches: dict[BatchId, bytes] = {}
+        self._ordered: set[BatchId] = set()
+        self._logged: set[bytes] = set()
+        self._certificates: dict[Height, QuorumCertificate] = {}
+        self._durable = Height(0)
+        self._new_batches: dict[BatchId, None] = {}
+        self._new_ordered: dict[BatchId, None] = {}
+        self._recent = schedule_blocks(len(genesis.validators))
+
+    # --- what the core asks -----------------------------------------------------------------
+
+    def has_batch(self, batch_id: BatchId) -> bool:
+        """Say whether the batch is durable."""
+        return batch_id in self._batches and batch_id not in self._new_batches
+
+    def is_ordered(self, batch_id: BatchId) -> bool:
+        """Say whether a durable block names the batch."""
+        return batch_id in self._ordered and batch_id not in self._new_ordered
+
+    def restored(self) -> Restored:
+        """Give what a node starts from."""
+        open_batches = tuple((i, b) for i, b in self._batches.items() if i not in self._ordered)
+        head = len(self.blocks)
+        return Restored(
+            record=decode_record(self.safety_record),
+            proposals=tuple(p for p in self.proposals.values() if p.block.height > head),
+            recent=tuple(self.blocks[-self._recent :]),
+            roots=tuple(self.roots[-self._recent :]),
+            open_batches=open_batches,
+        )
+
+    # --- safety store -----------------------------------------------------------------------
+
+    def persist(self, effect: Persist) -> None:
+        """Write the safety record durably."""
+        self.safety_record = encode_record(effect.record)
+        for proposal in effect.proposals:
+            self.proposals[block_id(proposal.block)] = proposal
+        old = [i for i, p in self.proposals.items() if p.block.height <= effect.prune_height]
+        for id_ in old:
+            del self.proposals[id_]
+
+    # --- chain store ------------------------------------------------------------------------
+
+    def store_batch(self, batch_id: BatchId, batch: bytes) -> None:
+        """Put a batch into the open transaction."""
+        if batch_id not in self._batches:
+            self._batches[batch_id] = batch
+            self._new_batches[batch_id] = None
+
+    def execute(self, effect: Execute) -> LedgerRoot:
+        """Order the entries of a block's batches that are not in the log yet."""
+        block = effect.block
+        assert block.height == len(self.blocks) + 1, "blocks are executed in order, once"
+        for id_, batch in effect.batches:
+            self.store_batch(id_, batch)
+        for id_ in block.payload:
+            if id_ not in self._ordered:
+                self._ordered.add(id_)
+                self._new_ordered[id_] = None
+                self._take(decode_batch(self._batches[id_]).entries)
+        last = self.roots[-1]
+        root = last.after_nothing()
+        if block.payload:
+            log_root = blake3(last.log_root + effect.block_id).digest()
+            root = msgspec.structs.replace(root, log_size=len(self.log), log_root=log_root)
+        self.blocks.append(block)
+        self.roots.append(root)
+        if effect.certificate is not None:
+            self._certificates[block.height] = effect.certificate
+        return root
+
+    def _take(self, entries: Sequence[bytes]) -> None:
+        for entry in entries:
+            if entry not in self._logged:
+                self._logged.add(entry)
+                self.log.append(entry)
+
+    def put_evidence(self, effect: RecordEvidence) -> None:
+        """Keep evidence."""
+        self.evidence.append(effect)
+
+    def commit(self) -> Height:
+        """Make the open transaction durable."""
+        self._durable = Height(len(self.blocks))
+        self._new_batches.clear()
+        self._new_ordered.clear()
+        return self._durable
+
+    def lose_uncommitted(self) -> None:
+        """Forget the open transaction."""
+        for block in self.blocks[self._durable :]:
+            self._certificates.pop(block.height, None)
+        del self.blocks[self._durable :]
+        del self.roots[self._durable + 1 :]
+        self._logged.difference_update(self.log[self.roots[-1].log_size :])
+        del self.log[self.roots[-1].log_size :]
+        self._ordered.difference_update(self._new_ordered)
+        for id_ in self._new_batches:
+            del self._batches[id_]
+        self._new_batches.clear()
+        self._new_ordered.clear()
+
+    # --- examining and serving --------------------------------------------------------------
+
+    def examine_entries(self, entries: Sequence[bytes], now_ms: int) -> tuple[Verdict, ...]:
+        """Admit everything."""
+        del now_ms
+        return tuple(ExaminedEntry(entry, EventId(blake3(entry).digest())) for entry in entries)
+
+    def examine_batch(self, entries: Sequence[bytes]) -> bool:
+        """Refuse a batch with an entry marked as bad."""
+        return not any(entry.startswith(BAD_ENTRY) for entry in entries)
+
+    def blocks_from(self, start: Height) -> BlocksResponse | None:
+        """Give durable blocks that end with a certified one."""
+        top = Height(min(self._durable, start + SYNC_BLOCKS_MAX - 1))
+        while top >= start and top not in self._certificates:
+            top = Height(top - 1)
+        if top < start:
+            return None
+        return BlocksResponse(tuple(self.blocks[start - 1 : top]), self._certificates[top])
+
+    def batch(self, batch_id: BatchId) -> bytes | None:
+        """Give a durable batch."""
+        return self._batches[batch_id] if self.has_batch(batch_id) else None

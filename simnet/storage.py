@@ -1,0 +1,85 @@
+"""What a simulated machine keeps: the promise of the two stores, without their files.
+
+A transaction is all or nothing, and durable once ``commit`` returned. What was applied since is
+lost in a crash. ``persist`` is synchronous, as the safety store is.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from consensus.core.effects import Execute, Persist, RecordEvidence
+from consensus.core.messages import BlocksResponse
+from consensus.core.ports import BatchIndex, Restored
+from ledger.core.admission import Verdict
+from ledger.core.block import Block, LedgerRoot
+from ledger.core.ids import BatchId, Height
+
+__all__ = ["Storage"]
+
+
+class Storage(BatchIndex, Protocol):
+    """Safety store and chain store of one machine."""
+
+    @property
+    def safety_record(self) -> bytes:
+        """The durable safety record, encoded."""
+        ...
+
+    def restored(self) -> Restored:
+        """Give what a node starts from: durable things only."""
+        ...
+
+    def persist(self, effect: Persist) -> None:
+        """Write the safety record and its proposals durably."""
+        ...
+
+    def store_batch(self, batch_id: BatchId, batch: bytes) -> None:
+        """Put a batch into the open transaction."""
+        ...
+
+    def execute(self, effect: Execute) -> LedgerRoot:
+        """Apply a final block in the open transaction."""
+        ...
+
+    def put_evidence(self, effect: RecordEvidence) -> None:
+        """Put evidence into the open transaction."""
+        ...
+
+    def commit(self) -> Height:
+        """Make the open transaction durable; give the durable height."""
+        ...
+
+    def lose_uncommitted(self) -> None:
+        """Crash: forget the open transaction."""
+        ...
+
+    def examine_entries(self, entries: Sequence[bytes], now_ms: int) -> tuple[Verdict, ...]:
+        """Judge submitted entries."""
+        ...
+
+    def examine_batch(self, entries: Sequence[bytes]) -> bool:
+        """Judge a peer's batch."""
+        ...
+
+    def blocks_from(self, start: Height) -> BlocksResponse | None:
+        """Give durable blocks that end with a certified one, or None."""
+        ...
+
+    def batch(self, batch_id: BatchId) -> bytes | None:
+        """Give a durable batch, or None."""
+        ...
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """Every applied block, uncommitted ones too, oldest first."""
+        ...
+
+    @property
+    def log(self) -> Sequence[bytes]:
+        """Every entry of the log, in order, uncommitted ones too."""
+        ...
+
+    @property
+    def roots(self) -> Sequence[LedgerRoot]:
+        """The root after each block, genesis first."""
+        ...
