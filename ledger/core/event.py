@@ -33,6 +33,7 @@ from ledger.core.topics import TOPIC_REGEX
 
 __all__ = [
     "DID_REGEX",
+    "EVENT_DOMAIN",
     "Event",
     "OpenEntry",
     "SignedEvent",
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 DID_REGEX: Final = r"^did:[a-z0-9]{1,32}:[A-Za-z0-9._:%-]{1,200}\Z"
-_EVENT_DOMAIN: Final = "event"
+EVENT_DOMAIN: Final = "event"
 _EVENT_SLICE: Final = slice(1, -66)
 _SIGNATURE_SLICE: Final = slice(-64, None)
 
@@ -113,7 +114,7 @@ class OpenEntry(NamedTuple):
     id: EventId
 
 
-_digest = derived_digest("event")
+_digest = derived_digest(EVENT_DOMAIN)
 _codec = Codec(SignedEvent)
 
 
@@ -132,7 +133,7 @@ def sign_event(event: Event, signer: Signer) -> OpenEntry:
         msg = "the event names another key than the signer's"
         raise ValueError(msg)
     id_ = event_id(event)
-    entry = encode(SignedEvent(event, signer.sign(signable(_EVENT_DOMAIN, id_))))
+    entry = encode(SignedEvent(event, signer.sign(signable(EVENT_DOMAIN, id_))))
     try:
         return open_entry(entry)
     except DecodeError as error:
@@ -161,6 +162,6 @@ def signature_check(opened: OpenEntry) -> SignatureCheck:
     """Give the (key, message, signature) triple to verify for an entry."""
     return (
         PublicKey(opened.event.key),
-        signable(_EVENT_DOMAIN, opened.id),
+        signable(EVENT_DOMAIN, opened.id),
         opened.entry[_SIGNATURE_SLICE],
     )

@@ -9,7 +9,7 @@ from functools import partial
 
 from blake3 import blake3
 
-__all__ = ["Digest", "derived_digest"]
+__all__ = ["Digest", "derivation_context", "derived_digest"]
 
 Digest = Callable[[bytes], bytes]
 
@@ -18,6 +18,11 @@ def _digest(context: str, data: bytes) -> bytes:
     return blake3(data, derive_key_context=context).digest()
 
 
+def derivation_context(kind: str) -> str:
+    """Give the BLAKE3 context of one kind of content."""
+    return f"concordat v1 {kind}"
+
+
 def derived_digest(kind: str) -> Digest:
     """Give the digest function (bytes -> 32 bytes) of one kind of content."""
-    return partial(_digest, f"concordat v1 {kind}")
+    return partial(_digest, derivation_context(kind))

@@ -1,7 +1,8 @@
 """Signatures: one way to sign and one rule to verify, everywhere.
 
 Every verdict in the system (client events, batches, votes, certificates) comes from
-``verify_many``, which follows ZIP-215: nodes that disagreed on one signature could be forked.
+``verify_many`` or ``verify_rows``, its form for one buffer. They follow ZIP-215: nodes that
+disagreed on one signature could be forked.
 Signing is libsodium's; a verdict never is, because its rule differs.
 """
 
@@ -11,7 +12,7 @@ from typing import Protocol
 from nacl.signing import SigningKey
 
 from ledger.core.ids import PublicKey
-from ledger.native.ed25519 import is_small_order, is_valid_point
+from ledger.native.ed25519 import is_small_order, is_valid_point, verify_rows
 from ledger.native.ed25519 import verify_many as _verify_many
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "is_acceptable_key",
     "signable",
     "verify_many",
+    "verify_rows",
 ]
 
 SignatureCheck = tuple[PublicKey, bytes, bytes]

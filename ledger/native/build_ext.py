@@ -37,6 +37,15 @@ SOURCES = {
         "sha256.c",
         "sha256_shani.c",
     ),
+    "scan": (
+        "blake3.c",
+        "blake3_avx2.c",
+        "blake3_avx512.c",
+        "blake3_portable.c",
+        "cpu.c",
+        "scan.c",
+        "scan_order.c",
+    ),
 }
 COMPILE_FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-g0"]
 
@@ -45,7 +54,7 @@ def extensions() -> list[Extension]:
     """Give one extension for each module; paths are relative to the project's root."""
     from Cython.Build import cythonize  # noqa: PLC0415  # only a build has Cython
 
-    headers = sorted(str(path) for path in (NATIVE / "c").glob("*.h"))
+    headers = sorted(map(str, [*(NATIVE / "c").glob("*.h"), *NATIVE.glob("*.pxd")]))
     # A source distribution carries the dependencies too: the .pyx files, of which the extensions
     # keep only the generated C.
     modules = [

@@ -10,6 +10,7 @@ __all__ = [
     "verify_batch",
     "verify_each",
     "verify_many",
+    "verify_rows",
 ]
 
 def implementation() -> str: ...
@@ -25,3 +26,6 @@ def verify_each(
 def verify_many(
     items: Sequence[tuple[bytes, bytes, bytes]], *, implementation: str | None = None
 ) -> list[bool]: ...
+def verify_rows(
+    rows: bytes, message_bytes: int, *, implementation: str | None = None
+) -> bytes: ...

@@ -1,0 +1,98 @@
+"""Opening many entries at once: what ``open_entry`` and ``decode_batch`` decide, in one native call.
+
+Owns the scanner's settings: they are the limits and the domain of events, so that the native code
+holds no number of its own. ``ledger.core.event`` and ``ledger.core.block`` remain the reference:
+every decision and every extracted field equals theirs.
+
+A ``Scan`` gives each entry a verdict, a small number: ``verdict`` and ``code`` translate.
+"""
+
+from typing import Final
+
+from ledger.core.errors import RejectCode
+from ledger.core.event import EVENT_DOMAIN
+from ledger.core.hashing import derivation_context
+from ledger.core.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_ENTRIES_MAX,
+    CHAIN_ID_CHARS_MAX,
+    CONTENT_TYPE_CHARS_MAX,
+    DID_CHARS_MAX,
+    ENTRY_BYTES_MAX,
+    EVENT_DATA_BYTES_MAX,
+    EVENT_TYPE_CHARS_MAX,
+    INT_MAX,
+    LOCATION_CHARS_MAX,
+    SUBJECT_CHARS_MAX,
+    TAG_CHARS_MAX,
+    TAGS_COUNT_MAX,
+    TOPIC_CHARS_MAX,
+    TOPIC_TOKENS_MAX,
+    VALIDATORS_COUNT_MAX,
+)
+from ledger.core.signing import signable
+from ledger.native.scan import MALFORMED, OPEN, TOO_LARGE, Scan, Scanner
+
+__all__ = [
+    "Scan",
+    "code",
+    "make_scanner",
+    "scan_batches",
+    "scan_entries",
+    "verdict",
+]
+
+_NATIVE: Final = {OPEN: None, TOO_LARGE: RejectCode.TOO_LARGE, MALFORMED: RejectCode.MALFORMED}
+_CODES: Final = (
+    *(_NATIVE[number] for number in sorted(_NATIVE)),
+    *(item for item in RejectCode if item not in _NATIVE.values()),
+)
+_VERDICTS: Final = {item: number for number, item in enumerate(_CODES)}
+
+_LIMITS: Final = {
+    "int_max": INT_MAX,
+    "entry_bytes": ENTRY_BYTES_MAX,
+    "data_bytes": EVENT_DATA_BYTES_MAX,
+    "chain_id_chars": CHAIN_ID_CHARS_MAX,
+    "topic_chars": TOPIC_CHARS_MAX,
+    "topic_tokens": TOPIC_TOKENS_MAX,
+    "did_chars": DID_CHARS_MAX,
+    "type_chars": EVENT_TYPE_CHARS_MAX,
+    "subject_chars": SUBJECT_CHARS_MAX,
+    "location_chars": LOCATION_CHARS_MAX,
+    "content_type_chars": CONTENT_TYPE_CHARS_MAX,
+    "tags": TAGS_COUNT_MAX,
+    "tag_chars": TAG_CHARS_MAX,
+    "origins": VALIDATORS_COUNT_MAX,
+    "batch_entries": BATCH_ENTRIES_MAX,
+    "batch_bytes": BATCH_BYTES_MAX,
+}
+
+
+def verdict(item: RejectCode | None) -> int:
+    """Give the number of a code; that of None says that an entry is not refused."""
+    return _VERDICTS[item]
+
+
+def code(number: int) -> RejectCode | None:
+    """Give the code of a verdict, or None when it says that an entry is not refused."""
+    return _CODES[number]
+
+
+def make_scanner(implementation: str | None = None) -> Scanner:
+    """Make a scanner of this version's events; tests choose its implementation."""
+    return Scanner(
+        context=derivation_context(EVENT_DOMAIN),
+        message_prefix=signable(EVENT_DOMAIN, b""),
+        limits=_LIMITS,
+        implementation=implementation,
+    )
+
+
+_scanner: Final = make_scanner()
+
+scan_entries = _scanner.scan_entries
+"""Scan a sequence of byte strings, each taken for an entry."""
+
+scan_batches = _scanner.scan_batches
+"""Scan the entries of encoded batches, in order; what is no batch has none."""
