@@ -1,0 +1,112 @@
+"""Swarm: what kind of run a seed stands for.
+
+Every kind of trouble is left out of most seeds, so that those which are there meet undisturbed:
+a run with a little of everything reaches the same few states again and again. Where a trouble is
+present its strength is drawn heavy-tailed. At most f members are faulty, lost records included.
+"""
+
+from typing import Final
+
+from simnet.catalogue import ACTORS, TWIN
+from simnet.choices import Draw
+from simnet.scenario import Scenario, Weather
+
+__all__ = ["core_scenario", "full_scenario"]
+
+_SIZES: Final = (4, 4, 4, 4, 4, 4, 4, 4, 5, 7)
+_TWIN: Final = 350_000  # of seeds: twins raised the yield of deep bugs 28 times
+_OTHER_ACTOR: Final = 350_000  # of the seeds without a twin
+_SECOND_ACTOR: Final = 400_000  # of the seeds with one, where f allows two
+
+
+def core_scenario(seed: int) -> Scenario:
+    """Give the core-only run of a seed."""
+    draw = Draw(seed, "swarm core")
+    validators = _SIZES[draw.below(len(_SIZES))]
+    actors = _actors(seed, validators)
+    return Scenario(
+        seed=seed,
+        validators=validators,
+        chaos_ms=(600, 1_000, 1_500, 2_500)[draw.below(4)],
+        submissions=(2, 5, 10, 20)[draw.below(4)],
+        entry_bytes=(100, 100, 20_000, 60_000)[draw.below(4)],
+        weather=_core_weather(seed, spare=len(actors) < (validators - 1) // 3),
+        actors=actors,
+    )
+
+
+def full_scenario(seed: int) -> Scenario:
+    """Give the run of whole nodes of a seed: 30 virtual seconds between distant members."""
+    draw = Draw(seed, "swarm full")
+    weather = _core_weather(seed, spare=False)
+    latency_us = (20_000, 40_000, 80_000)[draw.below(3)]
+    # Rare troubles become as frequent a run as in the short one: there are as many messages.
+    weather = Weather(
+        latency_us=latency_us,
+        jitter_us=latency_us // (1 + draw.below(4)),
+        drop=weather.drop // 2,
+        copy=weather.copy,
+        hold=weather.hold // 2,
+        hold_us=4 * weather.hold_us,
+        execute_us=weather.execute_us,
+        commit_us=(700, 700, 5_000)[draw.below(3)],
+        crash=weather.crash,
+        crash_emits=5 * weather.crash_emits,
+        down_us=4 * weather.down_us,
+        partition_us=10 * weather.partition_us,
+        partition_hold=weather.partition_hold,
+        clock_us=weather.clock_us,
+    )
+    return Scenario(
+        seed=seed,
+        tier="full",
+        chaos_ms=25_000,
+        submissions=(5, 10, 20)[draw.below(3)],
+        entry_bytes=(200, 2_000, 30_000)[draw.below(3)],
+        weather=weather,
+        actors=_actors(seed, 4),
+    )
+
+
+def _actors(seed: int, validators: int) -> tuple[tuple[int, str], ...]:
+    """Choose the Byzantine members."""
+    draw = Draw(seed, "swarm actors")
+    faulty_max = (validators - 1) // 3
+    others = sorted(name for name in ACTORS if name != TWIN)
+    if draw.hits(_TWIN):
+        kinds = [TWIN]
+    elif others and draw.hits(_OTHER_ACTOR):
+        kinds = [others[draw.below(len(others))]]
+    else:
+        return ()
+    if faulty_max > 1 and draw.hits(_SECOND_ACTOR):
+        kinds.append((TWIN, *others)[draw.below(1 + len(others))])
+    first = draw.below(validators)
+    return tuple(((first + i) % validators, kind) for i, kind in enumerate(kinds))
+
+
+def _core_weather(seed: int, *, spare: bool) -> Weather:
+    """Draw what is wrong with the world; ``spare`` allows one member to lose its record."""
+    draw = Draw(seed, "swarm weather")
+
+    def sometimes(share: int, *values: int) -> int:
+        """Choose one of the values in so many of a million seeds, else give 0."""
+        return values[draw.below(len(values))] if draw.hits(share) else 0
+
+    latency_us = (500, 1_000, 5_000, 20_000)[draw.below(4)]
+    return Weather(
+        latency_us=latency_us,
+        jitter_us=latency_us * draw.below(4) // 2,
+        drop=sometimes(250_000, 10_000, 50_000, 150_000),
+        copy=sometimes(250_000, 20_000, 100_000),
+        hold=sometimes(650_000, 20_000, 100_000, 250_000, 500_000),
+        hold_us=(50_000, 500_000, 3_000_000)[draw.below(3)],
+        execute_us=(200, 200, 20_000, 400_000)[draw.below(4)],
+        crash=sometimes(450_000, 200_000, 600_000, 900_000),
+        crash_emits=(15, 60, 250)[draw.below(3)],
+        down_us=(20_000, 400_000, 2_000_000)[draw.below(3)],
+        partition_us=sometimes(400_000, 150_000, 400_000, 1_000_000),
+        partition_hold=(0, 500_000, 1_000_000)[draw.below(3)],
+        clock_us=sometimes(200_000, 200_000, 3_000_000, 20_000_000),
+        safety_loss=sometimes(80_000, 500_000) if spare else 0,
+    )
