@@ -118,6 +118,7 @@ class World:
             self.network.open(number)
         for machine in self.machines:
             machine.clock_us = max(-_CLOCK_SLACK_MS, min(_CLOCK_SLACK_MS, machine.clock_us))
+            machine.crash_at = 0  # else its next effects would be dropped and it would not crash
             self.faults.revive(machine)
         expected: set[bytes] = set()
         for machine in self.honest:
