@@ -79,10 +79,19 @@ class Choices:
         assert not isinstance(value, int), f"the plan gives a number for {key}"
         return value
 
+    def settle_for_ever(self, key: str, drawn: int) -> int:
+        """Decide as :meth:`settle`, also when the chaos is over: Byzantine members do not heal."""
+        value = self._take(key, drawn)
+        assert isinstance(value, int), f"the plan gives a list for {key}"
+        return value
+
     def _decide(self, key: str, drawn: Value) -> Value:
-        nothing = 0 if isinstance(drawn, int) else ()
         if self.is_over:
-            return nothing
+            return 0 if isinstance(drawn, int) else ()
+        return self._take(key, drawn)
+
+    def _take(self, key: str, drawn: Value) -> Value:
+        nothing = 0 if isinstance(drawn, int) else ()
         value = drawn if self._planned is None else self._planned.get(key, nothing)
         if value:
             self.made[key] = value
