@@ -41,6 +41,10 @@ class RejectCode(StrEnum):
     TIME_IN_FUTURE = "time_in_future"
     DUPLICATE = "duplicate"
     OVERLOADED = "overloaded"
+    OPERATION_MALFORMED = "operation_malformed"
+    OPERATION_REFUSED = "operation_refused"
+    NO_SUCH_ENTRY = "no_such_entry"
+    CONFLICT = "conflict"
 
 
 class Offence(StrEnum):

@@ -190,3 +190,12 @@ CLIENT_BULK_BYTES_MAX: Final = 2**20  # a bulk request ends when its entries rea
 CLIENT_PAGE_EVENTS: Final = 500
 CLIENT_STREAM_LINE_BYTES_MAX: Final = 2**20  # one event as JSON with everything escaped
 CLIENT_STREAM_SILENCE_MS_MAX: Final = 45_000  # three missed heartbeats: the stream is dead
+
+# --- trust framework [C] --------------------------------------------------------------------
+LIST_CHANGES_COUNT_MAX: Final = 64  # entries changed by one operation
+LIST_ID_CHARS_MAX: Final = 512  # a DID, a slash and an attribute's digest, with room
+LIST_KIND_CHARS_MAX: Final = 32
+LIST_BODY_DEPTH_MAX: Final = 32  # nesting of a JSON body: the same on every Python
+PARAMETER_NAME_CHARS_MAX: Final = 64
+PROPOSALS_OPEN_MAX: Final = 256  # proposals of one governor that are neither done nor expired
+PROPOSAL_LIFE_MS_MAX: Final = 90 * 24 * 3_600_000

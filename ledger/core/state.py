@@ -26,6 +26,7 @@ __all__ = [
     "StateView",
     "genesis_changes",
     "genesis_state",
+    "participant_key",
 ]
 
 VALIDATORS_KEY: Final = b"validators"
@@ -98,7 +99,7 @@ class StateView:
         rights = self._remembered.get(did)
         if rights is not None:
             return rights
-        encoded = statemap.get(self._read_node, self.root, _participant_key(did))
+        encoded = statemap.get(self._read_node, self.root, participant_key(did))
         if encoded is None:
             return None  # Not remembered: anybody may ask for any number of names.
         try:
@@ -114,7 +115,7 @@ class StateView:
 def genesis_changes(genesis: Genesis) -> Mapping[bytes, bytes]:
     """Give the keys and values of the state at height 0."""
     changes = {
-        _participant_key(participant.did): encode(participant)
+        participant_key(participant.did): encode(participant)
         for participant in genesis.participants
     }
     changes[VALIDATORS_KEY] = encode(genesis.validators)
@@ -127,5 +128,6 @@ def genesis_state(genesis: Genesis) -> tuple[bytes, dict[bytes, bytes]]:
     return statemap.update(lambda _: b"", EMPTY_HASH, genesis_changes(genesis))
 
 
-def _participant_key(did: str) -> bytes:
+def participant_key(did: str) -> bytes:
+    """Give the key of a participant."""
     return _PARTICIPANT_PREFIX + did.encode()
