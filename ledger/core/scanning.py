@@ -1,4 +1,4 @@
-"""Opening many entries at once: what ``open_entry`` and ``decode_batch`` decide, in one native call.
+"""Opening many entries in one native call, with the decisions of ``open_entry``.
 
 Owns the scanner's settings: they are the limits and the domain of events, so that the native code
 holds no number of its own. ``ledger.core.event`` and ``ledger.core.block`` remain the reference:
@@ -34,6 +34,7 @@ from ledger.core.signing import signable
 from ledger.native.scan import MALFORMED, OPEN, TOO_LARGE, Scan, Scanner
 
 __all__ = [
+    "LIMITS",
     "Scan",
     "code",
     "make_scanner",
@@ -49,7 +50,7 @@ _CODES: Final = (
 )
 _VERDICTS: Final = {item: number for number, item in enumerate(_CODES)}
 
-_LIMITS: Final = {
+LIMITS: Final = {
     "int_max": INT_MAX,
     "entry_bytes": ENTRY_BYTES_MAX,
     "data_bytes": EVENT_DATA_BYTES_MAX,
@@ -67,6 +68,7 @@ _LIMITS: Final = {
     "batch_entries": BATCH_ENTRIES_MAX,
     "batch_bytes": BATCH_BYTES_MAX,
 }
+"""What the scanner holds events and batches to, by the names of its settings."""
 
 
 def verdict(item: RejectCode | None) -> int:
@@ -84,7 +86,7 @@ def make_scanner(implementation: str | None = None) -> Scanner:
     return Scanner(
         context=derivation_context(EVENT_DOMAIN),
         message_prefix=signable(EVENT_DOMAIN, b""),
-        limits=_LIMITS,
+        limits=LIMITS,
         implementation=implementation,
     )
 
