@@ -6,6 +6,7 @@ from typing import NamedTuple
 from simnet.checkers.standard import standard_checkers
 from simnet.choices import Choices, Value
 from simnet.federation import CoreFederation
+from simnet.mutants import broken
 from simnet.observer import Observer, PromiseError
 from simnet.scenario import Plan, Scenario
 from simnet.signatures import cheap_signatures
@@ -45,7 +46,7 @@ def _run(
 ) -> Outcome:
     choices = Choices(scenario.seed, planned)
     failure = promise = ""
-    with cheap_signatures():
+    with cheap_signatures(), broken(scenario.mutant):
         watching = [*observers, *standard_checkers(scenario)]
         world = World(scenario, choices, CoreFederation(scenario.validators), watching)
         try:
