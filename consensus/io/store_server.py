@@ -5,28 +5,19 @@ gets fewer answers and costs nothing more.
 """
 
 from collections.abc import Callable
-from typing import Final
 
 import trio
 
 from consensus.core.effects import ServeBatches, ServeBlocks
-from consensus.core.messages import BatchMessage, BlocksResponse, Lane, encode_message
+from consensus.core.messages import BatchMessage, Lane, encode_message
+from consensus.core.serving import blocks_from
 from consensus.io.frames import encode_frame
-from ledger.core.block import Block
-from ledger.core.codec import encode
-from ledger.core.ids import Height, NodeIndex
-from ledger.core.limits import (
-    CONSENSUS_FRAME_BYTES_MAX,
-    FRAME_BYTES_MAX,
-    SYNC_BLOCKS_MAX,
-    SYNC_BYTES_MAX,
-)
-from ledger.io.chain_store import ChainReader, ChainStore
+from ledger.core.ids import NodeIndex
+from ledger.io.chain_store import ChainStore
 
-__all__ = ["StoreServer", "blocks_from"]
+__all__ = ["StoreServer"]
 
 _Request = ServeBlocks | ServeBatches
-_BYTES_MAX: Final = FRAME_BYTES_MAX - CONSENSUS_FRAME_BYTES_MAX  # room for one more block
 
 
 class StoreServer:
@@ -64,26 +55,3 @@ class StoreServer:
                 return [] if answer is None else [encode_frame(encode_message(answer))]
             batches = [reader.batch(batch_id) for batch_id in request.batch_ids]
         return [encode_frame(encode_message(BatchMessage(b))) for b in batches if b is not None]
-
-
-def blocks_from(reader: ChainReader, start: Height) -> BlocksResponse | None:
-    """Give committed blocks from ``start`` on that end with one that has its own certificate.
-
-    Their number and size are limited, except that the first certified block is reached in any
-    case. None when the chain is shorter or that block is too far away for one answer.
-    """
-    blocks: list[Block] = []
-    certified_count = 0
-    size = 0
-    for height in range(max(start, 1), start + SYNC_BLOCKS_MAX):
-        block = reader.block(Height(height))
-        if block is None or size >= (SYNC_BYTES_MAX if certified_count else _BYTES_MAX):
-            break
-        blocks.append(block)
-        size += len(encode(block))
-        if reader.certificate(Height(height)) is not None:
-            certified_count = len(blocks)
-    if not certified_count:
-        return None
-    blocks = blocks[:certified_count]
-    return BlocksResponse(tuple(blocks), reader.certificate(blocks[-1].height))

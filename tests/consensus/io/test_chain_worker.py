@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import trio
 
+from consensus.core import serving as serving_module
 from consensus.core.effects import RecordEvidence, ServeBatches, ServeBlocks, StoreBatch
 from consensus.core.inputs import BatchStored, ChainDurable, Executed, Input
 from consensus.core.messages import (
@@ -17,10 +18,10 @@ from consensus.core.messages import (
     decode_message,
     encode_message,
 )
+from consensus.core.serving import blocks_from
 from consensus.io import chain_worker as chain_worker_module
-from consensus.io import store_server as store_server_module
 from consensus.io.chain_worker import ChainJob, ChainWorker
-from consensus.io.store_server import StoreServer, blocks_from
+from consensus.io.store_server import StoreServer
 from ledger.core.errors import InvariantError
 from ledger.core.genesis import Genesis
 from ledger.core.ids import BatchId, Height, NodeIndex
@@ -186,9 +187,9 @@ async def test_blocks_end_with_a_certified_one(
         assert _heights(blocks_from(reader, Height(0))) == [1, 2, 3, 4]
         assert _heights(blocks_from(reader, Height(5))) == []
         assert _heights(blocks_from(reader, Height(99))) == []
-        monkeypatch.setattr(store_server_module, "SYNC_BYTES_MAX", 1)
+        monkeypatch.setattr(serving_module, "SYNC_BYTES_MAX", 1)
         assert _heights(blocks_from(reader, Height(1))) == [1, 2]
-        monkeypatch.setattr(store_server_module, "SYNC_BLOCKS_MAX", 1)
+        monkeypatch.setattr(serving_module, "SYNC_BLOCKS_MAX", 1)
         assert _heights(blocks_from(reader, Height(1))) == []
 
 
