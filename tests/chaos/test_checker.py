@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from ledger.core.event import open_entry
-from tests.chaos.checker import RESTART_S_MAX, History, event_id, find_faults
+from simnet.checkers.promises import RESTART_S_MAX, History, event_id, find_faults
 from tests.ledger.sample_network import entry
 
 IDS = [bytes([number]) * 32 for number in range(1, 7)]
+BLOCKS = [bytes([number]) * 32 for number in range(101, 107)]
 
 
 def good_history() -> History:
@@ -18,6 +19,9 @@ def good_history() -> History:
         acknowledged={id_: {sequence} for sequence, id_ in enumerate(IDS[:4])},
         logs={f"member {i}": list(IDS) for i in range(4)},
         roots={f"member {i}": b"root" for i in range(4)},
+        blocks={f"member {i}": list(BLOCKS[: 3 + i]) for i in range(4)},
+        accusations={("member 0", "member 1")},
+        suspects={"member 1"},
         seen={f"subscriber {i}": list(enumerate(IDS)) for i in range(4)},
         restarts_s=[0.0, RESTART_S_MAX],
     )
@@ -46,6 +50,14 @@ def _forked(history: History) -> None:
 
 def _other_root(history: History) -> None:
     history.roots["member 3"] = b"other root"
+
+
+def _other_block(history: History) -> None:
+    history.blocks["member 1"] = [*BLOCKS[:2], IDS[0]]
+
+
+def _accused(history: History) -> None:
+    history.accusations.add(("member 3", "member 2"))
 
 
 def _twice_in_log(history: History) -> None:
@@ -88,6 +100,8 @@ DAMAGES: list[tuple[Callable[[History], None], str]] = [
     (_shorter, "member 2 holds 5 events, another member 6"),
     (_forked, "member 2 holds another event at 4 than the longest log"),
     (_other_root, "ledger roots differ"),
+    (_other_block, "member 1 has another final block at height 3 than the longest chain"),
+    (_accused, "member 3 holds evidence that member 2 contradicted itself"),
     (_twice_in_log, "member 0 holds 1 events more than once"),
     (_invented, "member 0 holds 1 events that nobody published"),
     (_gap, "subscriber 1 was not given 2 to 2"),

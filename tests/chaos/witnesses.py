@@ -5,6 +5,7 @@ final and where, what each subscriber was given. A gateway's answer that the cli
 a fault, or a refusal of a good event, is a fault of the run.
 """
 
+import secrets
 import struct
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ from ledger.core.signing import Signer
 from pubsub.client.answers import Receipt
 from pubsub.client.async_client import AsyncClient
 from pubsub.client.identity import Publisher
-from tests.chaos.checker import History
+from simnet.checkers.promises import History
 
 __all__ = ["Seen", "Witnesses"]
 
@@ -57,10 +58,11 @@ class Witnesses:
         unknown: events that were neither acknowledged nor refused in time.
     """
 
-    def __init__(self, genesis: Genesis, urls: Sequence[str]) -> None:
-        """Use the gateways at ``urls``."""
+    def __init__(self, genesis: Genesis, urls: Sequence[str], data_bytes: int) -> None:
+        """Use the gateways at ``urls`` for events with ``data_bytes`` of content."""
         self._genesis = genesis
         self._urls = urls
+        self._data = secrets.token_bytes(data_bytes)
         self.history = History()
         self.seen: dict[str, Seen] = {}
         self.faults: list[str] = []
@@ -79,7 +81,7 @@ class Witnesses:
             next_at = trio.current_time()
             while True:
                 entries = [
-                    publisher.sign(topic, _TYPE, subject=f"urn:offering:{number}")
+                    publisher.sign(topic, _TYPE, subject=f"urn:offering:{number}", data=self._data)
                     for _ in range(_EVENTS_PER_REQUEST)
                 ]
                 self.history.handed_in.update(opened.id for opened in entries)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from concordat.config_file import Value
 from concordat.process import start_child
@@ -69,7 +70,7 @@ class RealNetwork:
         validators: int = 4,
         publishers: int = 1,
         settings: dict[str, dict[str, Value]] | None = None,
-    ) -> "RealNetwork":
+    ) -> Self:
         """Make the files of a network in ``directory``; start nothing."""
         numbers = iter(free_ports(2 * validators))
         ports = [Ports(next(numbers), next(numbers)) for _ in range(validators)]
@@ -87,9 +88,13 @@ class RealNetwork:
         """Number of members."""
         return len(self._names)
 
+    def host(self, member: int) -> str:  # noqa: ARG002 - elsewhere members have their own
+        """Give the address at which clients reach a member."""
+        return _HOST
+
     def url(self, member: int) -> str:
         """Give the base URL of a member's gateway."""
-        return f"http://{_HOST}:{self.port(member)}"
+        return f"http://{self.host(member)}:{self.port(member)}"
 
     def port(self, member: int) -> int:
         """Give the TCP port of a member's gateway."""
@@ -97,7 +102,11 @@ class RealNetwork:
 
     def chain_dir(self, member: int) -> Path:
         """Give the directory of a member's chain store."""
-        return self._home(member) / "data" / "chain"
+        return self.home(member) / "data" / "chain"
+
+    def home(self, member: int) -> Path:
+        """Give a member's home."""
+        return self.testnet.homes[self._names[member]]
 
     def publisher(self, number: int) -> tuple[str, SeedSigner]:
         """Give DID and signer of a publisher, who may publish to ``publisher<number>.>``."""
@@ -107,13 +116,12 @@ class RealNetwork:
 
     # --- processes --------------------------------------------------------------------------
 
-    def start(self, member: int, part: Part) -> None:
-        """Start a process that does not run."""
+    def start(self, member: int, part: Part, *options: str) -> None:
+        """Start a process that does not run, with further ``options`` of its command."""
         assert (member, part) not in self._children, f"{part} {member} runs already"
-        log = self._logs / f"{self._names[member]}-{part}.log"
-        with log.open("ab") as output:
+        with self.log_path(member, part).open("ab") as output:
             process = start_child(
-                [part.value, "--home", str(self._home(member))],
+                [part.value, "--home", str(self.home(member)), *options],
                 own_group=True,
                 stdout=output,
                 stderr=output,
@@ -193,6 +201,13 @@ class RealNetwork:
                 del self._children[member, part]
         return faults
 
+    def take_end(self, member: int, part: Part) -> int | None:
+        """Give the exit code of a process that was expected to end; None while it runs."""
+        code = self._children[member, part].process.poll()
+        if code is not None:
+            del self._children[member, part]
+        return code
+
     def close(self) -> None:
         """End everything at once; nothing of the network runs afterwards."""
         self.kill(*self._children)
@@ -227,24 +242,27 @@ class RealNetwork:
                     )
                 time.sleep(0.02)
 
+    def log_path(self, member: int, part: Part) -> Path:
+        """Give the file that a process writes its log to."""
+        return self._logs / f"{self._names[member]}-{part}.log"
+
     def log_tail(self, member: int, lines: int = 15) -> str:
         """Give the last lines of both logs of a member."""
         texts = []
         for part in Part:
-            log = self._logs / f"{self._names[member]}-{part}.log"
+            log = self.log_path(member, part)
             if log.exists():
                 tail = log.read_text(errors="replace").splitlines()[-lines:]
                 texts.append(f"\n--- {log}\n" + "\n".join(tail))
         return "".join(texts)
 
-    def _home(self, member: int) -> Path:
-        return self.testnet.homes[self._names[member]]
-
     def is_ready(self, member: int) -> bool:
         """Say whether a gateway serves, reads its store and reaches its node."""
         request = b"GET /readyz HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
         try:
-            with socket.create_connection((_HOST, self.port(member)), timeout=1) as connection:
+            with socket.create_connection(
+                (self.host(member), self.port(member)), timeout=1
+            ) as connection:
                 connection.sendall(request)
                 return connection.recv(64).startswith(b"HTTP/1.1 200")
         except OSError:
