@@ -18,23 +18,34 @@ static size_t slot_count(size_t count)
 int batch_open(batch *b, const ed25519_item *items, size_t count)
 {
     memset(b, 0, sizeof *b);
-    b->items = items;
-    b->count = count;
+    b->given = count;
+    b->items = malloc(count * sizeof *b->items);
+    b->position = malloc(count * sizeof *b->position);
     b->s = malloc(count * sizeof(scalar));
     b->challenge = malloc(count * sizeof(scalar));
     b->key = malloc(count * sizeof *b->key);
     b->key_of = malloc(count * sizeof *b->key_of);
     b->slots = malloc(slot_count(count) * sizeof *b->slots);
     b->key_scalar = malloc(count * sizeof(scalar));
-    if (b->s && b->challenge && b->key && b->key_of && b->slots && b->key_scalar) {
-        return 1;
+    if (!(b->items && b->position && b->s && b->challenge && b->key && b->key_of && b->slots &&
+          b->key_scalar)) {
+        batch_close(b);
+        return 0;
     }
-    batch_close(b);
-    return 0;
+    for (size_t i = 0; i < count; i++) {
+        b->s[b->count] = scalar_load(items[i].signature + 32);
+        if (scalar_is_canonical(&b->s[b->count])) {
+            b->items[b->count] = items[i];
+            b->position[b->count++] = (uint32_t)i;
+        }
+    }
+    return 1;
 }
 
 void batch_close(batch *b)
 {
+    free(b->items);
+    free(b->position);
     free(b->s);
     free(b->challenge);
     free((void *)b->key);
@@ -78,21 +89,6 @@ void ed25519_challenge_eight(scalar challenges[8], const ed25519_item *items, si
     for (size_t i = 0; i < count; i++) {
         challenges[i] = scalar_reduce512(digests[i]);
     }
-}
-
-int batch_hash(batch *b, sha512_eight *hash)
-{
-    for (size_t i = 0; i < b->count; i++) {
-        b->s[i] = scalar_load(b->items[i].signature + 32);
-        if (!scalar_is_canonical(&b->s[i])) {
-            return 0;
-        }
-    }
-    for (size_t i = 0; i < b->count; i += 8) {
-        const size_t left = b->count - i;
-        ed25519_challenge_eight(b->challenge + i, b->items + i, left < 8 ? left : 8, hash);
-    }
-    return 1;
 }
 
 /* The key of the generator: the seed bound to all that the equation depends on, hashed in eight
@@ -161,11 +157,53 @@ static uint32_t find_key(batch *b, const uint8_t *key, const uint64_t random[4],
 
 static void merge_keys(batch *b, const uint64_t random[4])
 {
-    const size_t slots = slot_count(b->count);
+    const size_t slots = slot_count(b->given);
     memset(b->slots, 0xff, slots * sizeof *b->slots);
     for (size_t i = 0; i < b->count; i++) {
         b->key_of[i] = find_key(b, b->items[i].key, random, slots - 1);
     }
+}
+
+void batch_hash(batch *b, const uint8_t seed[32], sha512_eight *hash)
+{
+    const scalar random = scalar_load(seed);
+    for (size_t i = 0; i < b->count; i += 8) {
+        const size_t left = b->count - i;
+        ed25519_challenge_eight(b->challenge + i, b->items + i, left < 8 ? left : 8, hash);
+    }
+    merge_keys(b, random.w);
+}
+
+void batch_drop(batch *b, const uint8_t *decoded)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        if (decoded[i] && decoded[b->count + b->key_of[i]]) {
+            b->items[kept] = b->items[i];
+            b->position[kept] = b->position[i];
+            b->s[kept] = b->s[i];
+            b->challenge[kept] = b->challenge[i];
+            b->key_of[kept++] = b->key_of[i];
+        }
+    }
+    b->count = kept;
+}
+
+void batch_order_by_key(const batch *b, uint32_t *order, uint32_t *start)
+{
+    memset(start, 0, (b->keys + 1) * sizeof *start);
+    for (size_t i = 0; i < b->count; i++) {
+        start[b->key_of[i] + 1]++;
+    }
+    for (size_t key = 0; key < b->keys; key++) {
+        start[key + 1] += start[key];
+    }
+    for (size_t i = b->count; i-- > 0;) {
+        order[--start[b->key_of[i] + 1]] = (uint32_t)i;
+    }
+    /* Each start[key + 1] has become where its own key begins. */
+    memmove(start, start + 1, b->keys * sizeof *start);
+    start[b->keys] = (uint32_t)b->count;
 }
 
 static int choose_windows(batch *b, const batch_kernel *kernel)
@@ -185,8 +223,6 @@ int batch_combine(batch *b, const uint8_t seed[32], const batch_kernel *kernel)
     uint64_t words[8][8];
     scalar sum = {{0, 0, 0, 0}};
     bind_seed(b, seed, kernel->hash, root);
-    expand(root, 0, kernel->hash, words);
-    merge_keys(b, words[0]);
     if (!choose_windows(b, kernel)) {
         return 0;
     }
@@ -194,7 +230,7 @@ int batch_combine(batch *b, const uint8_t seed[32], const batch_kernel *kernel)
     int16_t *digits = b->digits;
     for (size_t i = 0; i < b->count; i++, digits += b->shorts.count) {
         if (i % PER_CALL == 0) {
-            expand(root, 8 + i / 2, kernel->hash, words);
+            expand(root, i / 2, kernel->hash, words);
         }
         const scalar z = scalar_from_random_digits(digits, words[i % PER_CALL / 2] + i % 2 * 4,
                                                    &b->shorts);

@@ -14,8 +14,10 @@
 /* Up to ED25519_CHUNK signatures and the scalars of their equation. The points are, in order: R of
  * each signature, A of each distinct key, B. */
 typedef struct {
-    const ed25519_item *items;
+    ed25519_item *items; /* those that are left; see batch_drop */
+    uint32_t *position;  /* where an item stood in the list */
     size_t count;
+    size_t given;        /* items in the list */
     size_t keys;        /* distinct public keys, 1..count */
     scalar *s;          /* count: the second half of each signature */
     scalar *challenge;  /* count: k_i */
@@ -30,7 +32,8 @@ typedef struct {
 
 enum { BATCH_WIDTH_MIN = 3, BATCH_WIDTH_MAX = 9, COEFFICIENT_BITS = 128 };
 
-/* Allocate for `count` (1..ED25519_CHUNK) items. Return 0 when memory is short. */
+/* Allocate for `count` (1..ED25519_CHUNK) items and take those with s below l. Return 0 when memory
+ * is short. */
 int batch_open(batch *b, const ed25519_item *items, size_t count);
 void batch_close(batch *b);
 
@@ -40,19 +43,24 @@ typedef struct {
     size_t count_min; /* fewer signatures are cheaper one by one */
     /* The cheapest width for that many short and long scalars. */
     int (*width)(size_t shorts, size_t longs);
-    /* Decode the points and evaluate the equation. When it fails although all points decode, write
-     * individual verdicts, unless `verdicts` is null. */
-    ed25519_result (*evaluate)(const batch *b, uint8_t *verdicts);
+    /* Decode the points, drop what does not decode, and evaluate the equation of the rest. Unless
+     * `verdicts` is null, write the verdicts of those that are left (batch_accept, or one by one)
+     * and return JUDGED. */
+    ed25519_result (*evaluate)(batch *b, const uint8_t seed[32], uint8_t *verdicts);
 } batch_kernel;
 
 extern const batch_kernel BATCH_PORTABLE;
 extern const batch_kernel BATCH_IFMA;
 
-/* Compute s and the challenges. Return 0 when some s is not below l. */
-int batch_hash(batch *b, sha512_eight *hash);
+/* Compute the challenges and find the distinct keys; `seed` keys the hash table. */
+void batch_hash(batch *b, const uint8_t seed[32], sha512_eight *hash);
 
-/* With s and challenges known: merge terms per key, draw the coefficients, sum the scalars and cut
- * them into digits. Return 0 when memory is short. */
+/* Take out the signatures whose R or key has no point: by themselves they are false, so the equation
+ * can do without them. decoded[] tells it of R of each signature, then of each key. Keys stay. */
+void batch_drop(batch *b, const uint8_t *decoded);
+
+/* Draw the coefficients, merge terms per key, sum the scalars and cut them into digits. Return 0 when
+ * memory is short. */
 int batch_combine(batch *b, const uint8_t seed[32], const batch_kernel *kernel);
 
 static inline int batch_short_windows(int width)
@@ -64,6 +72,17 @@ static inline int batch_long_windows(int width)
 {
     return (SCALAR_SIGNED_BITS + width - 1) / width;
 }
+
+/* The verdict of all that are left when the equation holds. */
+static inline void batch_accept(const batch *b, uint8_t *verdicts)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        verdicts[b->position[i]] = 1;
+    }
+}
+
+/* Order signatures by key: those of key k become order[start[k] .. start[k + 1]). */
+void batch_order_by_key(const batch *b, uint32_t *order, uint32_t *start);
 
 /* The digits of point i. */
 static inline const int16_t *batch_digits(const batch *b, size_t i)

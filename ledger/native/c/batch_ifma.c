@@ -31,7 +31,7 @@ typedef struct {
 } task;
 
 typedef struct {
-    const batch *b;
+    batch *b;
     size_t points;
     size_t buckets;    /* of one window: 2^(width - 1) */
     size_t tasks;
@@ -58,23 +58,26 @@ static void msm_close(msm *m)
     free(m->filled);
 }
 
-static int msm_open(msm *m, const batch *b)
+/* Allocate for the points. */
+static int msm_open(msm *m, batch *b)
 {
     memset(m, 0, sizeof *m);
     m->b = b;
     m->points = b->count + b->keys + 1;
-    m->buckets = (size_t)1 << (b->longs.width - 1);
     m->rows = allocate(m->points + DECODE_POINTS, sizeof *m->rows);
     m->entries = allocate(m->points * LANES, sizeof *m->entries);
+    return m->rows && m->entries;
+}
+
+/* Allocate for the buckets, once the width is known. */
+static int msm_open_buckets(msm *m)
+{
+    m->buckets = (size_t)1 << (m->b->longs.width - 1);
     m->ends = allocate(m->buckets * LANES, sizeof *m->ends);
     m->task = allocate(m->buckets * LANES, sizeof *m->task);
     m->sums = allocate(m->buckets, sizeof *m->sums);
     m->filled = allocate(m->buckets, sizeof *m->filled);
-    if (m->rows && m->entries && m->ends && m->task && m->sums && m->filled) {
-        return 1;
-    }
-    msm_close(m);
-    return 0;
+    return m->ends && m->task && m->sums && m->filled;
 }
 
 /* Write eight points as rows. */
@@ -110,12 +113,13 @@ static void store_row(row *r, const ge *p)
     store_limbs(r->word + 10, &q.t2d);
 }
 
-/* Decode every point; then B and the neutral element. Return 0 when one does not decode. */
-static int load_points(msm *m)
+/* Decode every point; decoded[i] tells whether point i is one. Return whether all are. */
+static int decode_points(msm *m, uint8_t *decoded)
 {
     const uint8_t *encodings[DECODE_POINTS];
     const batch *b = m->b;
     const size_t encoded = b->count + b->keys;
+    int all = 1;
     for (size_t done = 0; done < encoded; done += DECODE_POINTS) {
         for (size_t lane = 0; lane < DECODE_POINTS; lane++) {
             /* Lanes to spare repeat the last point. */
@@ -124,16 +128,47 @@ static int load_points(msm *m)
         }
         ge8 p[DECODE_GROUPS];
         __mmask8 valid[DECODE_GROUPS];
-        if (!ge8_decode(p, valid, encodings)) {
-            return 0;
-        }
+        all &= ge8_decode(p, valid, encodings);
         for (size_t g = 0; g < DECODE_GROUPS; g++) {
             store_rows(m->rows + done + g * LANES, &p[g]);
         }
+        for (size_t lane = 0; lane < DECODE_POINTS && done + lane < encoded; lane++) {
+            decoded[done + lane] = valid[lane / LANES] >> (lane % LANES) & 1;
+        }
     }
-    store_row(&m->rows[encoded], &GE_BASE);
-    store_row(&m->rows[encoded + 1], &GE_IDENTITY);
-    return 1;
+    return all;
+}
+
+/* Take out the rows of signatures that batch_drop takes out. */
+static void drop_points(msm *m, const uint8_t *decoded)
+{
+    batch *b = m->b;
+    const size_t count = b->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (decoded[i] && decoded[count + b->key_of[i]]) {
+            m->rows[kept++] = m->rows[i];
+        }
+    }
+    memmove(m->rows + kept, m->rows + count, b->keys * sizeof *m->rows);
+    batch_drop(b, decoded);
+    m->points = b->count + b->keys + 1;
+}
+
+/* Decode every point, drop what does not decode unless that is enough to know, add B and the neutral
+ * element. */
+static ed25519_result load_points(msm *m, int drop)
+{
+    uint8_t *decoded = (uint8_t *)m->entries; /* not in use yet, and larger */
+    if (!decode_points(m, decoded)) {
+        if (!drop) {
+            return ED25519_INVALID;
+        }
+        drop_points(m, decoded);
+    }
+    store_row(&m->rows[m->points - 1], &GE_BASE);
+    store_row(&m->rows[m->points], &GE_IDENTITY);
+    return ED25519_VALID;
 }
 
 /* Count every bucket's points, or list them where the lists shall begin; `visit` says which. */
@@ -209,7 +244,7 @@ static void order_tasks(msm *m)
 }
 
 /* Load eight points, those in the lanes of `negative` negated. */
-static inline ge8_affine load_rows(const row *const rows[LANES], unsigned negative)
+static inline __attribute__((always_inline)) ge8_affine load_rows(const row *const rows[LANES], unsigned negative)
 {
     u64x8 low[8], high[8];
     for (int i = 0; i < LANES; i++) {
@@ -256,29 +291,55 @@ static void store_sums(msm *m, const task *const lanes[LANES], int used, const g
     }
 }
 
-static void fill_buckets(msm *m)
+/* Eight lists side by side. */
+typedef struct {
+    const task *lanes[LANES];
+    uint32_t longest;
+    int used;
+} group;
+
+static group take_group(const msm *m, size_t done)
 {
     static const task empty = {0, 0, 0, 0};
+    group g = {{0}, 0, 0};
+    for (size_t i = 0; i < LANES; i++) {
+        g.lanes[i] = &empty;
+        if (done + i < m->tasks) {
+            g.lanes[i] = &m->task[done + i];
+            g.longest = g.lanes[i]->length > g.longest ? g.lanes[i]->length : g.longest;
+            g.used++;
+        }
+    }
+    return g;
+}
+
+/* Sum the lists of GROUPS groups in turn; the first is the longest. */
+static void fill_buckets(msm *m)
+{
+    enum { GROUPS = 2 };
     memset(m->filled, 0, m->buckets * sizeof *m->filled);
-    for (size_t done = 0; done < m->tasks; done += LANES) {
-        const task *lanes[LANES];
-        uint32_t longest = 0;
-        int used = 0;
-        for (size_t i = 0; i < LANES; i++) {
-            lanes[i] = &empty;
-            if (done + i < m->tasks) {
-                lanes[i] = &m->task[done + i];
-                longest = lanes[i]->length > longest ? lanes[i]->length : longest;
-                used++;
-            }
+    for (size_t done = 0; done < m->tasks; done += GROUPS * LANES) {
+        group groups[GROUPS];
+        ge8_affine q[GROUPS];
+        ge8 sums[GROUPS];
+        for (size_t g = 0; g < GROUPS; g++) {
+            groups[g] = take_group(m, done + g * LANES);
+            q[g] = load_step(m, groups[g].lanes, 0);
+            sums[g] = ge8_from_affine(&q[g]);
         }
-        ge8_affine q = load_step(m, lanes, 0);
-        ge8 sum = ge8_from_affine(&q);
-        for (uint32_t step = 1; step < longest; step++) {
-            q = load_step(m, lanes, step);
-            sum = ge8_add_affine(&sum, &q);
+        uint32_t step = 1;
+        for (; step < groups[1].longest; step++) {
+            q[0] = load_step(m, groups[0].lanes, step);
+            q[1] = load_step(m, groups[1].lanes, step);
+            ge8_add_affine_each(sums, q, GROUPS);
         }
-        store_sums(m, lanes, used, &sum);
+        for (; step < groups[0].longest; step++) {
+            q[0] = load_step(m, groups[0].lanes, step);
+            sums[0] = ge8_add_affine(&sums[0], &q[0]);
+        }
+        for (size_t g = 0; g < GROUPS; g++) {
+            store_sums(m, groups[g].lanes, groups[g].used, &sums[g]);
+        }
     }
 }
 
@@ -363,42 +424,129 @@ static int best_width(size_t shorts, size_t longs)
     return best;
 }
 
-/* Judge each signature by itself, from the points that are decoded already. */
-static void judge_each(const msm *m, uint8_t *verdicts)
+/* Eight signatures as the judges take them; lanes to spare repeat the last. */
+typedef struct {
+    const row *keys[LANES], *rs[LANES];
+    scalar s[LANES], challenge[LANES];
+} judged;
+
+static void gather_judged(judged *j, const msm *m, const uint32_t *which, size_t count)
 {
     const batch *b = m->b;
-    for (size_t done = 0; done < b->count; done += LANES) {
-        const row *keys[LANES], *rs[LANES];
-        scalar s[LANES], challenge[LANES];
-        for (size_t lane = 0; lane < LANES; lane++) {
-            const size_t i = done + lane < b->count ? done + lane : b->count - 1;
-            keys[lane] = &m->rows[b->count + b->key_of[i]];
-            rs[lane] = &m->rows[i];
-            s[lane] = b->s[i];
-            challenge[lane] = b->challenge[i];
-        }
-        const ge8_affine key = load_rows(keys, 0), r = load_rows(rs, 0);
-        const ge8 key_point = ge8_from_affine(&key), r_point = ge8_from_affine(&r);
-        const lane_verdicts found = ed25519_judge_lanes(&key_point, &r_point, s, challenge);
-        for (size_t lane = 0; lane < LANES && done + lane < b->count; lane++) {
-            verdicts[done + lane] = lane_verdict(found, lane, &b->items[done + lane]);
+    for (size_t lane = 0; lane < LANES; lane++) {
+        const size_t i = which[lane < count ? lane : count - 1];
+        j->keys[lane] = &m->rows[b->count + b->key_of[i]];
+        j->rs[lane] = &m->rows[i];
+        j->s[lane] = b->s[i];
+        j->challenge[lane] = b->challenge[i];
+    }
+}
+
+static ge8 load_judged(const row *const rows[LANES])
+{
+    const ge8_affine q = load_rows(rows, 0);
+    return ge8_from_affine(&q);
+}
+
+/* Judge signatures under keys that occur seldom. */
+static void judge_halved(const msm *m, const uint32_t *which, size_t count, uint8_t *verdicts)
+{
+    const batch *b = m->b;
+    for (size_t done = 0; done < count; done += LANES) {
+        judged j;
+        gather_judged(&j, m, which + done, count - done);
+        const ge8 key = load_judged(j.keys), r = load_judged(j.rs);
+        const lane_verdicts found = ed25519_judge_lanes(&key, &r, j.s, j.challenge);
+        for (size_t lane = 0; lane < LANES && done + lane < count; lane++) {
+            const size_t i = which[done + lane];
+            verdicts[b->position[i]] = lane_verdict(found, lane, &b->items[i]);
         }
     }
 }
 
-static ed25519_result evaluate(const batch *b, uint8_t *verdicts)
+/* Judge the signatures under up to eight keys, from tables of these. */
+static void judge_keyed(const msm *m, const uint32_t keys[LANES], size_t key_count,
+                        const uint32_t *which, size_t count, uint8_t *verdicts)
+{
+    const batch *b = m->b;
+    const row *key_rows[LANES];
+    key_tables tables;
+    for (size_t lane = 0; lane < LANES; lane++) {
+        key_rows[lane] = &m->rows[b->count + keys[lane < key_count ? lane : 0]];
+    }
+    const ge8 points = load_judged(key_rows);
+    ed25519_fill_key_tables(&tables, &points);
+    for (size_t done = 0; done < count; done += LANES) {
+        judged j;
+        uint8_t table_of[LANES] = {0};
+        gather_judged(&j, m, which + done, count - done);
+        for (size_t lane = 0; lane < LANES; lane++) {
+            for (uint8_t t = 0; t < key_count; t++) {
+                table_of[lane] = key_rows[t] == j.keys[lane] ? t : table_of[lane];
+            }
+        }
+        const ge8 r = load_judged(j.rs);
+        const unsigned valid = ed25519_judge_keyed_lanes(&tables, table_of, &r, j.s, j.challenge);
+        for (size_t lane = 0; lane < LANES && done + lane < count; lane++) {
+            verdicts[b->position[which[done + lane]]] = valid >> lane & 1;
+        }
+    }
+}
+
+enum { KEYED_MIN = 4 };
+
+/* Judge each signature by itself, from the points that are decoded already. */
+static void judge_each(msm *m, uint8_t *verdicts)
+{
+    const batch *b = m->b;
+    /* The buckets' lists are done with, and have room: eight words for each point. */
+    uint32_t *order = m->entries, *start = order + b->count, *seldom = start + b->keys + 1;
+    uint32_t *often = seldom + b->count;
+    size_t seldom_count = 0, often_count = 0, key_count = 0;
+    uint32_t keys[LANES];
+    batch_order_by_key(b, order, start);
+    for (size_t key = 0; key < b->keys; key++) {
+        const size_t uses = start[key + 1] - start[key];
+        if (uses < KEYED_MIN) {
+            memcpy(seldom + seldom_count, order + start[key], uses * sizeof *order);
+            seldom_count += uses;
+            continue;
+        }
+        memcpy(often + often_count, order + start[key], uses * sizeof *order);
+        often_count += uses;
+        keys[key_count++] = (uint32_t)key;
+        if (key_count == LANES) {
+            judge_keyed(m, keys, key_count, often, often_count, verdicts);
+            often_count = key_count = 0;
+        }
+    }
+    if (key_count != 0) {
+        judge_keyed(m, keys, key_count, often, often_count, verdicts);
+    }
+    judge_halved(m, seldom, seldom_count, verdicts);
+}
+
+static ed25519_result evaluate(batch *b, const uint8_t seed[32], uint8_t *verdicts)
 {
     msm m;
-    if (!msm_open(&m, b)) {
-        return ED25519_NO_MEMORY;
+    ed25519_result result = ED25519_NO_MEMORY;
+    if (msm_open(&m, b)) {
+        result = load_points(&m, verdicts != NULL);
     }
-    ed25519_result result = ED25519_INVALID;
-    if (load_points(&m)) {
+    if (result == ED25519_VALID && !(batch_combine(b, seed, &BATCH_IFMA) && msm_open_buckets(&m))) {
+        result = ED25519_NO_MEMORY;
+    }
+    if (result == ED25519_VALID) {
         const ge sum = msm_evaluate(&m);
-        if (ge_is_small_order(&sum)) {
-            result = ED25519_VALID;
-        } else if (verdicts != NULL) {
-            judge_each(&m, verdicts);
+        if (!ge_is_small_order(&sum)) {
+            result = ED25519_INVALID;
+        }
+        if (verdicts != NULL) {
+            if (result == ED25519_VALID) {
+                batch_accept(b, verdicts);
+            } else {
+                judge_each(&m, verdicts);
+            }
             result = ED25519_JUDGED;
         }
     }

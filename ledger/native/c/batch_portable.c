@@ -11,7 +11,7 @@
 #include "single.h"
 
 typedef struct {
-    const batch *b;
+    batch *b;
     size_t points;
     ge_affine *point;
     ge *buckets; /* buckets[d - 1] collects the points with digit +-d */
@@ -43,19 +43,23 @@ static void msm_close(msm *m)
     free(m->filled);
 }
 
-static int msm_open(msm *m, const batch *b)
+/* Allocate for the points. */
+static int msm_open(msm *m, batch *b)
 {
-    const size_t buckets = (size_t)1 << (b->longs.width - 1);
+    memset(m, 0, sizeof *m);
     m->b = b;
     m->points = b->count + b->keys + 1;
     m->point = malloc(m->points * sizeof *m->point);
+    return m->point != NULL;
+}
+
+/* Allocate for the buckets, once the width is known. */
+static int msm_open_buckets(msm *m)
+{
+    const size_t buckets = (size_t)1 << (m->b->longs.width - 1);
     m->buckets = malloc(buckets * sizeof *m->buckets);
     m->filled = malloc(buckets);
-    if (m->point && m->buckets && m->filled) {
-        return 1;
-    }
-    msm_close(m);
-    return 0;
+    return m->buckets && m->filled;
 }
 
 static void drop_into_buckets(msm *m, int window)
@@ -103,46 +107,109 @@ static ge msm_evaluate(msm *m)
     return total;
 }
 
-/* Decode every point. Return 0 when one does not decode. */
-static int msm_load(msm *m)
+/* Decode every point; decoded[i] tells whether point i is one. Return whether all are. */
+static int decode_points(msm *m, uint8_t *decoded)
 {
-    ge point;
+    const batch *b = m->b;
+    int all = 1;
     for (size_t i = 0; i < m->points - 1; i++) {
-        const uint8_t *encoding = i < m->b->count ? m->b->items[i].signature
-                                                  : m->b->key[i - m->b->count];
-        if (!ge_decode(&point, encoding)) {
-            return 0;
+        ge point = GE_IDENTITY;
+        decoded[i] = (uint8_t)ge_decode(
+            &point, i < b->count ? b->items[i].signature : b->key[i - b->count]);
+        all &= decoded[i];
+        if (decoded[i]) {
+            m->point[i] = ge_to_affine(&point);
         }
-        m->point[i] = ge_to_affine(&point);
     }
-    m->point[m->points - 1] = ge_to_affine(&GE_BASE);
-    return 1;
+    return all;
 }
 
-/* Judge each signature by itself, from the points that are decoded already. */
+/* Take out the points of signatures that batch_drop takes out. */
+static void drop_points(msm *m, const uint8_t *decoded)
+{
+    batch *b = m->b;
+    const size_t count = b->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (decoded[i] && decoded[count + b->key_of[i]]) {
+            m->point[kept++] = m->point[i];
+        }
+    }
+    memmove(m->point + kept, m->point + count, b->keys * sizeof *m->point);
+    batch_drop(b, decoded);
+    m->points = b->count + b->keys + 1;
+}
+
+/* Decode every point, drop what does not decode unless that is enough to know, and add B. */
+static ed25519_result msm_load(msm *m, int drop)
+{
+    uint8_t decoded[2 * ED25519_CHUNK];
+    if (!decode_points(m, decoded)) {
+        if (!drop) {
+            return ED25519_INVALID;
+        }
+        drop_points(m, decoded);
+    }
+    m->point[m->points - 1] = ge_to_affine(&GE_BASE);
+    return ED25519_VALID;
+}
+
+enum { KEYED_MIN = 4 };
+
+static int judge_one(const msm *m, size_t i, const key_table *table)
+{
+    const batch *b = m->b;
+    const ge r = ge_from_affine(&m->point[i]);
+    if (table != NULL) {
+        return ed25519_judge_keyed(table, &r, &b->s[i], &b->challenge[i]);
+    }
+    const ge key = ge_from_affine(&m->point[b->count + b->key_of[i]]);
+    return ed25519_judge(&key, &r, &b->s[i], &b->challenge[i]);
+}
+
+/* Judge each signature by itself, from the points that are decoded already; key by key, with a table
+ * where the key occurs often. */
 static void judge_each(const msm *m, uint8_t *verdicts)
 {
     const batch *b = m->b;
-    for (size_t i = 0; i < b->count; i++) {
-        const ge key = ge_from_affine(&m->point[b->count + b->key_of[i]]);
-        const ge r = ge_from_affine(&m->point[i]);
-        verdicts[i] = (uint8_t)ed25519_judge(&key, &r, &b->s[i], &b->challenge[i]);
+    uint32_t order[ED25519_CHUNK], start[ED25519_CHUNK + 1];
+    key_table table;
+    batch_order_by_key(b, order, start);
+    for (size_t key = 0; key < b->keys; key++) {
+        const int often = start[key + 1] - start[key] >= KEYED_MIN;
+        if (often) {
+            const ge point = ge_from_affine(&m->point[b->count + key]);
+            ed25519_fill_key_table(&table, &point);
+        }
+        for (uint32_t at = start[key]; at < start[key + 1]; at++) {
+            const uint32_t i = order[at];
+            verdicts[b->position[i]] = (uint8_t)judge_one(m, i, often ? &table : NULL);
+        }
     }
 }
 
-static ed25519_result evaluate(const batch *b, uint8_t *verdicts)
+static ed25519_result evaluate(batch *b, const uint8_t seed[32], uint8_t *verdicts)
 {
     msm m;
-    if (!msm_open(&m, b)) {
-        return ED25519_NO_MEMORY;
+    ed25519_result result = ED25519_NO_MEMORY;
+    if (msm_open(&m, b)) {
+        result = msm_load(&m, verdicts != NULL);
     }
-    ed25519_result result = ED25519_INVALID;
-    if (msm_load(&m)) {
+    if (result == ED25519_VALID &&
+        !(batch_combine(b, seed, &BATCH_PORTABLE) && msm_open_buckets(&m))) {
+        result = ED25519_NO_MEMORY;
+    }
+    if (result == ED25519_VALID) {
         const ge sum = msm_evaluate(&m);
-        if (ge_is_small_order(&sum)) {
-            result = ED25519_VALID;
-        } else if (verdicts != NULL) {
-            judge_each(&m, verdicts);
+        if (!ge_is_small_order(&sum)) {
+            result = ED25519_INVALID;
+        }
+        if (verdicts != NULL) {
+            if (result == ED25519_VALID) {
+                batch_accept(b, verdicts);
+            } else {
+                judge_each(&m, verdicts);
+            }
             result = ED25519_JUDGED;
         }
     }

@@ -20,44 +20,54 @@ static inline void load_encodings(u64x8 words[4], const uint8_t *const encodings
     }
 }
 
-/* The chain of fe_pow_p58 for two groups, whose steps do not wait for each other. */
+/* Square each that often. Taken in turn, in registers: neither waits for the other. */
+static inline void fe8_sqr_pair(fe8 t[DECODE_GROUPS], int times)
+{
+    fe8 a = t[0], b = t[1];
+    for (int n = 0; n < times; n++) {
+        a = fe8_sqr(&a);
+        b = fe8_sqr(&b);
+    }
+    t[0] = a;
+    t[1] = b;
+}
+
+static inline void fe8_mul_pair(fe8 t[DECODE_GROUPS], const fe8 by[DECODE_GROUPS])
+{
+    for (int g = 0; g < DECODE_GROUPS; g++) {
+        t[g] = fe8_mul(&t[g], &by[g]);
+    }
+}
+
+/* The chain of fe_pow_p58 for two groups. */
 static inline void fe8_pow_p58_pair(fe8 r[DECODE_GROUPS], const fe8 z[DECODE_GROUPS])
 {
+    /* Square that often, then multiply by saved[times], then keep the result in saved[keep]:
+     * z^2 in saved[0] and z^9 in saved[1]; then the powers 2^5 - 1, 2^10 - 1, 2^20 - 1, 2^50 - 1
+     * and 2^100 - 1. The last entry is overwritten. */
     static const struct {
-        uint8_t squares, times; /* square that often, then multiply by saved[times] */
-    } steps[] = {{5, 2}, {10, 3}, {20, 4}, {10, 3}, {50, 5}, {100, 6}, {50, 5}};
-    fe8 saved[7][DECODE_GROUPS], t[DECODE_GROUPS];
-    for (int g = 0; g < DECODE_GROUPS; g++) {
-        saved[0][g] = fe8_sqr(&z[g]);
-        t[g] = fe8_sqr(&saved[0][g]);
-        t[g] = fe8_sqr(&t[g]);
-        saved[1][g] = fe8_mul(&t[g], &z[g]); /* z^9 */
-        t[g] = fe8_mul(&saved[1][g], &saved[0][g]);
-        t[g] = fe8_sqr(&t[g]);
-        t[g] = fe8_mul(&t[g], &saved[1][g]); /* 2^5 - 1 */
-        saved[2][g] = t[g];
-    }
+        uint8_t squares, times, keep;
+    } steps[] = {{5, 2, 3},  {10, 3, 4}, {20, 4, 7}, {10, 3, 5},
+                 {50, 5, 6}, {100, 6, 7}, {50, 5, 7}};
+    fe8 saved[8][DECODE_GROUPS], t[DECODE_GROUPS];
+    memcpy(t, z, sizeof t);
+    fe8_sqr_pair(t, 1);
+    memcpy(saved[0], t, sizeof t);
+    fe8_sqr_pair(t, 2);
+    fe8_mul_pair(t, z);
+    memcpy(saved[1], t, sizeof t);
+    fe8_mul_pair(t, saved[0]);
+    fe8_sqr_pair(t, 1);
+    fe8_mul_pair(t, saved[1]);
+    memcpy(saved[2], t, sizeof t);
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        for (int n = 0; n < steps[i].squares; n++) {
-            for (int g = 0; g < DECODE_GROUPS; g++) {
-                t[g] = fe8_sqr(&t[g]);
-            }
-        }
-        for (int g = 0; g < DECODE_GROUPS; g++) {
-            t[g] = fe8_mul(&t[g], &saved[steps[i].times][g]);
-            /* 2^10 - 1, 2^20 - 1, (2^40 - 1), 2^50 - 1, 2^100 - 1 */
-            if (i == 0 || i == 1) {
-                saved[3 + i][g] = t[g];
-            } else if (i == 3 || i == 4) {
-                saved[2 + i][g] = t[g];
-            }
-        }
+        fe8_sqr_pair(t, steps[i].squares);
+        fe8_mul_pair(t, saved[steps[i].times]);
+        memcpy(saved[steps[i].keep], t, sizeof t);
     }
-    for (int g = 0; g < DECODE_GROUPS; g++) {
-        t[g] = fe8_sqr(&t[g]);
-        t[g] = fe8_sqr(&t[g]);
-        r[g] = fe8_mul(&t[g], &z[g]);
-    }
+    fe8_sqr_pair(t, 2);
+    fe8_mul_pair(t, z);
+    memcpy(r, t, sizeof t);
 }
 
 /* Decode sixteen encodings to points with Z = 1. Return 0 unless all of them decode; valid[g] has

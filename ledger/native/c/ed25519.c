@@ -29,9 +29,14 @@ static ed25519_result verify_chunk(const ed25519_item *items, size_t count,
         return ED25519_NO_MEMORY;
     }
     ed25519_result result = ED25519_INVALID;
-    if (batch_hash(&b, kernel->hash)) {
-        result = batch_combine(&b, seed, kernel) ? kernel->evaluate(&b, verdicts)
-                                                : ED25519_NO_MEMORY;
+    if (verdicts != NULL) {
+        memset(verdicts, 0, count);
+    }
+    if (b.count == 0) {
+        result = ED25519_JUDGED;
+    } else if (verdicts != NULL || b.count == count) {
+        batch_hash(&b, seed, kernel->hash);
+        result = kernel->evaluate(&b, seed, verdicts);
     }
     batch_close(&b);
     return result;
@@ -60,16 +65,11 @@ ed25519_result ed25519_verify_many(const ed25519_item *items, size_t count, cons
 {
     for (size_t done = 0; done < count; done += ED25519_CHUNK) {
         const size_t chunk = chunk_size(count - done);
-        ed25519_result result = ED25519_INVALID;
-        if (chunk >= kernel_of(path)->count_min) {
-            result = verify_chunk(items + done, chunk, seed, verdicts + done, path);
-        }
-        if (result == ED25519_VALID) {
-            memset(verdicts + done, 1, chunk);
-        } else if (result == ED25519_INVALID) {
+        if (chunk < kernel_of(path)->count_min) {
             ed25519_verify_each(items + done, chunk, verdicts + done, path);
-        } else if (result == ED25519_NO_MEMORY) {
-            return result;
+        } else if (verify_chunk(items + done, chunk, seed, verdicts + done, path) ==
+                   ED25519_NO_MEMORY) {
+            return ED25519_NO_MEMORY;
         }
     }
     return ED25519_VALID;

@@ -14,7 +14,7 @@
 #include "edwards.h"
 #include "single.h"
 
-enum { POINT_WIDTH = 5, BASE_WIDTH = 8, BITS = 254, HALF_BITS = 127 };
+enum { POINT_WIDTH = 5, KEY_WIDTH = 7, BASE_WIDTH = 8, BITS = 254, HALF_BITS = 127 };
 enum { POINT_ODD = 1 << (POINT_WIDTH - 2), BASE_ODD = 1 << (BASE_WIDTH - 2) };
 
 /* P, 3P, 5P, ... for B and 2^127 B: written once by ed25519_init, read-only afterwards. */
@@ -105,7 +105,7 @@ static ge sum_terms(const term terms[4])
         const int any = terms[0].digits[i] | terms[1].digits[i] | terms[2].digits[i] |
                         terms[3].digits[i];
         if (started) {
-            sum = ge_double(&sum, any != 0);
+            sum = ge_double(&sum, any != 0 || i == 0); /* callers may add to the sum */
         }
         started |= any != 0;
         for (int j = 0; any != 0 && j < 4; j++) {
@@ -148,6 +148,30 @@ int ed25519_judge(const ge *key, const ge *r, const scalar *s, const scalar *cha
     term_set(&terms[2], key_odd, &u, POINT_WIDTH, !negative);
     term_set(&terms[3], r_odd, &v, POINT_WIDTH, 1);
     const ge sum = sum_terms(terms);
+    return ge_is_small_order(&sum);
+}
+
+void ed25519_fill_key_table(key_table *table, const ge *key)
+{
+    const ge upper = ge_double_times(*key, HALF_BITS);
+    odd_multiples(table->low, KEY_ODD, key);
+    odd_multiples(table->high, KEY_ODD, &upper);
+}
+
+int ed25519_judge_keyed(const key_table *table, const ge *r, const scalar *s,
+                        const scalar *challenge)
+{
+    scalar low, high;
+    term terms[4];
+    cut_half(s, &low, &high);
+    term_set(&terms[0], base_odd[0], &low, BASE_WIDTH, 0);
+    term_set(&terms[1], base_odd[1], &high, BASE_WIDTH, 0);
+    cut_half(challenge, &low, &high);
+    term_set(&terms[2], table->low, &low, KEY_WIDTH, 1);
+    term_set(&terms[3], table->high, &high, KEY_WIDTH, 1);
+    const ge_cached cached_r = ge_to_cached(r), minus_r = ge_cached_negate(&cached_r);
+    ge sum = sum_terms(terms);
+    sum = ge_add_cached(&sum, &minus_r);
     return ge_is_small_order(&sum);
 }
 

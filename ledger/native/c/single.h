@@ -12,6 +12,18 @@ int ed25519_verify_one(const ed25519_item *item);
 /* The same for decoded A and R and canonical s. */
 int ed25519_judge(const ge *key, const ge *r, const scalar *s, const scalar *challenge);
 
+/* Odd multiples of a key and of 2^127 times it. */
+enum { KEY_ODD = 32 };
+typedef struct {
+    ge_cached low[KEY_ODD], high[KEY_ODD];
+} key_table;
+
+void ed25519_fill_key_table(key_table *table, const ge *key);
+
+/* As ed25519_judge, with half the additions. */
+int ed25519_judge_keyed(const key_table *table, const ge *r, const scalar *s,
+                        const scalar *challenge);
+
 /* Fill the tables of multiples of B that ed25519_verify_eight_ifma reads. */
 void ed25519_init_ifma(void);
 

@@ -15,7 +15,6 @@
 #include "decode_ifma.h"
 #include "single_ifma.h"
 
-enum { POINT_WIDTH = 4, POINT_COUNT = 1 << (POINT_WIDTH - 1), POINT_WINDOWS = 32 };
 enum { BASE_WIDTH = 9, BASE_COUNT = 1 << (BASE_WIDTH - 1), BASE_WINDOWS = 28 };
 
 /* B serves the lower windows of a scalar, 2^(9 * 15) B the upper ones. */
@@ -23,11 +22,6 @@ enum { BASE_HALF = 15 };
 
 /* plus, minus, t2d of dB and d 2^135 B at [d]; written once by ed25519_init_ifma. */
 static uint64_t base_table[2][BASE_COUNT + 1][16] __attribute__((aligned(64)));
-
-/* plus, minus, z2, t2d of d times one lane's point at [d]. */
-typedef struct {
-    uint64_t word[POINT_COUNT + 1][24];
-} __attribute__((aligned(64))) point_table;
 
 /* One lane's digits. */
 typedef struct {
@@ -109,7 +103,7 @@ static void fill_tables(point_table tables[LANES], const ge8 *p)
 }
 
 /* -digits[lane] times each lane's point. */
-static inline ge8_cached look_up_point(const point_table tables[LANES],
+static inline ge8_cached look_up_point(const point_table *const tables[LANES],
                                        const int16_t digits[LANES])
 {
     ge8_cached q;
@@ -119,7 +113,7 @@ static inline ge8_cached look_up_point(const point_table tables[LANES],
         u64x8 rows[8];
         for (int lane = 0; lane < LANES; lane++) {
             const int digit = digits[lane];
-            rows[lane] = _mm512_load_si512(tables[lane].word[digit < 0 ? -digit : digit] +
+            rows[lane] = _mm512_load_si512(tables[lane]->word[digit < 0 ? -digit : digit] +
                                            part * 8);
             negative |= (unsigned)(digit > 0) << lane;
         }
@@ -200,15 +194,10 @@ static void gather_digits(all_digits *all, const lane_digits digits[LANES])
     }
 }
 
-/* Lanes in which (v s)B - uA - vR has small order. Each formula stands here once and is not
- * unrolled: the loop must fit the instruction cache. */
-static __mmask8 equation_holds(const lane_digits digits[LANES], const ge8 *key, const ge8 *r)
+/* base digits times B and 2^135 B, less point digits times the points of the tables. Each formula
+ * stands here once and is not unrolled: the loop must fit the instruction cache. */
+static ge8 sum_multiples(const all_digits *all, const point_table *const tables[2][LANES])
 {
-    all_digits all;
-    point_table tables[2][LANES];
-    gather_digits(&all, digits);
-    fill_tables(tables[0], key);
-    fill_tables(tables[1], r);
     ge8 sum = ge8_splat(&GE_IDENTITY);
     for (int bit = BASE_WIDTH * (BASE_HALF - 1); bit >= 0; bit--) {
         const int at_point = bit % POINT_WIDTH == 0 && bit / POINT_WIDTH < POINT_WINDOWS;
@@ -217,16 +206,33 @@ static __mmask8 equation_holds(const lane_digits digits[LANES], const ge8 *key, 
 #pragma GCC unroll 1
         for (int which = 0; at_point && which < 2; which++) {
             const ge8_cached q =
-                look_up_point(tables[which], all.point[which][bit / POINT_WIDTH]);
+                look_up_point(tables[which], all->point[which][bit / POINT_WIDTH]);
             sum = ge8_add_cached(&sum, &q);
         }
 #pragma GCC unroll 1
         for (int which = 0; at_base && which < 2; which++) {
             const ge8_affine q =
-                look_up_base(base_table[which], all.base[which][bit / BASE_WIDTH]);
+                look_up_base(base_table[which], all->base[which][bit / BASE_WIDTH]);
             sum = ge8_add_affine(&sum, &q);
         }
     }
+    return sum;
+}
+
+/* Lanes in which (v s)B - uA - vR has small order. */
+static __mmask8 equation_holds(const lane_digits digits[LANES], const ge8 *key, const ge8 *r)
+{
+    all_digits all;
+    point_table made[2][LANES];
+    const point_table *tables[2][LANES];
+    gather_digits(&all, digits);
+    fill_tables(made[0], key);
+    fill_tables(made[1], r);
+    for (int lane = 0; lane < LANES; lane++) {
+        tables[0][lane] = &made[0][lane];
+        tables[1][lane] = &made[1][lane];
+    }
+    const ge8 sum = sum_multiples(&all, tables);
     return ge8_is_small_order(&sum);
 }
 
@@ -243,6 +249,46 @@ lane_verdicts ed25519_judge_lanes(const ge8 *key, const ge8 *r, const scalar s[L
     }
     found.valid = equation_holds(digits, key, r);
     return found;
+}
+
+void ed25519_fill_key_tables(key_tables *tables, const ge8 *keys)
+{
+    ge8 upper = *keys;
+    fill_tables(tables->low, keys);
+    for (int i = 0; i < POINT_WIDTH * POINT_WINDOWS; i++) {
+        upper = ge8_double(&upper, i == POINT_WIDTH * POINT_WINDOWS - 1);
+    }
+    fill_tables(tables->high, &upper);
+}
+
+unsigned ed25519_judge_keyed_lanes(const key_tables *tables, const uint8_t table_of[LANES],
+                                   const ge8 *r, const scalar s[LANES],
+                                   const scalar challenge[LANES])
+{
+    enum { KEY_WINDOWS = (SCALAR_SIGNED_BITS + POINT_WIDTH - 1) / POINT_WIDTH };
+    const radix key_radix = scalar_radix(POINT_WIDTH, KEY_WINDOWS);
+    const radix base_radix = scalar_radix(BASE_WIDTH, BASE_WINDOWS);
+    const point_table *chosen[2][LANES];
+    all_digits all;
+    memset(&all, 0, sizeof all);
+    for (int lane = 0; lane < LANES; lane++) {
+        int16_t key[KEY_WINDOWS], base[BASE_WINDOWS];
+        scalar_digits(key, &challenge[lane], &key_radix);
+        scalar_digits(base, &s[lane], &base_radix);
+        for (int i = 0; i < KEY_WINDOWS; i++) {
+            all.point[i / POINT_WINDOWS][i % POINT_WINDOWS][lane] = key[i];
+        }
+        for (int i = 0; i < BASE_WINDOWS; i++) {
+            all.base[i / BASE_HALF][i % BASE_HALF][lane] = base[i];
+        }
+        chosen[0][lane] = &tables->low[table_of[lane]];
+        chosen[1][lane] = &tables->high[table_of[lane]];
+    }
+    ge8 sum = sum_multiples(&all, chosen);
+    ge8_cached minus_r = ge8_to_cached(r);
+    ge8_cached_negate(&minus_r, 0xff);
+    sum = ge8_add_cached(&sum, &minus_r);
+    return ge8_is_small_order(&sum);
 }
 
 void ed25519_verify_eight_ifma(const ed25519_item *items, size_t count, uint8_t *verdicts)

@@ -32,7 +32,7 @@ static inline u64x8 splat(uint64_t x)
 }
 
 /* Transpose eight rows of eight words in place. */
-static inline void transpose8(u64x8 r[8])
+static inline __attribute__((always_inline)) void transpose8(u64x8 r[8])
 {
     u64x8 a[8], b[8];
     for (int i = 0; i < 8; i += 2) {
