@@ -3,14 +3,14 @@
 from typing import Final
 
 from simnet.actor import Actor
-from simnet.actors.batches import BadBatchOrigin, FalseAcknowledger
-from simnet.actors.equivocation import EquivocatingLeader, EquivocatingVoter, Spoiler
+from simnet.actors.batches import BadBatcher, FalseAcknowledger
+from simnet.actors.equivocation import EquivocatingLeader, EquivocatingVoter, Usurper
 from simnet.actors.excess import Flooder, TimeRatchet
-from simnet.actors.forgery import CertificateForger, SignatureForger
-from simnet.actors.low import LowLeader
+from simnet.actors.forgery import Forger, SignatureForger
 from simnet.actors.masks import LateVoter, Miser, SilentLeader, Twin, VoteWithholder, Withholder
 from simnet.actors.mutation import Mutator
 from simnet.actors.serving import LyingServer
+from simnet.actors.stale import StaleLeader
 
 __all__ = ["ACTORS", "TWIN"]
 
@@ -18,21 +18,21 @@ TWIN: Final = "twin"
 
 ACTORS: Final[dict[str, type[Actor]]] = {
     TWIN: Twin,
-    "equivocating leader": EquivocatingLeader,
-    "equivocating voter": EquivocatingVoter,
-    "spoiler": Spoiler,
+    "equivocating_leader": EquivocatingLeader,
+    "equivocating_voter": EquivocatingVoter,
+    "usurper": Usurper,
     "withholder": Withholder,
-    "vote withholder": VoteWithholder,
-    "silent leader": SilentLeader,
-    "late voter": LateVoter,
+    "vote_withholder": VoteWithholder,
+    "silent_leader": SilentLeader,
+    "late_voter": LateVoter,
     "miser": Miser,
-    "certificate forger": CertificateForger,
-    "signature forger": SignatureForger,
-    "lying server": LyingServer,
-    "bad batch origin": BadBatchOrigin,
-    "false acknowledger": FalseAcknowledger,
+    "forger": Forger,
+    "signature_forger": SignatureForger,
+    "lying_server": LyingServer,
+    "bad_batcher": BadBatcher,
+    "false_acknowledger": FalseAcknowledger,
     "flooder": Flooder,
-    "time ratchet": TimeRatchet,
+    "time_ratchet": TimeRatchet,
     "mutator": Mutator,
-    "low leader": LowLeader,
+    "stale_leader": StaleLeader,
 }

@@ -14,12 +14,12 @@ from ledger.core.errors import DecodeError
 from ledger.core.ids import BatchId, NodeIndex
 from simnet.actors.byzantine import Byzantine
 
-__all__ = ["BadBatchOrigin", "FalseAcknowledger"]
+__all__ = ["BadBatcher", "FalseAcknowledger"]
 
 _BAD = b"bad entry"
 
 
-class BadBatchOrigin(Byzantine):
+class BadBatcher(Byzantine):
     """Brings in batches with invalid entries, broken bytes, or another member's name on them."""
 
     def outgoing(self, effect: Effect) -> Iterable[Effect]:

@@ -18,7 +18,7 @@ from simnet.network import label_of
 if TYPE_CHECKING:
     from simnet.machine import Machine
 
-__all__ = ["EquivocatingLeader", "EquivocatingVoter", "Spoiler"]
+__all__ = ["EquivocatingLeader", "EquivocatingVoter", "Usurper"]
 
 _ROUNDS_REMEMBERED: Final = 8
 
@@ -120,7 +120,7 @@ class EquivocatingVoter(Byzantine):
         return Vote.make(self.domain, vote.round, id_, commit, self.machine.signer)
 
 
-class Spoiler(Byzantine):
+class Usurper(Byzantine):
     """Proposes in rounds of others, in the leader's place: its block, or one of its own."""
 
     def outgoing(self, effect: Effect) -> Iterable[Effect]:

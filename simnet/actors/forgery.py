@@ -39,7 +39,7 @@ from simnet.network import label_of
 if TYPE_CHECKING:
     from simnet.machine import Machine
 
-__all__ = ["CertificateForger", "SignatureForger", "forge_certificate", "forge_timeouts"]
+__all__ = ["Forger", "SignatureForger", "forge_certificate", "forge_timeouts"]
 
 _VOTES_REMEMBERED: Final = 24
 _QC_FORGERIES: Final = 8
@@ -137,7 +137,7 @@ def _broken(signature: bytes) -> bytes:
     return signature[:-1] + bytes([signature[-1] ^ 1])
 
 
-class CertificateForger(Byzantine):
+class Forger(Byzantine):
     """Says forged certificates of every kind, alone and inside proposals, timeouts and proofs."""
 
     def __init__(self, machine: "Machine") -> None:

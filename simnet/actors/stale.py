@@ -22,12 +22,12 @@ from simnet.network import label_of
 if TYPE_CHECKING:
     from simnet.machine import Machine
 
-__all__ = ["LowLeader"]
+__all__ = ["StaleLeader"]
 
 _ROUNDS_REMEMBERED: Final = 8
 
 
-class LowLeader(Byzantine):
+class StaleLeader(Byzantine):
     """Proposes on the lowest admissible certificate, and reports the lowest one itself."""
 
     def __init__(self, machine: "Machine") -> None:
