@@ -5,27 +5,32 @@ asks all of them at its own clock (``examine_entries``). A peer that acknowledge
 only what can never change (``examine_batch``), because rights and time are judged where the
 block stands. Application asks all of them again at the block's time (``execute``).
 
-It never trusts an id or a signature that it did not compute or verify itself.
+It never trusts an id or a signature that it did not compute or verify itself. Rights are judged
+once for all entries that equal each other in what rights depend on, not once for each entry.
 """
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from ledger.core.errors import DecodeError, RejectCode
-from ledger.core.event import OpenEntry, open_entry, signature_check
+from ledger.core.event import OpenEntry, open_entry
 from ledger.core.ids import EventId
-from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_FUTURE_MS_MAX
-from ledger.core.signing import verify_many
+from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_FUTURE_MS_MAX, INT_MAX
+from ledger.core.scanning import Scan, code, scan_entries, verdict
+from ledger.core.signing import verify_rows
 from ledger.core.state import StateView
 from ledger.core.topics import RESERVED_PREFIX
 
 __all__ = [
+    "Circumstances",
     "ExaminedEntry",
+    "KnownEvents",
     "Verdict",
-    "check_entry",
-    "check_signatures",
+    "check_rights",
     "examine_batch",
     "examine_entries",
+    "judge",
     "try_open",
 ]
 
@@ -39,48 +44,69 @@ class ExaminedEntry(NamedTuple):
 
 Verdict = ExaminedEntry | RejectCode
 
+KnownEvents = Callable[[Sequence[EventId]], AbstractSet[EventId]]
+"""Some event ids -> those of them that the log holds."""
+
+
+class Circumstances(NamedTuple):
+    """Where and when entries are judged."""
+
+    chain_id: str
+    state: StateView
+    time_ms: int
+
 
 def try_open(entry: bytes) -> OpenEntry | RejectCode:
-    """Decode an entry, or say why it is none."""
+    """Decode an entry, or say why it is none: the reference for what a scan decides."""
     try:
         return open_entry(entry)
     except DecodeError:
         return RejectCode.TOO_LARGE if len(entry) > ENTRY_BYTES_MAX else RejectCode.MALFORMED
 
 
-def check_entry(
-    opened: OpenEntry, chain_id: str, state: StateView, time_ms: int
+def check_rights(
+    group: tuple[str, str, str, bytes], chain_id: str, state: StateView
 ) -> RejectCode | None:
-    """Judge an entry at a time and a state; its signature and its novelty are not looked at."""
-    event = opened.event
-    if event.chain_id != chain_id:
+    """Judge all entries of one (chain id, topic, publisher, key)."""
+    event_chain_id, topic, publisher, key = group
+    if event_chain_id != chain_id:
         return RejectCode.WRONG_CHAIN
-    rights = state.rights(event.publisher)
+    rights = state.rights(publisher)
     if rights is None:
         return RejectCode.UNKNOWN_PUBLISHER
-    revoked = rights.revoked.get(event.key)
+    revoked = rights.revoked.get(key)
     if revoked is None:
         return RejectCode.UNKNOWN_KEY
     if revoked:
         return RejectCode.REVOKED_KEY
     # Reserved topics belong to the state machine, whatever a participant's patterns say.
-    if event.topic.startswith(RESERVED_PREFIX) or not rights.may_publish(event.topic):
+    if topic.startswith(RESERVED_PREFIX) or not rights.may_publish(topic):
         return RejectCode.TOPIC_FORBIDDEN
-    if event.time_ms < time_ms - EVENT_AGE_MS_MAX:
-        return RejectCode.TIME_TOO_OLD
-    if event.time_ms > time_ms + EVENT_FUTURE_MS_MAX:
-        return RejectCode.TIME_IN_FUTURE
     return None
 
 
-def check_signatures(opened: Sequence[OpenEntry | RejectCode]) -> list[OpenEntry | RejectCode]:
-    """Verify, in one call, every entry that is not refused yet; refuse those that fail."""
-    checks = [signature_check(item) for item in opened if isinstance(item, OpenEntry)]
-    valid = iter(verify_many(checks) if checks else ())
-    return [
-        RejectCode.BAD_SIGNATURE if isinstance(item, OpenEntry) and not next(valid) else item
-        for item in opened
-    ]
+def judge(
+    scan: Scan, where: Circumstances, known_events: KnownEvents, trusted: bytes = b""
+) -> None:
+    """Ask every rule of every entry of a scan, all signatures in one call.
+
+    Of equal events the first with a valid signature is taken, so that a forged copy in front
+    cannot push the true one out.
+
+    Args:
+        trusted: one byte for each scanned batch; the signatures of those with a 1 are known to
+            be valid.
+    """
+    codes = (check_rights(group, where.chain_id, where.state) for group in scan.groups())
+    scan.refuse_groups(bytes(map(verdict, codes)))
+    earliest = max(0, where.time_ms - EVENT_AGE_MS_MAX)
+    scan.refuse_before(earliest, verdict(RejectCode.TIME_TOO_OLD))
+    latest = min(INT_MAX, where.time_ms + EVENT_FUTURE_MS_MAX)
+    scan.refuse_after(latest, verdict(RejectCode.TIME_IN_FUTURE))
+    duplicate = verdict(RejectCode.DUPLICATE)
+    scan.refuse_known(known_events([EventId(id_) for id_ in scan.ids()]), duplicate)
+    scan.refuse_forged(verify_rows, verdict(RejectCode.BAD_SIGNATURE), trusted)
+    scan.refuse_repeats(duplicate)
 
 
 def examine_entries(
@@ -103,27 +129,11 @@ def examine_entries(
         A verdict for each entry, in their order. Of equal events the first with a valid
         signature is taken, so that a forged copy in front cannot push the true one out.
     """
-
-    def judge(entry: bytes) -> OpenEntry | RejectCode:
-        opened = try_open(entry)
-        if isinstance(opened, RejectCode):
-            return opened
-        refusal = check_entry(opened, chain_id, state, now_ms)
-        if refusal is None and is_known(opened.id):
-            refusal = RejectCode.DUPLICATE
-        return opened if refusal is None else refusal
-
-    verdicts: list[Verdict] = []
-    taken: set[EventId] = set()
-    for item in check_signatures([judge(entry) for entry in entries]):
-        if isinstance(item, RejectCode):
-            verdicts.append(item)
-        elif item.id in taken:
-            verdicts.append(RejectCode.DUPLICATE)
-        else:
-            taken.add(item.id)
-            verdicts.append(ExaminedEntry(item.entry, item.id))
-    return tuple(verdicts)
+    scan = scan_entries(entries)
+    where = Circumstances(chain_id, state, now_ms)
+    judge(scan, where, lambda ids: {id_ for id_ in ids if is_known(id_)})
+    taken = map(ExaminedEntry, scan.entries(), map(EventId, scan.ids()))
+    return tuple(code(number) or next(taken) for number in scan.verdicts())
 
 
 def examine_batch(entries: Sequence[bytes], chain_id: str) -> bool:
@@ -132,7 +142,8 @@ def examine_batch(entries: Sequence[bytes], chain_id: str) -> bool:
     The answer depends on the arguments alone: every honest validator gives the same one, at any
     time, which is what makes an acknowledgement mean something to others.
     """
-    opened = [try_open(entry) for entry in entries]
-    if any(isinstance(item, RejectCode) or item.event.chain_id != chain_id for item in opened):
+    scan = scan_entries(entries)
+    if any(scan.verdicts()) or any(group[0] != chain_id for group in scan.groups()):
         return False
-    return not any(isinstance(item, RejectCode) for item in check_signatures(opened))
+    scan.refuse_forged(verify_rows, verdict(RejectCode.BAD_SIGNATURE))
+    return not any(scan.verdicts())

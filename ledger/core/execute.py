@@ -10,22 +10,25 @@ Invariants, on which agreement rests:
 - An event id is accepted once in the whole log. Sequences have no gaps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ledger.core.admission import check_entry, check_signatures, try_open
-from ledger.core.block import Block, LedgerRoot, decode_batch
-from ledger.core.errors import DecodeError, InvariantError, RejectCode
-from ledger.core.event import Event, OpenEntry
+from ledger.core.admission import Circumstances, judge
+from ledger.core.block import Block, LedgerRoot
+from ledger.core.errors import InvariantError, RejectCode
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, BlockId, EventId, Height, Sequence
+from ledger.core.ids import BatchId, BlockId, EventId, Height
+from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.merkle import EMPTY_ROOT, append, leaf_hashes, root, with_tiles
+from ledger.core.scanning import Scan, code, scan_batches
 from ledger.core.state import StateView, genesis_state
 
 __all__ = [
     "Accepted",
+    "AcceptedEvents",
     "BlockResult",
     "LedgerView",
     "Refused",
@@ -60,8 +63,8 @@ class LedgerView(Protocol):
         """Give one node of the state map, ``b""`` when there is none."""
         ...
 
-    def has_event(self, event_id: EventId) -> bool:
-        """Say whether the log holds the event."""
+    def known_events(self, event_ids: Sequence[EventId]) -> AbstractSet[EventId]:
+        """Give those of the events that the log holds."""
         ...
 
     def read_batch(self, batch_id: BatchId) -> bytes | None:
@@ -77,9 +80,8 @@ class Accepted(NamedTuple):
         offset: where the entry begins inside the encoded batch ``batch_id``.
     """
 
-    sequence: Sequence
+    sequence: SequenceNumber
     id: EventId
-    event: Event
     entry: bytes
     batch_id: BatchId
     offset: int
@@ -88,6 +90,40 @@ class Accepted(NamedTuple):
     def length(self) -> int:
         """Number of bytes of the entry."""
         return len(self.entry)
+
+
+class AcceptedEvents:
+    """The events that the log took from one block, in order of sequence: columns, not objects.
+
+    Attributes:
+        first: sequence number of the first of them.
+        batch_ids: the block's batches.
+        scan: of those batches; its open entries are the events.
+        entries: their bytes.
+    """
+
+    __slots__ = ("batch_ids", "entries", "first", "scan")
+
+    def __init__(self, first: SequenceNumber, batch_ids: Sequence[BatchId], scan: Scan) -> None:
+        self.first = first
+        self.batch_ids = batch_ids
+        self.scan = scan
+        self.entries: list[bytes] = scan.entries()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Accepted]:
+        rows = zip(self.scan.ids(), self.entries, self.scan.places(), strict=True)
+        for sequence, (id_, entry, (batch, offset)) in enumerate(rows, self.first):
+            yield Accepted(
+                SequenceNumber(sequence), EventId(id_), entry, self.batch_ids[batch], offset
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AcceptedEvents) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment] # as a list has none
 
 
 class Refused(NamedTuple):
@@ -114,7 +150,7 @@ class BlockResult(msgspec.Struct, frozen=True):
     block: Block | None
     time_ms: int
     root: LedgerRoot
-    accepted: list[Accepted]
+    accepted: AcceptedEvents
     refused: list[Refused]
     tiles: dict[tuple[int, int], bytes]
     nodes: dict[bytes, bytes]
@@ -135,7 +171,7 @@ def genesis_result(genesis: Genesis) -> BlockResult:
             state_root=state_root,
             set_hash=genesis.validator_set().hash,
         ),
-        accepted=[],
+        accepted=AcceptedEvents(SequenceNumber(0), (), scan_batches(())),
         refused=[],
         tiles={},
         nodes=nodes,
@@ -160,11 +196,15 @@ def execute_block(
     before = view.root
     if block.height != before.height + 1:
         raise InvariantError(f"block {block.height} does not follow block {before.height}")
-    application = _Application(view, block.time_ms)
-    for batch_id in block.payload:
-        application.apply_batch(batch_id, is_checked=signatures_checked(batch_id))
-    accepted = application.accepted
-    tiles = append(view.read_tile, before.log_size, leaf_hashes([item.entry for item in accepted]))
+    scan = scan_batches([_read_batch(view, batch_id) for batch_id in block.payload])
+    judge(
+        scan,
+        Circumstances(view.chain_id, view.state, block.time_ms),
+        view.known_events,
+        trusted=bytes(map(signatures_checked, block.payload)),
+    )
+    accepted = AcceptedEvents(SequenceNumber(before.log_size), block.payload, scan)
+    tiles = append(view.read_tile, before.log_size, leaf_hashes(accepted.entries))
     after = before.after_nothing()
     if accepted:
         log_size = before.log_size + len(accepted)
@@ -177,77 +217,24 @@ def execute_block(
         time_ms=block.time_ms,
         root=after,
         accepted=accepted,
-        refused=application.refused,
+        refused=_refusals(scan),
         tiles=tiles,
         nodes={},
     )
 
 
-class _Application:
-    """One block under way."""
-
-    __slots__ = (
-        "_chain_id",
-        "_sequence",
-        "_state",
-        "_taken",
-        "_time_ms",
-        "_view",
-        "accepted",
-        "refused",
-    )
-
-    def __init__(self, view: LedgerView, time_ms: int) -> None:
-        self._view = view
-        self._chain_id = view.chain_id
-        self._state = view.state
-        self._time_ms = time_ms
-        self._sequence = view.root.log_size
-        self._taken: set[EventId] = set()
-        self.accepted: list[Accepted] = []
-        self.refused: list[Refused] = []
-
-    def apply_batch(self, batch_id: BatchId, *, is_checked: bool) -> None:
-        """Judge a batch's entries in their order and take those that may enter."""
-        encoded = self._view.read_batch(batch_id)
-        if encoded is None:
-            raise InvariantError(f"batch {batch_id.hex()} of a final block is not in the store")
-        try:
-            entries = decode_batch(encoded).entries
-        except DecodeError:
-            return  # Its id is the digest of these bytes: it is empty for everybody.
-        opened = [try_open(entry) for entry in entries]
-        judged = [self._judge(item) for item in opened]
-        if not is_checked:
-            judged = check_signatures(judged)
-        # The entries are the last field: the first begins where all of them still fit.
-        offset = len(encoded) - sum(map(_framed_bytes, entries))
-        for entry, item, verdict in zip(entries, opened, judged, strict=True):
-            start = offset + _framed_bytes(entry) - len(entry)
-            offset = start + len(entry)
-            if isinstance(verdict, OpenEntry) and verdict.id in self._taken:
-                verdict = RejectCode.DUPLICATE  # noqa: PLW2901 - the last rule refuses
-            if isinstance(verdict, RejectCode):
-                id_ = item.id if isinstance(item, OpenEntry) else None
-                self.refused.append(Refused(id_, verdict))
-                continue
-            self._taken.add(verdict.id)
-            self.accepted.append(
-                Accepted(
-                    Sequence(self._sequence), verdict.id, verdict.event, entry, batch_id, start
-                )
-            )
-            self._sequence += 1
-
-    def _judge(self, item: OpenEntry | RejectCode) -> OpenEntry | RejectCode:
-        if isinstance(item, RejectCode):
-            return item
-        code = check_entry(item, self._chain_id, self._state, self._time_ms)
-        if code is None and self._view.has_event(item.id):
-            code = RejectCode.DUPLICATE
-        return item if code is None else code
+def _read_batch(view: LedgerView, batch_id: BatchId) -> bytes:
+    """Give a batch's bytes. What is no batch is empty for everybody: its id is their digest."""
+    encoded = view.read_batch(batch_id)
+    if encoded is None:
+        raise InvariantError(f"batch {batch_id.hex()} of a final block is not in the store")
+    return encoded
 
 
-def _framed_bytes(entry: bytes) -> int:
-    """Give the size of an entry in canonical MessagePack: a header of 2 or 3 bytes, and itself."""
-    return len(entry) + (2 if len(entry) < 2**8 else 3)
+def _refusals(scan: Scan) -> list[Refused]:
+    rows = ((id_, code(number)) for id_, number in scan.refused())
+    return [
+        Refused(None if id_ is None else EventId(id_), reason)
+        for id_, reason in rows
+        if reason is not None
+    ]

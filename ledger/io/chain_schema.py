@@ -42,7 +42,6 @@ __all__ = [
     "heads_codec",
     "index_key",
     "number_key",
-    "pack_location",
     "read_number",
     "refusals_codec",
     "tile_key",
@@ -179,9 +178,6 @@ number_key: Callable[[int], bytes] = _number.pack
 
 tile_key: Callable[[int, int], bytes] = _tile.pack
 """Pack the level and the index of a tile as a key."""
-
-pack_location: Callable[[bytes, int, int, int], bytes] = _location.pack
-"""Pack batch id, offset, length and height."""
 
 
 def read_number(data: memoryview) -> int:

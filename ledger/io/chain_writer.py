@@ -9,16 +9,18 @@ Invariants, asserted at each write: blocks are applied without gaps on their own
 grows by what the block accepted, and nothing stored is ever changed.
 """
 
+from collections import abc
+
 import lmdb
 
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import encode
 from ledger.core.errors import InvariantError
-from ledger.core.execute import Accepted, BlockResult
+from ledger.core.execute import AcceptedEvents, BlockResult
 from ledger.core.hashing import derived_digest
-from ledger.core.ids import BatchId, EventId, Height
-from ledger.core.limits import EVIDENCE_COUNT_MAX
+from ledger.core.ids import BatchId, EventId, Height, Sequence
+from ledger.core.limits import EVIDENCE_COUNT_MAX, INDEX_KEY_BYTES_MAX
 from ledger.core.state import StateView
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import (
@@ -29,10 +31,10 @@ from ledger.io.chain_schema import (
     evidence_codec,
     index_key,
     number_key,
-    pack_location,
     tile_key,
 )
 from ledger.io.environment import Table
+from ledger.native.scan_rows import field_rows, id_rows, log_rows, number_keys
 
 __all__ = ["ChainWriter", "put_ledger"]
 
@@ -77,9 +79,10 @@ class ChainWriter:
         """Give one node of the state map, ``b""`` when there is none."""
         return self.reader.read_node(node_hash)
 
-    def has_event(self, event_id: EventId) -> bool:
-        """Say whether the log holds the event."""
-        return self.reader.has_event(event_id)
+    def known_events(self, event_ids: abc.Sequence[EventId]) -> set[EventId]:
+        """Give those of the events that the log holds."""
+        with self._transaction.cursor(self._tables.events) as cursor:
+            return {EventId(bytes(key)) for key, _ in cursor.getmulti(event_ids)}
 
     def read_batch(self, batch_id: BatchId) -> bytes | None:
         """Give an encoded batch, or None."""
@@ -154,41 +157,30 @@ class ChainWriter:
             self._transaction.delete(batch_id, db=tables.unordered)
 
     def _put_log(self, result: BlockResult) -> None:
-        """Write the log, the event ids and the indexes of the accepted events, in one pass."""
-        accepted = result.accepted
+        """Write the log, the event ids and the indexes of the accepted events, table by table."""
+        accepted, tables = result.accepted, self._tables
         if not accepted:
             return
-        tables, height = self._tables, result.height
-        numbers = [number_key(item.sequence) for item in accepted]
-        events = [item.event for item in accepted]
-        self._put_all(
-            tables.log,
-            [
-                (number, pack_location(item.batch_id, item.offset, len(item.entry), height))
-                for number, item in zip(numbers, accepted, strict=True)
-            ],
-            append=True,
+        scan, batch_ids = accepted.scan, accepted.batch_ids
+        numbers = number_keys(accepted.first, len(accepted))
+        places = log_rows(scan, numbers, batch_ids, number_key(result.height))
+        self._put_all(tables.log, places, append=True)
+        self._put_all(tables.events, id_rows(scan, numbers))
+        indexes = (
+            ("topic", tables.topics),
+            ("subject", tables.subjects),
+            ("publisher", tables.publishers),
+            ("type", tables.types),
         )
-        self._put_all(
-            tables.events,
-            [(item.id, number) for item, number in zip(accepted, numbers, strict=True)],
-        )
-        self._put_index(tables.topics, [event.topic for event in events], numbers)
-        self._put_index(tables.subjects, [event.subject for event in events], numbers)
-        self._put_index(tables.publishers, [event.publisher for event in events], numbers)
-        self._put_index(tables.types, [event.type for event in events], numbers)
-        self._read_back(accepted[-1])
-
-    def _put_index(self, table: Table, values: list[str], numbers: list[bytes]) -> None:
-        keys = {value: index_key(value) for value in set(values)}
-        rows = [(keys[value], number) for value, number in zip(values, numbers, strict=True)]
-        self._put_all(table, rows, append=True)
+        for field, table in indexes:
+            rows = field_rows(scan, field, numbers, INDEX_KEY_BYTES_MAX, _index_key)
+            self._put_all(table, rows, append=True)
+        self._read_back(accepted)
 
     def _put_all(
         self, table: Table, rows: list[tuple[bytes, bytes]], *, append: bool = False
     ) -> None:
-        """Put rows in the order of their keys, which touches each page once."""
-        rows.sort()
+        """Put rows, which come in the order of their keys."""
         with self._transaction.cursor(table) as cursor:
             _, added = cursor.putmulti(rows, append=append)
         if added != len(rows):
@@ -197,15 +189,16 @@ class ChainWriter:
     def _put_refusals(self, result: BlockResult) -> None:
         """Write a receipt for each event that was refused and is not in the log."""
         for id_, code in result.refused:
-            if id_ is None or self.has_event(id_):
+            if id_ is None or self.reader.has_event(id_):
                 continue
             refusal = StoredRefusal(code, Height(result.height))
             self._transaction.put(id_, encode(refusal), db=self._tables.refused)
 
-    def _read_back(self, item: Accepted) -> None:
-        """Check that a stored place leads to the entry: offsets are computed, not parsed."""
-        if self.reader.entry(item.sequence) != item.entry:
-            raise InvariantError(f"entry {item.sequence} is not where the log says")
+    def _read_back(self, accepted: AcceptedEvents) -> None:
+        """Check that the last stored place leads to its entry: offsets are computed, not parsed."""
+        sequence = Sequence(accepted.first + len(accepted) - 1)
+        if self.reader.entry(sequence) != accepted.entries[-1]:
+            raise InvariantError(f"entry {sequence} is not where the log says")
 
 
 def put_ledger(
@@ -218,3 +211,7 @@ def put_ledger(
     transaction.put(result.block_id, height, db=tables.heights)
     for node_hash, node in result.nodes.items():
         transaction.put(node_hash, node, db=tables.nodes)
+
+
+def _index_key(value: bytes) -> bytes:
+    return index_key(value.decode())

@@ -100,5 +100,9 @@ cdef class Scan:
     cdef int _make_room(self, size_t count) except -1
     cdef Scan _judged(self, Scanner scanner)
     cdef bytes _signed_rows(self, bytes trusted)
+    cdef size_t _open_count(self)
     cdef bytes _entry(self, scan_entry *entry)
     cdef size_t _offset(self, scan_entry *entry)
+
+
+cdef int field_number(name) except -1

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 __all__ = [
     "MALFORMED",
     "OPEN",
     "TOO_LARGE",
-    "Field",
     "Scan",
     "Scanner",
     "implementation",
@@ -18,8 +17,6 @@ __all__ = [
 OPEN: Final[int]
 TOO_LARGE: Final[int]
 MALFORMED: Final[int]
-
-Field: TypeAlias = Literal["chain_id", "topic", "publisher", "type", "subject"]
 
 class Scanner:
     def __init__(
@@ -45,7 +42,7 @@ class Scan:
         self, verify: Callable[[bytes, int], bytes], verdict: int, trusted: bytes = ...
     ) -> None: ...
     def refuse_repeats(self, verdict: int) -> None: ...
-    def field(self, name: Field) -> list[bytes]: ...
+    def field(self, name: str) -> list[bytes]: ...
     def times_ms(self) -> list[int]: ...
     def ids(self) -> list[bytes]: ...
     def entries(self) -> list[bytes]: ...

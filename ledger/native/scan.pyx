@@ -38,8 +38,6 @@ MALFORMED = SCAN_MALFORMED
 
 cdef enum:
     SEED_BYTES = 16
-    NUMBER_BYTES = 8
-    PLACE_BYTES = 8
     LENGTH_MAX = 65_535
     HELD_COUNT_MAX = 8
 
@@ -281,7 +279,7 @@ cdef class Scan:
 
     def field(self, name):
         """Give one field (chain_id, topic, publisher, type, subject) of each open entry: UTF-8."""
-        cdef int field = _FIELDS[name]
+        cdef int field = field_number(name)
         cdef size_t i
         return [_field(&self._columns.entries[i], field)
                 for i in range(self._columns.count)
@@ -327,6 +325,12 @@ cdef class Scan:
                 result.append((id_, verdict))
         return result
 
+    cdef size_t _open_count(self):
+        cdef size_t i, count = 0
+        for i in range(self._columns.count):
+            count += self._columns.entries[i].verdict == SCAN_OPEN
+        return count
+
     cdef bytes _entry(self, scan_entry *entry):
         held = <object>PyTuple_GET_ITEM(self._held, entry.source)
         if <size_t>PyBytes_GET_SIZE(held) == entry.length:
@@ -336,6 +340,11 @@ cdef class Scan:
     cdef size_t _offset(self, scan_entry *entry):
         held = <object>PyTuple_GET_ITEM(self._held, entry.source)
         return entry.data - <const uint8_t *>PyBytes_AS_STRING(held)
+
+
+cdef int field_number(name) except -1:
+    """Give the index of a field. Raises KeyError when there is none of that name."""
+    return _FIELDS[name]
 
 
 cdef bint _is_to_verify(const scan_entry *entry, bytes trusted):

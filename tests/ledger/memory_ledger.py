@@ -34,9 +34,9 @@ class MemoryLedger:
         """Give a node of the state map."""
         return self.nodes.get(node_hash, b"")
 
-    def has_event(self, event_id: EventId) -> bool:
-        """Say whether the event was accepted."""
-        return event_id in self.events
+    def known_events(self, event_ids: Sequence[EventId]) -> set[EventId]:
+        """Give those of the events that were accepted."""
+        return self.events.intersection(event_ids)
 
     def read_batch(self, batch_id: BatchId) -> bytes | None:
         """Give a batch."""

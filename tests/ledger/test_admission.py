@@ -5,14 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from ledger.core import admission, signing
-from ledger.core.admission import ExaminedEntry, Verdict, check_entry, examine_batch
+from ledger.core.admission import ExaminedEntry, Verdict, check_rights, examine_batch
 from ledger.core.errors import RejectCode
 from ledger.core.event import open_entry
+from ledger.core.genesis import Participant, ParticipantKey
 from ledger.core.ids import EventId
 from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_FUTURE_MS_MAX
-from ledger.core.signing import SignatureCheck
-from ledger.core.state import StateView, genesis_state
+from ledger.core.state import Rights, StateView, genesis_state
 from tests.ledger.sample_network import (
+    ALICE,
+    ALICE_DID,
     BOB,
     BOB_DID,
     CHAIN_ID,
@@ -97,11 +99,14 @@ def test_time_window_includes_its_ends(time_ms: int) -> None:
 
 def test_reserved_prefix_is_a_whole_token() -> None:
     """Only topics below ``ledger`` are reserved, not those that begin with the same letters."""
-    code = check_entry(open_entry(entry(topic="ledgers.x")), CHAIN_ID, STATE, START_MS)
-    assert code is RejectCode.TOPIC_FORBIDDEN  # Alice has no right to it either ...
-    rights = STATE.rights("did:web:alice.example")
-    assert rights is not None
-    assert rights.may_publish("ledger.x")  # ... but `ledger.x` is refused although she has.
+    keys = (ParticipantKey(ALICE.public_key, revoked=False),)
+    everything = Rights(Participant(ALICE_DID, "Alice", keys, (">",)))
+    state = StateView(lambda _: b"", ROOT, {ALICE_DID: everything})
+    for topic in ("ledger", "ledgers.x", "ledger-x.y"):
+        assert check_rights((CHAIN_ID, topic, ALICE_DID, ALICE.public_key), CHAIN_ID, state) is None
+    for topic in ("ledger.x", "ledger.x.y"):
+        code = check_rights((CHAIN_ID, topic, ALICE_DID, ALICE.public_key), CHAIN_ID, state)
+        assert code is RejectCode.TOPIC_FORBIDDEN
 
 
 def test_known_event_is_a_duplicate() -> None:
@@ -129,15 +134,15 @@ def test_forged_copy_cannot_push_the_true_event_out() -> None:
 
 def test_all_signatures_are_verified_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is in the submission, the batch kernel is called once, with what is left."""
-    calls: list[list[SignatureCheck]] = []
+    calls: list[int] = []
 
-    def counting(checks: list[SignatureCheck]) -> list[bool]:
-        calls.append(checks)
-        return signing.verify_many(checks)
+    def counting(rows: bytes, message_bytes: int) -> bytes:
+        calls.append(len(rows) // (96 + message_bytes))
+        return signing.verify_rows(rows, message_bytes)
 
-    monkeypatch.setattr(admission, "verify_many", counting)
+    monkeypatch.setattr(admission, "verify_rows", counting)
     examine(entry(1), b"", forged(2), entry(topic="news"), entry(3))
-    assert [len(checks) for checks in calls] == [3]
+    assert calls == [3]
 
 
 def test_verdicts_stand_in_the_order_of_the_entries() -> None:

@@ -15,7 +15,6 @@ from ledger.core.event import open_entry
 from ledger.core.execute import Refused, execute_block, genesis_result
 from ledger.core.ids import BatchId
 from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX
-from ledger.core.signing import SignatureCheck
 from ledger.core.state import genesis_state
 from tests.ledger.memory_ledger import MemoryLedger
 from tests.ledger.sample_network import GENESIS, START_MS, batch, entry, forged, network
@@ -47,7 +46,7 @@ def test_genesis_is_the_ledger_at_height_0() -> None:
     assert result.root.log_root == naive_root([])
     assert (result.root.state_root, result.nodes) == genesis_state(GENESIS)
     assert result.root.set_hash == GENESIS.validator_set().hash
-    assert (result.accepted, result.refused, result.tiles) == ([], [], {})
+    assert (list(result.accepted), result.refused, result.tiles) == ([], [], {})
 
 
 def test_other_networks_begin_with_other_ledgers() -> None:
@@ -64,7 +63,7 @@ def test_empty_block_changes_the_height_only() -> None:
     assert result.root.digest != before.digest
     assert result.root.log_root == before.log_root
     assert result.root.state_root == before.state_root
-    assert (result.accepted, result.refused, result.tiles, result.nodes) == ([], [], {}, {})
+    assert (len(result.accepted), result.refused, result.tiles, result.nodes) == (0, [], {}, {})
 
 
 def test_entries_enter_the_log_in_order() -> None:
@@ -78,7 +77,7 @@ def test_entries_enter_the_log_in_order() -> None:
     assert [item.batch_id for item in result.accepted] == [rows[0][0], rows[0][0], rows[1][0]]
     for item in result.accepted:
         opened = open_entry(item.entry)
-        assert (item.id, item.event, item.length) == (opened.id, opened.event, len(item.entry))
+        assert (item.id, item.length) == (opened.id, len(item.entry))
     assert result.root.log_size == 5
     assert result.root.log_root == naive_root([entry(number) for number in range(5)])
 
@@ -174,7 +173,7 @@ def test_batch_ordered_again_gives_duplicates() -> None:
     ledger = MemoryLedger()
     ledger.extend(entry(1), entry(2))
     result = ledger.extend(entry(1), entry(2))
-    assert result.accepted == []
+    assert list(result.accepted) == []
     assert {item.code for item in result.refused} == {RejectCode.DUPLICATE}
 
 
@@ -202,21 +201,21 @@ def test_checked_signatures_change_nothing(entries: list[bytes]) -> None:
 
 
 def test_only_unchecked_batches_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each batch that was not checked is verified in one call, a checked one in none."""
+    """The batches that were not checked are verified in one call, a checked one in none."""
     calls: list[int] = []
 
-    def counting(checks: list[SignatureCheck]) -> list[bool]:
-        calls.append(len(checks))
-        return signing.verify_many(checks)
+    def counting(rows: bytes, message_bytes: int) -> bytes:
+        calls.append(len(rows) // (96 + message_bytes))
+        return signing.verify_rows(rows, message_bytes)
 
-    monkeypatch.setattr(admission, "verify_many", counting)
+    monkeypatch.setattr(admission, "verify_rows", counting)
     ledger = MemoryLedger()
     rows = [batch([entry(i) for i in range(number * 10, number * 11)], number) for number in (1, 2)]
     rows.append(batch([entry(90), entry(91), entry(92)], 3))
     ledger.batches.update(rows)
     id_, block = ledger.next_block([row[0] for row in rows])
     execute_block(ledger, id_, block, lambda batch_: batch_ == rows[1][0])
-    assert calls == [1, 3]
+    assert calls == [4]
 
 
 @given(
