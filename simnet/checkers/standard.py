@@ -1,13 +1,37 @@
 """The checkers that watch every run."""
 
+from typing import TYPE_CHECKING
+
+from simnet.checkers.accusations import Accusations
 from simnet.checkers.agreement import Agreement
+from simnet.checkers.certificates import Certificates
+from simnet.checkers.checker import Checker, Panel
+from simnet.checkers.finality import Finality
+from simnet.checkers.statements import Statements
 from simnet.observer import Observer
 from simnet.scenario import Scenario
 
+if TYPE_CHECKING:
+    from simnet.world import World
+
 __all__ = ["standard_checkers"]
+
+
+class _Shared(Checker):
+    """Gives those who judge certificates one memory of them."""
+
+    def __init__(self, *users: Statements | Finality) -> None:
+        self._users = users
+
+    def on_begin(self, world: "World") -> None:
+        certificates = Certificates(world.genesis, world.faulty)
+        for user in self._users:
+            user.use(certificates)
 
 
 def standard_checkers(scenario: Scenario) -> list[Observer]:
     """Make the checkers of one run."""
     del scenario
-    return [Agreement()]
+    statements, finality = Statements(), Finality()
+    shared = _Shared(statements, finality)
+    return [Panel([shared, Agreement(), statements, finality, Accusations()])]
