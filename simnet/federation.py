@@ -8,8 +8,10 @@ from ledger.core.ids import NodeIndex
 from ledger.core.validators import Validator
 from simnet.catalogue import ACTORS, TWIN
 from simnet.machine import Machine
+from simnet.safety_disk import SafetyDisk
 from simnet.signatures import CheapSigner
 from simnet.stand_in import StandInStorage
+from simnet.storage import Storage
 
 if TYPE_CHECKING:
     from simnet.world import World
@@ -28,12 +30,28 @@ class Federation(Protocol):
         """Make every machine; twins follow all the others."""
         ...
 
-    def entry(self, number: int, size: int) -> bytes:
-        """Make the n-th entry to be handed in, of at least ``size`` bytes where it can."""
+    def new_storage(self, index: int, *, sit_out: bool) -> Storage:
+        """Make empty stores for a member, as for a new one or as ``--recover`` does."""
+        ...
+
+    def begin(self, world: "World") -> None:
+        """Start what lives around the members."""
+        ...
+
+    def submission(self, number: int, size: int, now_ms: int) -> tuple[bytes, ...]:
+        """Make the entries of the n-th submission, of about ``size`` bytes each."""
+        ...
+
+    def probe(self, number: int, now_ms: int) -> bytes:
+        """Make an entry that must become final when all is well."""
         ...
 
     def own_open_entries(self, machine: Machine) -> set[bytes]:
         """Give what a machine has promised to bring in: entries of its durable open batches."""
+        ...
+
+    def is_settled(self, machine: Machine, entry: bytes) -> bool:
+        """Say whether a machine has executed the block that decided about an entry."""
         ...
 
 
@@ -54,9 +72,8 @@ class CoreFederation:
         """Make every machine."""
 
         def make(index: int, name: str) -> Machine:
-            signer = self._signers[index]
-            storage = StandInStorage(self.genesis, signer.public_key)
-            return Machine(world, NodeIndex(index), name, signer, storage)
+            storage = self.new_storage(index, sit_out=False)
+            return Machine(world, NodeIndex(index), name, self._signers[index], storage)
 
         machines = [make(index, str(index)) for index in range(len(self._signers))]
         actors = world.scenario.actors
@@ -64,13 +81,32 @@ class CoreFederation:
         take_over(machines, actors)
         return machines
 
-    def entry(self, number: int, size: int) -> bytes:
+    def new_storage(self, index: int, *, sit_out: bool) -> StandInStorage:
+        """Make empty stores for a member."""
+        key = self._signers[index].public_key
+        return StandInStorage(self.genesis, SafetyDisk(self.genesis, key, sit_out=sit_out))
+
+    def begin(self, world: "World") -> None:
+        """Nothing lives around these members."""
+
+    def submission(self, number: int, size: int, now_ms: int) -> tuple[bytes, ...]:
         """Make an entry."""
-        return f"{number}|".encode().ljust(size, b".")
+        del now_ms
+        return (f"{number}|".encode().ljust(size, b"."),)
+
+    def probe(self, number: int, now_ms: int) -> bytes:
+        """Make an entry that no submission makes."""
+        return self.submission(number, 1, now_ms)[0]
 
     def own_open_entries(self, machine: Machine) -> set[bytes]:
         """Give the entries of a machine's own durable open batches."""
         return own_open_entries(machine)
+
+    def is_settled(self, machine: Machine, entry: bytes) -> bool:
+        """Say whether an entry is in a machine's log."""
+        storage = machine.storage
+        assert isinstance(storage, StandInStorage)
+        return storage.has_entry(entry)
 
 
 def own_open_entries(machine: Machine) -> set[bytes]:

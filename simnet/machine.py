@@ -39,6 +39,7 @@ from consensus.core.inputs import (
 )
 from consensus.core.messages import BatchMessage
 from consensus.core.node import NodeCore
+from ledger.core.block import batch_id
 from ledger.core.ids import Height, NodeIndex
 from ledger.core.signing import Signer
 from simnet.actor import Actor
@@ -87,14 +88,14 @@ class Machine:
         self._jobs: list[StoreBatch | Execute | RecordEvidence] = []
         self._is_working = False
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            Persist: storage.persist,
+            Persist: self._persist,
             Send: lambda e: world.network.send(self, e.peer, e.message),
             Broadcast: self._broadcast,
             SetTimer: self._set_timer,
             CancelTimer: self._cancel_timer,
             ExamineEntries: self._examine_entries,
             ExamineBatch: self._examine_batch,
-            StoreBatch: self._work,
+            StoreBatch: self._store_batch,
             Execute: self._work,
             RecordEvidence: self._work,
             ServeBlocks: self._serve_blocks,
@@ -192,7 +193,22 @@ class Machine:
 
     # --- effects ----------------------------------------------------------------------------
 
+    # As in the shell: what is stored, sent and proposed has had every signature verified, so
+    # applying it need not do it again.
+
+    def _persist(self, effect: Persist) -> None:
+        for proposal in effect.proposals:
+            for encoded in proposal.inline:
+                self.storage.mark_checked(batch_id(encoded))
+        self.storage.persist(effect)
+
+    def _store_batch(self, effect: StoreBatch) -> None:
+        self.storage.mark_checked(effect.batch_id)
+        self._work(effect)
+
     def _broadcast(self, effect: Broadcast) -> None:
+        if isinstance(effect.message, BatchMessage):
+            self.storage.mark_checked(batch_id(effect.message.batch))
         for index in range(self.world.scenario.validators):
             if index != self.index:
                 self.world.network.send(self, NodeIndex(index), effect.message)
@@ -218,6 +234,8 @@ class Machine:
 
     def _examine_batch(self, effect: ExamineBatch) -> None:
         valid = self.storage.examine_batch(effect.entries)
+        if valid:
+            self.storage.mark_checked(effect.batch_id)
         self.later(_EXAMINE_US, lambda: BatchExamined(effect.batch_id, valid))
 
     def _serve_blocks(self, effect: ServeBlocks) -> None:
@@ -226,8 +244,8 @@ class Machine:
             self.world.network.send(self, effect.peer, answer)
 
     def _serve_batches(self, effect: ServeBatches) -> None:
-        for batch_id in effect.batch_ids:
-            batch = self.storage.batch(batch_id)
+        for id_ in effect.batch_ids:
+            batch = self.storage.batch(id_)
             if batch is not None:
                 self.world.network.send(self, effect.peer, BatchMessage(batch))
 
@@ -277,6 +295,7 @@ class Machine:
 
     def _execute(self, job: Execute, spent_us: int) -> None:
         root = self.storage.execute(job)
+        self.world.applied += 1
         for observer in self.world.observers:
             observer.on_applied(self, job.block, root)
         done = Executed(job.block.height, job.block_id, root)

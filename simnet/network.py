@@ -94,9 +94,13 @@ class Network:
         draw = choices.draw(key)
         delay_us = weather.latency_us + draw.below(weather.jitter_us + 1)
         if choices.settle(f"drop {key}", int(draw.hits(weather.drop))):
+            world.tell_fault(f"drop {key}", 1)
             return
         held_us = draw.heavy(weather.hold_us) if draw.hits(weather.hold) else 0
-        delay_us += choices.settle(f"hold {key}", held_us)
+        held_us = choices.settle(f"hold {key}", held_us)
+        if held_us:
+            world.tell_fault(f"hold {key}", held_us)
+        delay_us += held_us
         cut = self._cut(sender.index, receiver)
         if cut is not None:
             until_us, hold = cut
@@ -107,6 +111,7 @@ class Network:
         copied_us = draw.heavy(weather.hold_us) if draw.hits(weather.copy) else 0
         copied_us = choices.settle(f"copy {key}", copied_us)
         if copied_us:
+            world.tell_fault(f"copy {key}", copied_us)
             self._arrive(sender.index, receiver, data, delay_us + copied_us)
 
     def _arrive(self, sender: NodeIndex, receiver: NodeIndex, data: bytes, delay_us: int) -> None:

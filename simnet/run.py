@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from simnet.checkers.standard import standard_checkers
 from simnet.choices import Choices, Value
-from simnet.federation import CoreFederation
+from simnet.federation import CoreFederation, Federation
+from simnet.full.federation import FullFederation
+from simnet.full.signatures import remembered_verdicts
 from simnet.mutants import broken
 from simnet.observer import Observer, PromiseError
 from simnet.scenario import Plan, Scenario
@@ -46,9 +48,11 @@ def _run(
 ) -> Outcome:
     choices = Choices(scenario.seed, planned)
     failure = promise = ""
-    with cheap_signatures(), broken(scenario.mutant):
+    signatures = remembered_verdicts if scenario.tier == "full" else cheap_signatures
+    with signatures(), broken(scenario.mutant):
         watching = [*observers, *standard_checkers(scenario)]
-        world = World(scenario, choices, CoreFederation(scenario.validators), watching)
+        federation = _federation(scenario, choices)
+        world = World(scenario, choices, federation, watching)
         try:
             _course(world)
         except PromiseError as error:
@@ -60,20 +64,42 @@ def _run(
     return Outcome(Plan(scenario, choices.made, failure), promise, world.now_us, height)
 
 
+def _federation(scenario: Scenario, choices: Choices) -> Federation:
+    if scenario.tier == "full":
+        return FullFederation(scenario.validators, choices)
+    return CoreFederation(scenario.validators)
+
+
 def _course(world: World) -> None:
     scenario = world.scenario
     world.begin()
     world.run(scenario.chaos_ms * 1_000)
-    expected = world.heal()
-
-    def all_is_final() -> bool:
-        return all(expected <= set(machine.storage.log) for machine in world.honest)
-
+    waiting = _Waiting(world, world.heal())
     until_us = world.now_us + scenario.calm_ms * 1_000
-    if not world.run(until_us, all_is_final):
+    if not world.run(until_us, waiting.is_over):
         heights = [len(machine.storage.blocks) for machine in world.machines]
         raise PromiseError(
             "liveness", f"not all is final {scenario.calm_ms} ms after healing: {heights}"
         )
+    if world.now_us < scenario.lasts_ms * 1_000:
+        world.run(scenario.lasts_ms * 1_000)
     for observer in world.observers:
         observer.on_end(world)
+
+
+class _Waiting:
+    """Waits until every honest machine has executed what must be final."""
+
+    def __init__(self, world: World, expected: set[bytes]) -> None:
+        self._world = world
+        self._open = [(m, entry) for m in world.honest for entry in sorted(expected)]
+        self._applied = -1
+
+    def is_over(self) -> bool:
+        """Look again, if a block was applied since."""
+        world = self._world
+        if world.applied != self._applied:
+            self._applied = world.applied
+            is_settled = world.federation.is_settled
+            self._open = [(m, entry) for m, entry in self._open if not is_settled(m, entry)]
+        return not self._open

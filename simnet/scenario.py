@@ -30,6 +30,7 @@ class Weather(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         partition_us: mean time between partitions, 0 for none.
         partition_hold: of partitions that hold messages back instead of losing them.
         clock_us: largest jump of a wall clock, 0 for none.
+        subscriber_crash: of reads of a subscriber that end before it has saved its cursor.
         safety_loss: of restarts with an old or a lost safety record (counts as a faulty member).
     """
 
@@ -48,6 +49,7 @@ class Weather(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partition_hold: int = 500_000
     clock_us: int = 0
     safety_loss: int = 0
+    subscriber_crash: int = 0
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +59,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         validators: number of members.
         chaos_ms: virtual time during which faults happen.
         calm_ms: virtual time after it within which everything must be final.
+        lasts_ms: the run goes on until so much virtual time passed, even when all is final.
         submissions: entries handed in during the chaos.
         entry_bytes: size of the largest of them.
         actors: (index, actor) of each Byzantine member; ``twin`` is one of them.
@@ -68,6 +71,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validators: int = 4
     chaos_ms: int = 1_500
     calm_ms: int = 60_000
+    lasts_ms: int = 0
     submissions: int = 10
     entry_bytes: int = 200
     weather: Weather = Weather()

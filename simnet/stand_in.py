@@ -10,16 +10,16 @@ import msgspec
 from blake3 import blake3
 
 from consensus.core.effects import Execute, Persist, RecordEvidence
-from consensus.core.leader import schedule_blocks
 from consensus.core.messages import BlocksResponse
 from consensus.core.ports import Restored
-from consensus.core.safety_record import decode_record, encode_record, first_record
+from consensus.core.restoring import restored_from
+from consensus.core.serving import blocks_from
 from ledger.core.admission import ExaminedEntry, Verdict
-from ledger.core.block import Block, LedgerRoot, Proposal, block_id, decode_batch
+from ledger.core.block import Block, LedgerRoot, decode_batch
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, BlockId, EventId, Height, PublicKey
-from ledger.core.limits import SYNC_BLOCKS_MAX
+from ledger.core.ids import BatchId, EventId, Height
+from simnet.safety_disk import SafetyDisk
 
 __all__ = ["BAD_ENTRY", "StandInStorage"]
 
@@ -29,9 +29,8 @@ BAD_ENTRY = b"bad"
 class StandInStorage:
     """Satisfies ``Storage``. The open transaction is undone from a journal of what it added."""
 
-    def __init__(self, genesis: Genesis, key: PublicKey) -> None:
-        self.safety_record = encode_record(first_record(genesis, key))
-        self.proposals: dict[BlockId, Proposal] = {}
+    def __init__(self, genesis: Genesis, safety: SafetyDisk) -> None:
+        self.safety = safety
         self.blocks: list[Block] = []
         self.log: list[bytes] = []
         first = LedgerRoot(Height(0), 0, bytes(32), bytes(32), genesis.validator_set().hash)
@@ -44,7 +43,7 @@ class StandInStorage:
         self._durable = Height(0)
         self._new_batches: dict[BatchId, None] = {}
         self._new_ordered: dict[BatchId, None] = {}
-        self._recent = schedule_blocks(len(genesis.validators))
+        self._validators_count = len(genesis.validators)
 
     # --- what the core asks -----------------------------------------------------------------
 
@@ -58,26 +57,38 @@ class StandInStorage:
 
     def restored(self) -> Restored:
         """Give what a node starts from."""
-        open_batches = tuple((i, b) for i, b in self._batches.items() if i not in self._ordered)
-        head = len(self.blocks)
-        return Restored(
-            record=decode_record(self.safety_record),
-            proposals=tuple(p for p in self.proposals.values() if p.block.height > head),
-            recent=tuple(self.blocks[-self._recent :]),
-            roots=tuple(self.roots[-self._recent :]),
-            open_batches=open_batches,
+        proposals = sorted(self.safety.proposals.values(), key=lambda p: p.block.height)
+        return restored_from(self.safety.record(), proposals, self, self._validators_count)
+
+    def head_height(self) -> Height:
+        """Give the durable height."""
+        return self._durable
+
+    def block(self, height: Height) -> Block | None:
+        """Give a durable block."""
+        return self.blocks[height - 1] if 0 < height <= self._durable else None
+
+    def root(self, height: Height) -> LedgerRoot | None:
+        """Give a durable root."""
+        return self.roots[height] if height <= self._durable else None
+
+    def certificate(self, height: Height) -> QuorumCertificate | None:
+        """Give a durable certificate."""
+        return self._certificates.get(height) if height <= self._durable else None
+
+    def open_batches(self) -> list[tuple[BatchId, bytes]]:
+        """Give the durable batches that no durable block names."""
+        return sorted(
+            (id_, batch)
+            for id_, batch in self._batches.items()
+            if id_ not in self._new_batches and not self.is_ordered(id_)
         )
 
     # --- safety store -----------------------------------------------------------------------
 
     def persist(self, effect: Persist) -> None:
         """Write the safety record durably."""
-        self.safety_record = encode_record(effect.record)
-        for proposal in effect.proposals:
-            self.proposals[block_id(proposal.block)] = proposal
-        old = [i for i, p in self.proposals.items() if p.block.height <= effect.prune_height]
-        for id_ in old:
-            del self.proposals[id_]
+        self.safety.persist(effect)
 
     # --- chain store ------------------------------------------------------------------------
 
@@ -114,6 +125,13 @@ class StandInStorage:
             if entry not in self._logged:
                 self._logged.add(entry)
                 self.log.append(entry)
+
+    def mark_checked(self, batch_id: BatchId) -> None:
+        """Nothing is checked again here."""
+
+    def has_entry(self, entry: bytes) -> bool:
+        """Say whether the log holds an entry."""
+        return entry in self._logged
 
     def put_evidence(self, effect: RecordEvidence) -> None:
         """Keep evidence."""
@@ -153,13 +171,13 @@ class StandInStorage:
 
     def blocks_from(self, start: Height) -> BlocksResponse | None:
         """Give durable blocks that end with a certified one."""
-        top = Height(min(self._durable, start + SYNC_BLOCKS_MAX - 1))
-        while top >= start and top not in self._certificates:
-            top = Height(top - 1)
-        if top < start:
-            return None
-        return BlocksResponse(tuple(self.blocks[start - 1 : top]), self._certificates[top])
+        return blocks_from(self, start)
 
     def batch(self, batch_id: BatchId) -> bytes | None:
         """Give a durable batch."""
         return self._batches[batch_id] if self.has_batch(batch_id) else None
+
+    @property
+    def safety_record(self) -> bytes:
+        """The durable safety record, encoded."""
+        return self.safety.encoded

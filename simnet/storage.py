@@ -13,12 +13,15 @@ from consensus.core.ports import BatchIndex, Restored
 from ledger.core.admission import Verdict
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.ids import BatchId, Height
+from simnet.safety_disk import SafetyDisk
 
 __all__ = ["Storage"]
 
 
 class Storage(BatchIndex, Protocol):
     """Safety store and chain store of one machine."""
+
+    safety: SafetyDisk
 
     @property
     def safety_record(self) -> bytes:
@@ -31,6 +34,10 @@ class Storage(BatchIndex, Protocol):
 
     def persist(self, effect: Persist) -> None:
         """Write the safety record and its proposals durably."""
+        ...
+
+    def mark_checked(self, batch_id: BatchId) -> None:
+        """Remember until the next crash that all signatures of a batch are valid."""
         ...
 
     def store_batch(self, batch_id: BatchId, batch: bytes) -> None:

@@ -24,6 +24,7 @@ from simnet.scenario import Scenario
 __all__ = ["World"]
 
 _CLOCK_SLACK_MS: Final = 50
+_TWICE: Final = 150_000  # of submissions that go to two members
 
 
 class World:
@@ -34,6 +35,7 @@ class World:
         epoch_us: the true wall clock at its beginning.
         faulty: indexes of the Byzantine members.
         is_calm: whether the chaos is over.
+        applied: number of blocks that were applied by all machines together.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class World:
         self.now_us = 0
         self.epoch_us = self.genesis.time_ms * 1_000
         self.is_calm = False
+        self.applied = 0
         self.faulty = frozenset(index for index, _ in scenario.actors)
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
@@ -102,12 +105,25 @@ class World:
             draw = self.choices.draw(f"submission {number}")
             at_us, index = draw.below(self.scenario.chaos_ms * 1_000), draw.below(len(self._of))
             size = draw.heavy(self.scenario.entry_bytes)
-            entry = self.federation.entry(number, size)
-            self.at(at_us, partial(self._submit, index, [entry], number))
+            # Some clients hand in to two members, as those do who fear to be ignored by one.
+            also = draw.below(len(self._of)) if draw.hits(_TWICE) else index
+            members = sorted({index, also})
+            self.at(at_us, partial(self._hand_in, members, number, size))
+        self.federation.begin(self)
 
-    def _submit(self, index: int, entries: list[bytes], ticket: int) -> None:
+    @property
+    def true_ms(self) -> int:
+        """The wall clock of everybody whose clock is right."""
+        return (self.epoch_us + self.now_us) // 1_000
+
+    def _hand_in(self, members: list[int], number: int, size: int) -> None:
+        entries = self.federation.submission(number, size, self.true_ms)
+        for index in members if entries else ():
+            self._submit(index, entries, number)
+
+    def _submit(self, index: int, entries: tuple[bytes, ...], ticket: int) -> None:
         for machine in self.machines_of(NodeIndex(index)):
-            machine.step(Submitted(ticket, tuple(entries)))
+            machine.step(Submitted(ticket, entries))
 
     def heal(self) -> set[bytes]:
         """End the chaos; give the entries that must be final soon on every honest machine."""
@@ -124,9 +140,9 @@ class World:
         for machine in self.honest:
             expected |= self.federation.own_open_entries(machine)
             number = self.scenario.submissions + machine.index
-            entry = self.federation.entry(number, 1)
+            entry = self.federation.probe(number, self.true_ms)
             expected.add(entry)
-            self._submit(machine.index, [entry], number)
+            self._submit(machine.index, (entry,), number)
         return expected
 
     def tell_fault(self, key: str, value: Value) -> None:

@@ -1,0 +1,1 @@
+"""The full tier: whole nodes with real signatures, admission, ledger, publishers, subscribers."""

@@ -1,0 +1,246 @@
+"""The chain store of a simulated whole node: the tables and rules of the real one, in memory.
+
+Everything that a block does goes into one transaction; later blocks are executed on what is not
+committed yet. Readers see durable things only.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from consensus.core.effects import RecordEvidence
+from ledger.core.block import Block, LedgerRoot
+from ledger.core.certificate import QuorumCertificate
+from ledger.core.errors import InvariantError, RejectCode
+from ledger.core.execute import BlockResult, genesis_result
+from ledger.core.genesis import Genesis
+from ledger.core.ids import BatchId, BlockId, EventId, Height
+from ledger.core.limits import EVIDENCE_COUNT_MAX
+from ledger.core.state import Rights, StateView
+from simnet.full.tables import Table
+
+__all__ = ["LedgerStore", "Origin", "Snapshot"]
+
+
+class Origin(NamedTuple):
+    """What every member starts from; made once for a genesis.
+
+    Attributes:
+        remembered: decoded rights under the state root of genesis, shared as real readers do.
+    """
+
+    genesis: Genesis
+    result: BlockResult
+    chain_id: str
+    remembered: dict[str, Rights]
+
+    @classmethod
+    def of(cls, genesis: Genesis) -> "Origin":
+        """Compute the ledger at height 0."""
+        return cls(genesis, genesis_result(genesis), genesis.chain_id, {})
+
+
+class Refusal(NamedTuple):
+    """Why and where an event was refused."""
+
+    code: RejectCode
+    height: Height
+
+
+class LedgerStore:
+    """One chain store; itself the ``LedgerView`` of the open transaction.
+
+    Attributes:
+        blocks: from height 1 on; roots, ids: from genesis on; log: every entry, in order; all
+            with what is not durable yet.
+        log_heights: the block that took each entry.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self.chain_id = origin.chain_id
+        self._remembered = origin.remembered
+        self.blocks: list[Block] = []
+        self.ids: list[BlockId] = [origin.result.block_id]
+        self.roots: list[LedgerRoot] = [origin.result.root]
+        self.log: list[bytes] = []
+        self.log_heights: list[Height] = []
+        self.durable_height = Height(0)
+        self.certificates = Table[Height, QuorumCertificate]()
+        self.batches = Table[BatchId, bytes]()
+        self.ordered = Table[BatchId, Height]()
+        self.unordered = Table[BatchId, bytes]()
+        self.events = Table[EventId, int]()
+        self.refused = Table[EventId, Refusal]()
+        self.tiles = Table[tuple[int, int], bytes]()
+        self.nodes = Table[bytes, bytes]()
+        self.evidence = Table[bytes, RecordEvidence]()
+        for node_hash, node in origin.result.nodes.items():
+            self.nodes.put(node_hash, node)
+        self.nodes.commit()
+        self.state = self.state_at(self.root)
+
+    # --- the uncommitted ledger (LedgerView) ------------------------------------------------
+
+    @property
+    def root(self) -> LedgerRoot:
+        """The ledger after the last applied block."""
+        return self.roots[-1]
+
+    def read_tile(self, level: int, index: int) -> bytes:
+        """Give the hashes of one tile of the log."""
+        return self.tiles.get((level, index)) or b""
+
+    def read_node(self, node_hash: bytes) -> bytes:
+        """Give one node of the state map."""
+        return self.nodes.get(node_hash) or b""
+
+    def has_event(self, event_id: EventId) -> bool:
+        """Say whether the log holds the event."""
+        return self.events.get(event_id) is not None
+
+    def known_events(self, event_ids: Iterable[EventId]) -> set[EventId]:
+        """Give those of the events that the log holds."""
+        return {event_id for event_id in event_ids if self.has_event(event_id)}
+
+    def read_batch(self, batch_id: BatchId) -> bytes | None:
+        """Give an encoded batch."""
+        return self.batches.get(batch_id)
+
+    def state_at(self, root: LedgerRoot) -> StateView:
+        """Give the state under a root that was reached."""
+        remembered = self._remembered if root.state_root == self.roots[0].state_root else {}
+        return StateView(self.read_node, root.state_root, remembered)
+
+    # --- changes ----------------------------------------------------------------------------
+
+    def store_batch(self, batch_id: BatchId, batch: bytes) -> None:
+        """Keep a batch, once."""
+        if self.batches.get(batch_id) is None:
+            self.batches.put(batch_id, batch)
+            self.unordered.put(batch_id, batch)
+
+    def apply(self, result: BlockResult, certificate: QuorumCertificate | None) -> None:
+        """Write what the next block did.
+
+        Raises:
+            InvariantError: the block does not follow the last one, or the parts disagree.
+        """
+        block, height = result.block, result.height
+        if block is None or block.parent_id != self.ids[-1] or height != len(self.blocks) + 1:
+            raise InvariantError(f"block {height} does not follow the last block")
+        if result.root.log_size != len(self.log) + len(result.accepted):
+            raise InvariantError(f"block {height} miscounts its events")
+        if certificate is not None:
+            if certificate.commit is None or certificate.commit.block_id != result.block_id:
+                raise InvariantError(f"the certificate does not commit block {height}")
+            self.certificates.put(height, certificate)
+        self._put_order(block.payload, height)
+        self._put_log(result)
+        for place, tile in result.tiles.items():
+            self.tiles.put(place, tile)
+        for node_hash, node in result.nodes.items():
+            self.nodes.put(node_hash, node)
+        self.blocks.append(block)
+        self.ids.append(result.block_id)
+        self.roots.append(result.root)
+        self.state = self.state_at(result.root)
+
+    def _put_order(self, payload: Iterable[BatchId], height: Height) -> None:
+        for batch_id in payload:
+            if self.batches.get(batch_id) is None:
+                raise InvariantError(f"batch {batch_id.hex()} of a final block is not stored")
+            if self.ordered.get(batch_id) is None:
+                self.ordered.put(batch_id, height)
+            self.unordered.delete(batch_id)
+
+    def _put_log(self, result: BlockResult) -> None:
+        """Write the accepted events, and a receipt for each that was refused."""
+        for item in result.accepted:
+            if self.has_event(item.id) or item.sequence != len(self.log):
+                raise InvariantError(f"event {item.id.hex()} has its place already, or another")
+            self.events.put(item.id, item.sequence)
+            self.log.append(item.entry)
+            self.log_heights.append(result.height)
+        for id_, code in result.refused:
+            if id_ is not None and not self.has_event(id_):
+                self.refused.put(id_, Refusal(code, result.height))
+
+    def put_evidence(self, evidence: RecordEvidence) -> None:
+        """Keep evidence once, up to the limit."""
+        if len(self.evidence) < EVIDENCE_COUNT_MAX:
+            self.evidence.put(evidence.first + evidence.second, evidence)
+
+    def commit(self) -> Height:
+        """Make the open transaction durable."""
+        for table in self._tables():
+            table.commit()
+        self.durable_height = Height(len(self.blocks))
+        return self.durable_height
+
+    def lose_uncommitted(self) -> None:
+        """Forget the open transaction."""
+        for table in self._tables():
+            table.lose()
+        height = self.durable_height
+        del self.blocks[height:], self.ids[height + 1 :], self.roots[height + 1 :]
+        size = self.root.log_size
+        del self.log[size:], self.log_heights[size:]
+        self.state = self.state_at(self.root)
+
+    def _tables(self) -> Iterator[Table[Any, Any]]:
+        yield from (self.certificates, self.batches, self.ordered, self.unordered, self.events)
+        yield from (self.refused, self.tiles, self.nodes, self.evidence)
+
+
+class Snapshot:
+    """What a reader sees: durable things only."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self._store = store
+
+    def head_height(self) -> Height:
+        """Give the height of the last durable block."""
+        return self._store.durable_height
+
+    def block(self, height: Height) -> Block | None:
+        """Give the block at ``height``."""
+        is_there = 0 < height <= self._store.durable_height
+        return self._store.blocks[height - 1] if is_there else None
+
+    def root(self, height: Height) -> LedgerRoot | None:
+        """Give the ledger after the block at ``height``."""
+        return self._store.roots[height] if height <= self._store.durable_height else None
+
+    def certificate(self, height: Height) -> QuorumCertificate | None:
+        """Give the certificate that commits exactly the block at ``height``."""
+        return self._store.certificates.durable.get(height)
+
+    def batch(self, batch_id: BatchId) -> bytes | None:
+        """Give an encoded batch."""
+        return self._store.batches.durable.get(batch_id)
+
+    def is_ordered(self, batch_id: BatchId) -> bool:
+        """Say whether an applied block names the batch."""
+        return batch_id in self._store.ordered.durable
+
+    def open_batches(self) -> list[tuple[BatchId, bytes]]:
+        """Give the stored batches that no applied block names."""
+        return sorted(self._store.unordered.durable.items())
+
+    def has_event(self, event_id: EventId) -> bool:
+        """Say whether the log holds the event."""
+        return event_id in self._store.events.durable
+
+    @property
+    def log_size(self) -> int:
+        """Number of durable entries."""
+        return self._store.roots[self._store.durable_height].log_size
+
+    @property
+    def state(self) -> StateView:
+        """The state under the last durable root."""
+        return self._store.state_at(self._store.roots[self._store.durable_height])
+
+    @property
+    def receipts(self) -> Mapping[EventId, Refusal]:
+        """Every refusal that is kept."""
+        return self._store.refused.durable

@@ -1,0 +1,143 @@
+"""The storage of a simulated whole node: real execution and admission over simulated tables."""
+
+from collections.abc import Mapping, Sequence
+
+from consensus.core.effects import Execute, Persist, RecordEvidence
+from consensus.core.messages import BlocksResponse
+from consensus.core.ports import Restored
+from consensus.core.restoring import restored_from
+from consensus.core.serving import blocks_from
+from ledger.core.admission import Verdict, examine_batch, examine_entries
+from ledger.core.block import Block, LedgerRoot
+from ledger.core.execute import execute_block
+from ledger.core.ids import BatchId, EventId, Height
+from simnet.full.ledger import LedgerStore, Origin, Refusal, Snapshot
+from simnet.safety_disk import SafetyDisk
+
+__all__ = ["FullStorage"]
+
+
+class FullStorage:
+    """Satisfies ``Storage``.
+
+    Attributes:
+        chain: the chain store; snapshot: its durable part.
+    """
+
+    def __init__(self, origin: Origin, safety: SafetyDisk) -> None:
+        self.safety = safety
+        self.chain = LedgerStore(origin)
+        self.snapshot = Snapshot(self.chain)
+        self._validators_count = len(origin.genesis.validators)
+        self._checked: set[BatchId] = set()
+
+    # --- what the core asks -----------------------------------------------------------------
+
+    def has_batch(self, batch_id: BatchId) -> bool:
+        """Say whether the batch is durable."""
+        return batch_id in self.chain.batches.durable
+
+    def is_ordered(self, batch_id: BatchId) -> bool:
+        """Say whether a durable block names the batch."""
+        return batch_id in self.chain.ordered.durable
+
+    def restored(self) -> Restored:
+        """Give what a node starts from."""
+        proposals = sorted(self.safety.proposals.values(), key=lambda p: p.block.height)
+        record = self.safety.record()
+        return restored_from(record, proposals, self.snapshot, self._validators_count)
+
+    # --- safety store -----------------------------------------------------------------------
+
+    def persist(self, effect: Persist) -> None:
+        """Write the safety record durably."""
+        self.safety.persist(effect)
+
+    # --- chain store ------------------------------------------------------------------------
+
+    def mark_checked(self, batch_id: BatchId) -> None:
+        """Remember that all signatures of a batch are valid, so that applying skips them."""
+        self._checked.add(batch_id)
+
+    def store_batch(self, batch_id: BatchId, batch: bytes) -> None:
+        """Put a batch into the open transaction."""
+        self.chain.store_batch(batch_id, batch)
+
+    def execute(self, effect: Execute) -> LedgerRoot:
+        """Apply a block to the open transaction."""
+        for batch_id, batch in effect.batches:
+            self.chain.store_batch(batch_id, batch)
+        result = execute_block(
+            self.chain, effect.block_id, effect.block, self._checked.__contains__
+        )
+        self.chain.apply(result, effect.certificate)
+        return result.root
+
+    def put_evidence(self, effect: RecordEvidence) -> None:
+        """Keep evidence."""
+        self.chain.put_evidence(effect)
+
+    def commit(self) -> Height:
+        """Make the open transaction durable."""
+        return self.chain.commit()
+
+    def lose_uncommitted(self) -> None:
+        """Forget the open transaction, and what was only in memory."""
+        self.chain.lose_uncommitted()
+        self._checked.clear()
+
+    # --- examining and serving --------------------------------------------------------------
+
+    def examine_entries(self, entries: Sequence[bytes], now_ms: int) -> tuple[Verdict, ...]:
+        """Judge submitted entries by the last durable ledger."""
+        return examine_entries(
+            entries,
+            chain_id=self.chain.chain_id,
+            state=self.snapshot.state,
+            now_ms=now_ms,
+            is_known=self.snapshot.has_event,
+        )
+
+    def examine_batch(self, entries: Sequence[bytes]) -> bool:
+        """Judge a peer's batch."""
+        return examine_batch(tuple(entries), self.chain.chain_id)
+
+    def blocks_from(self, start: Height) -> BlocksResponse | None:
+        """Give durable blocks that end with a certified one."""
+        return blocks_from(self.snapshot, start)
+
+    def batch(self, batch_id: BatchId) -> bytes | None:
+        """Give a durable batch."""
+        return self.snapshot.batch(batch_id)
+
+    # --- what observers look at -------------------------------------------------------------
+
+    @property
+    def safety_record(self) -> bytes:
+        """The durable safety record, encoded."""
+        return self.safety.encoded
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """Every applied block."""
+        return self.chain.blocks
+
+    @property
+    def log(self) -> Sequence[bytes]:
+        """Every entry of the log."""
+        return self.chain.log
+
+    @property
+    def roots(self) -> Sequence[LedgerRoot]:
+        """The root after each block, genesis first."""
+        return self.chain.roots
+
+    @property
+    def evidence(self) -> Sequence[RecordEvidence]:
+        """The durable evidence."""
+        return list(self.chain.evidence.durable.values())
+
+    @property
+    def refusals(self) -> Mapping[EventId, Refusal]:
+        """The durable receipts of events that were refused."""
+        return self.snapshot.receipts
