@@ -1,7 +1,6 @@
 """Shrinking: from a failing plan to a small one that breaks the same promise.
 
 Delta debugging (ddmin, Zeller and Hildebrandt 2002) over the faults, then shorter delays, then a
-Delta debugging (ddmin, Zeller and Hildebrandt 2002) over the faults, then shorter delays, then a
 smaller scenario, then the faults again. A plan is replayed by its keys and not by a stream of
 random numbers, so leaving one fault out changes nothing else that is drawn.
 """
