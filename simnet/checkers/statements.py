@@ -144,7 +144,7 @@ class Statements(Checker):
             and old.high_qc.round <= new.high_qc.round
             and _round(old.high_tc) <= _round(new.high_tc)
         )
-        require(rises, "record", f"the record of {name} went back: {old} -> {new}")
+        require(rises, "record", name, old, new)
         same = old.genesis_hash == new.genesis_hash and old.key == new.key
         require(same and old.epoch == new.epoch, "record", f"{name} keeps another's record")
         require(not new.sit_out or old.sit_out, "record", f"{name} sits out without a reason")
@@ -171,7 +171,7 @@ class Statements(Checker):
         assert block is not None
         self._check_justified(machine, block)
         covered = record.acted_round >= vote.round and record.lock_round >= block.qc.round
-        require(covered, "lock", f"{name} votes in {vote.round} and keeps {record}")
+        require(covered, "lock", name, vote.round, record)
         implied = (block.parent_id, block.height - 1) if block.qc.round + 1 == block.round else None
         given = None if vote.commit is None else (vote.commit.block_id, vote.commit.height)
         right = vote.round == block.round and given == implied
@@ -206,7 +206,7 @@ class Statements(Checker):
         member.timed_round = timeout.round
         self._certificates.say_timeout(timeout)
         kept = record.timed_round == timeout.round <= record.acted_round
-        require(kept, "record", f"{name} gives {timeout.round} up and keeps {record}")
+        require(kept, "record", name, timeout.round, record)
         reported = timeout.high_qc.round
         require(reported >= record.lock_round, "lock", f"{name} hides it in {timeout.round}")
         entered = reported + 1 == timeout.round or _round(timeout.last_tc) + 1 == timeout.round
