@@ -4,6 +4,7 @@ Crashes are counted in a machine's own emits, because the interesting moments li
 and the message after it; partitions and clock jumps have times. All of it goes through ``Choices``.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,9 @@ class Faults:
             fault = world.choices.settle_many(f"partition {number}", drawn)
             if fault:
                 world.at(fault[0], partial(self._part, number, fault))
+        for number in range(_PARTITIONS_MAX):
+            self._plan(f"clog {number}", world.scenario.weather.clog_us, self._clog)
+            self._plan(f"reset {number}", world.scenario.weather.reset_us, self._reset)
         for machine in world.machines:
             for number in range(_JUMPS_MAX):
                 key = f"clock {machine.name} {number}"
@@ -73,6 +77,37 @@ class Faults:
             world.network.close(2 * number + 1, receivers, senders, until_us, hold=bool(holds))
             world.at(duration_us, lambda: world.network.open(2 * number + 1))
 
+    def _plan(self, key: str, mean_us: int, happen: Callable[[tuple[int, ...]], None]) -> None:
+        """Settle one of the troubles of a link: (start, duration, sender, receiver)."""
+        world, draw = self._world, self._world.choices.draw(key)
+        scenario = world.scenario
+        drawn: tuple[int, ...] = ()
+        chaos_us = scenario.chaos_ms * 1_000
+        if mean_us and draw.hits(chaos_us * 1_000_000 // (mean_us * _PARTITIONS_MAX)):
+            sender = draw.below(scenario.validators)
+            receiver = (sender + 1 + draw.below(scenario.validators - 1)) % scenario.validators
+            drawn = draw.below(chaos_us), draw.heavy(chaos_us // 4), sender, receiver
+        fault = world.choices.settle_many(key, drawn)
+        if fault:
+            world.at(fault[0], partial(self._happen, key, fault, happen))
+
+    def _happen(
+        self, key: str, fault: tuple[int, ...], happen: Callable[[tuple[int, ...]], None]
+    ) -> None:
+        if not self._world.choices.is_over:
+            self._world.tell_fault(key, fault)
+            happen(fault)
+
+    def _clog(self, fault: tuple[int, ...]) -> None:
+        _, duration_us, sender, receiver = fault
+        for link in self._world.network.between(sender, receiver):
+            link.clog(duration_us)
+
+    def _reset(self, fault: tuple[int, ...]) -> None:
+        _, duration_us, sender, receiver = fault
+        for link in self._world.network.between(sender, receiver):
+            link.reset(duration_us)
+
     # --- machines ---------------------------------------------------------------------------
 
     def begin_life(self, machine: "Machine") -> None:
@@ -90,7 +125,10 @@ class Faults:
             machine.crash_at = 0
             return
         world.tell_fault(f"crash {machine.name} {machine.incarnation}", machine.emits)
-        machine.crash()
+        draw = world.choices.draw(f"silent {machine.name} {machine.incarnation}")
+        silent = int(draw.hits(world.scenario.weather.silent_crash))
+        silent = world.choices.settle(f"silent {machine.name} {machine.incarnation}", silent)
+        machine.crash(is_noticed=not silent)
         drawn = world.choices.draw(key).heavy(world.scenario.weather.down_us)
         down_us = world.choices.settle(key, drawn) or _RESTART_US
         world.at(down_us, lambda: self.revive(machine))

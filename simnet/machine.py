@@ -32,8 +32,6 @@ from consensus.core.inputs import (
     EntriesExamined,
     Executed,
     Input,
-    PeerDown,
-    PeerUp,
     Started,
     TimerFired,
 )
@@ -101,7 +99,7 @@ class Machine:
             ServeBlocks: self._serve_blocks,
             ServeBatches: self._serve_batches,
             Reply: self._reply,
-            Penalize: self.penalties.append,
+            Penalize: self._penalize,
             Halt: self._halt,
         }
 
@@ -137,13 +135,10 @@ class Machine:
             # An honest core stops when it sees what its key signed elsewhere; twins go on.
             vars(self.core._parts.rules)["note_own_statement"] = lambda _round: None
         self.step(Started())
-        for other in world.machines:
-            if other.index != self.index and other.is_up and self.is_up:
-                self.step(PeerUp(other.index))
-                other.step(PeerUp(self.index))
+        world.network.on_start(self)
 
-    def crash(self) -> None:
-        """Lose power."""
+    def crash(self, *, is_noticed: bool = True) -> None:
+        """Stop, with what is durable; peers notice at once, or when it starts again."""
         self.core = None
         self.crash_at = 0
         self._timers.clear()
@@ -152,9 +147,7 @@ class Machine:
         self.storage.lose_uncommitted()
         for observer in self.world.observers:
             observer.on_crash(self)
-        for other in self.world.machines:
-            if other.index != self.index:
-                other.step(PeerDown(self.index))
+        self.world.network.on_stop(self, is_noticed=is_noticed)
 
     # --- stepping ---------------------------------------------------------------------------
 
@@ -209,9 +202,7 @@ class Machine:
     def _broadcast(self, effect: Broadcast) -> None:
         if isinstance(effect.message, BatchMessage):
             self.storage.mark_checked(batch_id(effect.message.batch))
-        for index in range(self.world.scenario.validators):
-            if index != self.index:
-                self.world.network.send(self, NodeIndex(index), effect.message)
+        self.world.network.broadcast(self, effect.message)
 
     def _set_timer(self, effect: SetTimer) -> None:
         self._timer_number += 1
@@ -251,6 +242,10 @@ class Machine:
 
     def _reply(self, effect: Reply) -> None:
         self.replies[effect.ticket] = effect.verdicts
+
+    def _penalize(self, effect: Penalize) -> None:
+        self.penalties.append(effect)
+        self.world.network.silence(self, effect.peer)
 
     def _halt(self, effect: Halt) -> None:
         self.halted = effect.reason

@@ -5,10 +5,11 @@ a lost one never does. Links keep no order. Each decision is keyed by link, labe
 """
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from consensus.core.inputs import PeerMessage
 from consensus.core.messages import (
+    Lane,
     Message,
     ProposalMessage,
     SyncInfo,
@@ -17,14 +18,20 @@ from consensus.core.messages import (
     VoteMessage,
     decode_message,
     encode_message,
+    lane_of,
 )
 from ledger.core.ids import NodeIndex
+from ledger.core.limits import PEER_COOLDOWN_MS
+from simnet.links import Link
 
 if TYPE_CHECKING:
     from simnet.machine import Machine
     from simnet.world import World
 
 __all__ = ["Network", "label_of"]
+
+_DECODED_MAX: Final = 256
+_Packed = tuple[bytes, str, Lane]
 
 
 def label_of(message: Message) -> str:
@@ -49,13 +56,68 @@ class Network:
 
     Attributes:
         bytes_sent: since the start, for the checker of limits.
+        links: (sender's name, receiver's name) -> connection.
     """
 
     def __init__(self, world: "World") -> None:
         self._world = world
         self._occurrences: Counter[str] = Counter()
         self._closed: dict[int, tuple[int, int, int, bool]] = {}
+        self._decoded: dict[bytes, Message] = {}
+        self._outgoing: dict[str, dict[int, list[Link]]] = {}
         self.bytes_sent = 0
+        self.links: dict[tuple[str, str], Link] = {}
+
+    def join(self, machines: list["Machine"]) -> None:
+        """Lay a link from every machine to every other member's."""
+        for sender in machines:
+            by_index = self._outgoing.setdefault(sender.name, {})
+            for receiver in machines:
+                if receiver.index != sender.index:
+                    link = Link(self._world, sender, receiver, self._arrive)
+                    self.links[sender.name, receiver.name] = link
+                    by_index.setdefault(receiver.index, []).append(link)
+
+    def between(self, sender: int, receiver: int) -> list[Link]:
+        """Give the links from the machines of one member to those of another."""
+        return [
+            link
+            for link in self.links.values()
+            if link.sender.index == sender and link.receiver.index == receiver
+        ]
+
+    def on_start(self, machine: "Machine") -> None:
+        """A machine runs: everybody who runs dials it, and it dials them."""
+        for link in self.links.values():
+            if link.receiver is machine:
+                link.lose()  # whoever had not noticed that it was gone does now
+        for other in self._world.machines:
+            if other.index != machine.index:
+                self.links[machine.name, other.name].connect()
+                self.links[other.name, machine.name].connect()
+
+    def on_stop(self, machine: "Machine", *, is_noticed: bool) -> None:
+        """A machine is gone; ``is_noticed`` unless it vanished without a last word."""
+        for link in self.links.values():
+            if link.sender is machine:
+                link.forget()
+            elif link.receiver is machine and is_noticed:
+                link.lose()
+            elif link.receiver is machine:
+                link.cut()
+
+    def silence(self, machine: "Machine", offender: NodeIndex) -> None:
+        """Do not hear a peer for as long as the shell does not."""
+        for other in self._world.machines_of(offender):
+            self.links[other.name, machine.name].reset(PEER_COOLDOWN_MS * 1_000)
+
+    def heal(self) -> None:
+        """Open every cut, and let everything go that waits."""
+        self._closed.clear()
+        for link in self.links.values():
+            link.down_until_us = 0
+            link.connect()
+            link.unclog()
 
     # --- partitions -------------------------------------------------------------------------
 
@@ -78,14 +140,28 @@ class Network:
 
     # --- messages ---------------------------------------------------------------------------
 
+    def broadcast(self, sender: "Machine", message: Message) -> None:
+        """Send a message to every other member; it is encoded once."""
+        frame = encode_message(message)
+        label, lane = label_of(message), lane_of(message)
+        for receiver in self._outgoing[sender.name]:
+            self._send(sender, NodeIndex(receiver), message, (frame, label, lane))
+
     def send(self, sender: "Machine", receiver: NodeIndex, message: Message) -> None:
+        """Send a message to one member."""
+        packed = encode_message(message), label_of(message), lane_of(message)
+        self._send(sender, receiver, message, packed)
+
+    def _send(
+        self, sender: "Machine", receiver: NodeIndex, message: Message, packed: _Packed
+    ) -> None:
         """Decide what becomes of a message, and let it arrive."""
         world = self._world
         for observer in world.observers:
             observer.on_sent(sender, receiver, message)
-        data = encode_message(message)
-        self.bytes_sent += len(data)
-        key = f"{sender.name}>{receiver} {label_of(message)}"
+        frame, label, lane = packed
+        self.bytes_sent += len(frame)
+        key = f"{sender.name}>{receiver} {label}"
         occurrence = self._occurrences[key]
         self._occurrences[key] = occurrence + 1
         if occurrence:
@@ -107,13 +183,30 @@ class Network:
             if not hold:
                 return
             delay_us += max(0, until_us - world.now_us)
-        self._arrive(sender.index, receiver, data, delay_us)
+        links = self._outgoing[sender.name][receiver]
+        for link in links:
+            link.send(lane, frame, delay_us)
         copied_us = draw.heavy(weather.hold_us) if draw.hits(weather.copy) else 0
         copied_us = choices.settle(f"copy {key}", copied_us)
         if copied_us:
             world.tell_fault(f"copy {key}", copied_us)
-            self._arrive(sender.index, receiver, data, delay_us + copied_us)
+            for link in links:
+                link.send(lane, frame, delay_us + copied_us)
 
-    def _arrive(self, sender: NodeIndex, receiver: NodeIndex, data: bytes, delay_us: int) -> None:
-        for machine in self._world.machines_of(receiver):
-            machine.later(delay_us, lambda: PeerMessage(sender, decode_message(data)))
+    def _arrive(self, link: Link, frame: bytes, delay_us: int) -> None:
+        epoch = link.epoch
+
+        def give() -> None:
+            if link.epoch == epoch:
+                link.receiver.step(PeerMessage(link.sender.index, self._decode(frame)))
+
+        self._world.at(delay_us, give)
+
+    def _decode(self, frame: bytes) -> Message:
+        """Decode a frame once for all its receivers: messages never change."""
+        message = self._decoded.get(frame)
+        if message is None:
+            if len(self._decoded) >= _DECODED_MAX:
+                self._decoded.clear()
+            message = self._decoded[frame] = decode_message(frame)
+        return message

@@ -29,6 +29,10 @@ class Weather(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         down_us: longest time that it then stays down.
         partition_us: mean time between partitions, 0 for none.
         partition_hold: of partitions that hold messages back instead of losing them.
+        bytes_per_ms: bandwidth of each link and lane, 0 for no limit.
+        clog_us, reset_us: mean time between links that let nothing through for a while, and
+            between connections that are lost and dialled again; 0 for none.
+        silent_crash: of crashes that peers do not notice before the machine is back.
         clock_us: largest jump of a wall clock, 0 for none.
         subscriber_crash: of reads of a subscriber that end before it has saved its cursor.
         safety_loss: of restarts with an old or a lost safety record (counts as a faulty member).
@@ -47,6 +51,10 @@ class Weather(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     down_us: int = 1_000_000
     partition_us: int = 0
     partition_hold: int = 500_000
+    bytes_per_ms: int = 0
+    clog_us: int = 0
+    reset_us: int = 0
+    silent_crash: int = 0
     clock_us: int = 0
     safety_loss: int = 0
     subscriber_crash: int = 0
@@ -64,6 +72,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         entry_bytes: size of the largest of them.
         actors: (index, actor) of each Byzantine member; ``twin`` is one of them.
         mutant: the rule that is broken on purpose, "" for none.
+        expect: the promise that this run must break, "" for none.
     """
 
     seed: int
@@ -77,6 +86,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weather: Weather = Weather()
     actors: tuple[tuple[int, str], ...] = ()
     mutant: str = ""
+    expect: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

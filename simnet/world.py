@@ -61,6 +61,7 @@ class World:
         self.network = Network(self)
         self.faults = Faults(self)
         self.machines = federation.machines(self)
+        self.network.join(self.machines)
         self._of: dict[int, list[Machine]] = {}
         for machine in self.machines:
             self._of.setdefault(machine.index, []).append(machine)
@@ -130,8 +131,7 @@ class World:
         self.choices.is_over = self.is_calm = True
         for observer in self.observers:
             observer.on_calm(self)
-        for number in range(2 * 64):
-            self.network.open(number)
+        self.network.heal()
         for machine in self.machines:
             machine.clock_us = max(-_CLOCK_SLACK_MS, min(_CLOCK_SLACK_MS, machine.clock_us))
             machine.crash_at = 0  # else its next effects would be dropped and it would not crash
