@@ -68,6 +68,7 @@ class Flight:
         kind: first word of its label.
         arrived_us: -1 when it did not (yet).
         fault: drop, hold or copy when that was decided for it.
+        due_us: when it would arrive if nothing but that fault happened.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class Flight:
     sent_us: int
     arrived_us: int = -1
     fault: str = ""
+    due_us: int = 0
 
 
 class Record(NamedTuple):
@@ -151,7 +153,10 @@ class _Recorder(Observer):
         if kind in _LINK_FAULTS:
             link, _, label = rest.partition(" ")
             sender, _, receiver = link.partition(">")
-            self.flights[-1].fault = kind
+            flight = self.flights[-1]
+            flight.fault = kind
+            if kind == "hold" and isinstance(value, int):
+                flight.due_us += value
             late = f" {value // 1_000} ms" if isinstance(value, int) and kind != "drop" else ""
             self.tell(sender, "fault", f"{kind} >{receiver} {label}{late}")
         elif kind == "partition" and not isinstance(value, int):
@@ -233,9 +238,10 @@ class _Recorder(Observer):
     def on_sent(self, machine: Machine, receiver: NodeIndex, message: Message) -> None:
         """Note a departure."""
         label = label_of(message)
-        flight = Flight(
-            label.split(" ", 1)[0], label, machine.name, str(receiver), self.world.now_us
-        )
+        now_us, weather = self.world.now_us, self.world.scenario.weather
+        kind = label.split(" ", 1)[0]
+        flight = Flight(kind, label, machine.name, str(receiver), now_us)
+        flight.due_us = now_us + weather.latency_us + weather.jitter_us // 2
         self.flights.append(flight)
         self._flying.setdefault((machine.index, receiver, message), []).append(flight)
 
@@ -246,14 +252,16 @@ class _Recorder(Observer):
         flights = self._flying.get((input_.peer, machine.index, input_.message), [])
         if not flights:
             return  # an actor made it up on the receiver's side
-        waiting = [f for f in flights if f.arrived_us < 0]
+        now_us = self.world.now_us
+        waiting = [f for f in flights if f.arrived_us < 0 and f.fault != "drop"]
         if waiting:
-            flight = waiting[0]
+            # The same bytes may be sent again and again, and some of them lost.
+            flight = min(waiting, key=lambda f: abs(now_us - f.due_us))
         else:
             last = flights[-1]
             flight = Flight(last.kind, last.label, last.sender, last.receiver, last.sent_us)
             self.flights.append(flight)
-        flight.receiver, flight.arrived_us = machine.name, self.world.now_us
+        flight.receiver, flight.arrived_us = machine.name, now_us
 
 
 def _short(id_: BlockId) -> str:
