@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""BLAKE3-256 in derive-key mode of many inputs in one call, without the GIL.
+"""BLAKE3-256, in derive-key or plain mode, of many inputs in one call, without the GIL.
 
 Owns the boundary between Python objects and the C kernels. Inputs may differ in length: chunks of
 all of them fill the lanes of the vector units. For one large input the `blake3` package is the
@@ -29,8 +29,11 @@ cdef extern from "c/blake3.h" nogil:
     int blake3_many(
         const blake3_item *items, size_t count, const uint32_t *key, uint8_t *digests,
         blake3_path path)
+    int blake3_records(
+        const uint8_t *records, size_t size, size_t count, const uint32_t *key, uint8_t *digests,
+        blake3_path path)
 
-__all__ = ["hash_many", "implementation", "implementations"]
+__all__ = ["hash_many", "hash_records", "implementation", "implementations"]
 
 cdef enum:
     DIGEST_BYTES = 32
@@ -48,26 +51,43 @@ def implementation():
     return _default
 
 
+cdef blake3_path _path(name) except *:
+    name = _default if name is None else name
+    if name not in implementations():
+        raise ValueError(f"no such implementation here: {name}")
+    return _PATHS[name]
+
+
+cdef class _Mode:
+    """The key of a context; plain mode without one."""
+
+    cdef uint32_t words[8]
+    cdef const uint32_t *key
+
+    def __cinit__(self, context):
+        cdef bytes label
+        if context is not None:
+            label = context.encode()
+            self.key = self.words
+            if not blake3_context_key(self.words, <const uint8_t *>PyBytes_AS_STRING(label),
+                                      PyBytes_GET_SIZE(label)):
+                raise MemoryError
+
+
 def hash_many(items, context, *, implementation=None):
     """Give the digests of all items in order, 32 bytes each, as one bytes object.
 
     Args:
-        items: any number of bytes objects of any lengths.
-        context: what the digests are for; see the BLAKE3 specification.
+        items: any number of bytes objects of any lengths; fastest when neighbours are equally long.
+        context: what the digests are for, see the BLAKE3 specification; None for plain mode.
         implementation: forces one kernel, for tests.
     """
-    name = _default if implementation is None else implementation
-    if name not in implementations():
-        raise ValueError(f"no such implementation here: {name}")
-    cdef blake3_path path = _PATHS[name]
+    cdef blake3_path path = _path(implementation)
+    cdef _Mode mode = _Mode(context)
     cdef tuple held = tuple(items)
     cdef Py_ssize_t count = PyTuple_GET_SIZE(held)
-    cdef bytes label = context.encode()
     cdef bytes digests = PyBytes_FromStringAndSize(NULL, count * DIGEST_BYTES)
     cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(digests)
-    cdef const uint8_t *label_bytes = <const uint8_t *>PyBytes_AS_STRING(label)
-    cdef size_t label_size = PyBytes_GET_SIZE(label)
-    cdef uint32_t key[8]
     cdef int done
     cdef blake3_item *pointers = <blake3_item *>malloc((count + 1) * sizeof(blake3_item))
     if pointers == NULL:
@@ -75,10 +95,34 @@ def hash_many(items, context, *, implementation=None):
     try:
         _point(pointers, held)
         with nogil:
-            done = (blake3_context_key(key, label_bytes, label_size)
-                    and blake3_many(pointers, count, key, out, path))
+            done = blake3_many(pointers, count, mode.key, out, path)
     finally:
         free(pointers)
+    if not done:
+        raise MemoryError
+    return digests
+
+
+def hash_records(bytes records not None, Py_ssize_t size, context, *, implementation=None):
+    """Give the digests of records that follow each other, 32 bytes each, as one bytes object.
+
+    Args:
+        records: a whole number of records; no object is made of any.
+        size: bytes of a record, 1 or more.
+        context: what the digests are for, see the BLAKE3 specification; None for plain mode.
+        implementation: forces one kernel, for tests.
+    """
+    cdef blake3_path path = _path(implementation)
+    if size < 1 or PyBytes_GET_SIZE(records) % size != 0:
+        raise ValueError("not a whole number of records")
+    cdef _Mode mode = _Mode(context)
+    cdef Py_ssize_t count = PyBytes_GET_SIZE(records) // size
+    cdef bytes digests = PyBytes_FromStringAndSize(NULL, count * DIGEST_BYTES)
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(digests)
+    cdef const uint8_t *source = <const uint8_t *>PyBytes_AS_STRING(records)
+    cdef int done
+    with nogil:
+        done = blake3_records(source, size, count, mode.key, out, path)
     if not done:
         raise MemoryError
     return digests

@@ -15,18 +15,21 @@ enum { SLICE_CHUNKS = 512 };
 
 typedef struct {
     blake3_group *run;
+    blake3_alike_group *run_alike;
     size_t lanes;
 } kernel;
 
 static kernel kernel_of(blake3_path path)
 {
-    kernel k = {blake3_group_portable, 1};
+    kernel k = {blake3_group_portable, blake3_alike_portable, 1};
 #if CONCORDAT_X86
     if (path == BLAKE3_AVX512) {
         k.run = blake3_group_avx512;
+        k.run_alike = blake3_alike_avx512;
         k.lanes = 16;
     } else if (path == BLAKE3_AVX2) {
         k.run = blake3_group_avx2;
+        k.run_alike = blake3_alike_avx2;
         k.lanes = 8;
     }
 #endif
@@ -212,10 +215,47 @@ static void run_slice(slice *s, const blake3_item *items, size_t count, uint8_t 
     }
 }
 
+/* How many of the next inputs are of one length and at most a chunk. */
+static size_t count_alike(const blake3_item *items, size_t count)
+{
+    size_t alike = 1;
+    if (items[0].length > BLAKE3_CHUNK) {
+        return 0;
+    }
+    while (alike < count && items[alike].length == items[0].length) {
+        alike++;
+    }
+    return alike;
+}
+
+/* Hash inputs of one length: nothing is sorted, nothing joined. */
+static void run_alike(const kernel *k, const blake3_item *items, size_t count, const uint32_t *key,
+                      uint32_t mode_flags, uint8_t *digests)
+{
+    blake3_alike lanes;
+    lanes.length = (uint32_t)items[0].length;
+    lanes.flags = mode_flags;
+    for (size_t done = 0; done < count; done += k->lanes) {
+        for (size_t lane = 0; lane < k->lanes; lane++) {
+            const size_t i = done + lane < count ? done + lane : count - 1;
+            lanes.data[lane] = items[i].data;
+            lanes.out[lane] = digests + i * BLAKE3_DIGEST;
+        }
+        k->run_alike(&lanes, key);
+    }
+}
+
 static int many(const blake3_item *items, size_t count, const uint32_t key[8], uint32_t mode_flags,
                 uint8_t *digests, blake3_path path)
 {
+    const kernel k = kernel_of(path);
     for (size_t done = 0; done < count;) {
+        const size_t alike = count_alike(items + done, count - done);
+        if (alike == count - done || alike >= 4 * k.lanes) {
+            run_alike(&k, items + done, alike, key, mode_flags, digests + done * BLAKE3_DIGEST);
+            done += alike;
+            continue;
+        }
         size_t taken = 1, chunks = chunk_count(items[done].length);
         while (done + taken < count) {
             const size_t more = chunk_count(items[done + taken].length);
@@ -225,7 +265,7 @@ static int many(const blake3_item *items, size_t count, const uint32_t key[8], u
             chunks += more;
             taken++;
         }
-        slice s = {key, mode_flags, kernel_of(path), NULL, NULL, 0, BLOCKS_MAX, 1, NULL};
+        slice s = {key, mode_flags, k, NULL, NULL, 0, BLOCKS_MAX, 1, NULL};
         const int ready = slice_open(&s, chunks);
         if (ready) {
             run_slice(&s, items + done, taken, digests + done * BLAKE3_DIGEST);
@@ -254,8 +294,26 @@ int blake3_context_key(uint32_t key[8], const uint8_t *context, size_t length)
     return 1;
 }
 
-int blake3_many(const blake3_item *items, size_t count, const uint32_t key[8], uint8_t *digests,
+int blake3_many(const blake3_item *items, size_t count, const uint32_t *key, uint8_t *digests,
                 blake3_path path)
 {
-    return many(items, count, key, BLAKE3_DERIVE_KEY_MATERIAL, digests, path);
+    return key == NULL ? many(items, count, BLAKE3_IV, 0, digests, path)
+                       : many(items, count, key, BLAKE3_DERIVE_KEY_MATERIAL, digests, path);
+}
+
+int blake3_records(const uint8_t *records, size_t size, size_t count, const uint32_t *key,
+                   uint8_t *digests, blake3_path path)
+{
+    blake3_item items[SLICE_CHUNKS];
+    for (size_t done = 0; done < count; done += SLICE_CHUNKS) {
+        const size_t taken = count - done < SLICE_CHUNKS ? count - done : SLICE_CHUNKS;
+        for (size_t i = 0; i < taken; i++) {
+            items[i].data = records + (done + i) * size;
+            items[i].length = size;
+        }
+        if (!blake3_many(items, taken, key, digests + done * BLAKE3_DIGEST, path)) {
+            return 0;
+        }
+    }
+    return 1;
 }

@@ -66,15 +66,33 @@ blake3_group blake3_group_portable;
 blake3_group blake3_group_avx2;
 blake3_group blake3_group_avx512;
 
+/* Up to 16 whole inputs of one length, at most a chunk: nothing differs between the lanes but data. */
+typedef struct {
+    const uint8_t *data[BLAKE3_LANES_MAX];
+    uint8_t *out[BLAKE3_LANES_MAX];
+    uint32_t length; /* 0..1024 bytes */
+    uint32_t flags;  /* of every block */
+} blake3_alike;
+
+typedef void blake3_alike_group(const blake3_alike *lanes, const uint32_t key[8]);
+blake3_alike_group blake3_alike_portable;
+blake3_alike_group blake3_alike_avx2;
+blake3_alike_group blake3_alike_avx512;
+
 /* The best path that this processor runs. */
 blake3_path blake3_best_path(void);
 
 /* The key of a context, for blake3_many. Return 0 when memory is short. */
 int blake3_context_key(uint32_t key[8], const uint8_t *context, size_t length);
 
-/* digests[32 i ..] = derive_key(context, items[i]). Memory: at most a twelfth of the longest
- * item, or 64 KiB. Return 0 when it is short. */
-int blake3_many(const blake3_item *items, size_t count, const uint32_t key[8], uint8_t *digests,
+/* digests[32 i ..] = the digest of items[i] in derive-key mode under that key, or in plain mode when
+ * `key` is null. Memory: at most a twelfth of the longest item, or 64 KiB. Return 0 when it is
+ * short. */
+int blake3_many(const blake3_item *items, size_t count, const uint32_t *key, uint8_t *digests,
                 blake3_path path);
+
+/* The same for records of `size` bytes that follow each other. */
+int blake3_records(const uint8_t *records, size_t size, size_t count, const uint32_t *key,
+                   uint8_t *digests, blake3_path path);
 
 #endif

@@ -23,6 +23,9 @@ typedef __m256i lane_vector;
 #define LOAD(p) _mm256_load_si256((const __m256i *)(p))
 #define SELECT(mask, a, b) _mm256_blendv_epi8(b, a, mask)
 #define GROUP blake3_group_avx2
+#define ALIKE blake3_alike_avx2
+
+#include <string.h>
 
 #include "blake3.h"
 
@@ -60,6 +63,21 @@ static inline void load_blocks(__m256i m[16], const uint8_t *const blocks[LANES]
         }
         transpose(m + 8 * half);
     }
+}
+
+/* Blocks of `length` < 64 bytes, padded with zeros. */
+static inline void load_tails(__m256i m[16], const uint8_t *const blocks[LANES], uint32_t length)
+{
+    uint8_t rooms[LANES][BLAKE3_BLOCK];
+    const uint8_t *padded[LANES];
+    memset(rooms, 0, sizeof rooms);
+    for (int lane = 0; lane < LANES; lane++) {
+        if (length != 0) {
+            memcpy(rooms[lane], blocks[lane], length);
+        }
+        padded[lane] = rooms[lane];
+    }
+    load_blocks(m, padded);
 }
 
 static inline void store_digests(uint8_t *const out[LANES], const __m256i h[8])

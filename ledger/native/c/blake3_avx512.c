@@ -18,6 +18,7 @@ typedef __m512i lane_vector;
 #define LOAD(p) _mm512_load_si512(p)
 #define SELECT(mask, a, b) _mm512_mask_mov_epi32(b, _mm512_movepi32_mask(mask), a)
 #define GROUP blake3_group_avx512
+#define ALIKE blake3_alike_avx512
 
 #include "blake3.h"
 
@@ -54,6 +55,16 @@ static inline void load_blocks(__m512i m[16], const uint8_t *const blocks[LANES]
 {
     for (int lane = 0; lane < LANES; lane++) {
         m[lane] = _mm512_loadu_si512(blocks[lane]);
+    }
+    transpose(m);
+}
+
+/* Blocks of `length` < 64 bytes, padded with zeros; no byte beyond them is read. */
+static inline void load_tails(__m512i m[16], const uint8_t *const blocks[LANES], uint32_t length)
+{
+    const __mmask64 kept = ((__mmask64)1 << length) - 1;
+    for (int lane = 0; lane < LANES; lane++) {
+        m[lane] = _mm512_maskz_loadu_epi8(kept, blocks[lane]);
     }
     transpose(m);
 }

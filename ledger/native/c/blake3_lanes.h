@@ -2,8 +2,8 @@
  *
  * Before including, define LANES; `lane_vector` (LANES 32-bit words); SPLAT, ADD, XOR, ROTATE16,
  * ROTATE12, ROTATE8, ROTATE7; LOAD(aligned uint32_t *);
- * SELECT(mask vector, a, b); load_blocks and store_digests, which transpose; and GROUP, the name
- * of the function to define.
+ * SELECT(mask vector, a, b); load_blocks, load_tails (of blocks shorter than 64 bytes) and
+ * store_digests, which transpose; and GROUP and ALIKE, the names of the functions to define.
  */
 #include "blake3.h"
 #include "bytes.h"
@@ -11,16 +11,58 @@
 /* The order of additions in `mix` is chosen for latency: keep it. */
 #pragma GCC optimize("no-tree-reassoc")
 
-static inline void mix(lane_vector v[16], int a, int b, int c, int d, lane_vector x, lane_vector y)
+static inline __attribute__((always_inline)) void mix(lane_vector *a, lane_vector *b,
+                                                      lane_vector *c, lane_vector *d,
+                                                      lane_vector x, lane_vector y)
 {
-    v[a] = ADD(ADD(v[a], x), v[b]); /* b is ready last */
-    v[d] = ROTATE16(XOR(v[d], v[a]));
-    v[c] = ADD(v[c], v[d]);
-    v[b] = ROTATE12(XOR(v[b], v[c]));
-    v[a] = ADD(ADD(v[a], y), v[b]);
-    v[d] = ROTATE8(XOR(v[d], v[a]));
-    v[c] = ADD(v[c], v[d]);
-    v[b] = ROTATE7(XOR(v[b], v[c]));
+    *a = ADD(ADD(*a, x), *b); /* b is ready last */
+    *d = ROTATE16(XOR(*d, *a));
+    *c = ADD(*c, *d);
+    *b = ROTATE12(XOR(*b, *c));
+    *a = ADD(ADD(*a, y), *b);
+    *d = ROTATE8(XOR(*d, *a));
+    *c = ADD(*c, *d);
+    *b = ROTATE7(XOR(*b, *c));
+}
+
+#define WORD(round, i) m[BLAKE3_ORDER[round][i]]
+#define ROUND(round)                                                                              \
+    mix(&v0, &v4, &v8, &v12, WORD(round, 0), WORD(round, 1));                                     \
+    mix(&v1, &v5, &v9, &v13, WORD(round, 2), WORD(round, 3));                                     \
+    mix(&v2, &v6, &v10, &v14, WORD(round, 4), WORD(round, 5));                                    \
+    mix(&v3, &v7, &v11, &v15, WORD(round, 6), WORD(round, 7));                                    \
+    mix(&v0, &v5, &v10, &v15, WORD(round, 8), WORD(round, 9));                                    \
+    mix(&v1, &v6, &v11, &v12, WORD(round, 10), WORD(round, 11));                                  \
+    mix(&v2, &v7, &v8, &v13, WORD(round, 12), WORD(round, 13));                                   \
+    mix(&v3, &v4, &v9, &v14, WORD(round, 14), WORD(round, 15))
+
+/* The chaining value after h; `tail` is counter, length and flags. The state has sixteen names, not
+ * an array: compilers keep an array in memory, and its stores take longer than all the rest. */
+static inline __attribute__((always_inline)) void mix_all(lane_vector out[8],
+                                                          const lane_vector h[8],
+                                                          const lane_vector m[16],
+                                                          const lane_vector tail[4])
+{
+    lane_vector v0 = h[0], v1 = h[1], v2 = h[2], v3 = h[3];
+    lane_vector v4 = h[4], v5 = h[5], v6 = h[6], v7 = h[7];
+    lane_vector v8 = SPLAT(BLAKE3_IV[0]), v9 = SPLAT(BLAKE3_IV[1]);
+    lane_vector v10 = SPLAT(BLAKE3_IV[2]), v11 = SPLAT(BLAKE3_IV[3]);
+    lane_vector v12 = tail[0], v13 = tail[1], v14 = tail[2], v15 = tail[3];
+    ROUND(0);
+    ROUND(1);
+    ROUND(2);
+    ROUND(3);
+    ROUND(4);
+    ROUND(5);
+    ROUND(6);
+    out[0] = XOR(v0, v8);
+    out[1] = XOR(v1, v9);
+    out[2] = XOR(v2, v10);
+    out[3] = XOR(v3, v11);
+    out[4] = XOR(v4, v12);
+    out[5] = XOR(v5, v13);
+    out[6] = XOR(v6, v14);
+    out[7] = XOR(v7, v15);
 }
 
 /* What a compression takes besides the message, lane by lane. */
@@ -31,32 +73,13 @@ typedef struct {
 
 static inline void compress(lane_vector h[8], const lane_vector m[16], const lane_words *words)
 {
-    lane_vector v[16];
-    for (int i = 0; i < 8; i++) {
-        v[i] = h[i];
-    }
-    for (int i = 0; i < 4; i++) {
-        v[8 + i] = SPLAT(BLAKE3_IV[i]);
-    }
-    v[12] = LOAD(words->counter_low);
-    v[13] = LOAD(words->counter_high);
-    v[14] = LOAD(words->length);
-    v[15] = LOAD(words->flags);
-#pragma GCC unroll 7
-    for (int round = 0; round < 7; round++) {
-        const uint8_t *s = BLAKE3_ORDER[round];
-        mix(v, 0, 4, 8, 12, m[s[0]], m[s[1]]);
-        mix(v, 1, 5, 9, 13, m[s[2]], m[s[3]]);
-        mix(v, 2, 6, 10, 14, m[s[4]], m[s[5]]);
-        mix(v, 3, 7, 11, 15, m[s[6]], m[s[7]]);
-        mix(v, 0, 5, 10, 15, m[s[8]], m[s[9]]);
-        mix(v, 1, 6, 11, 12, m[s[10]], m[s[11]]);
-        mix(v, 2, 7, 8, 13, m[s[12]], m[s[13]]);
-        mix(v, 3, 4, 9, 14, m[s[14]], m[s[15]]);
-    }
+    const lane_vector tail[4] = {LOAD(words->counter_low), LOAD(words->counter_high),
+                                 LOAD(words->length), LOAD(words->flags)};
+    lane_vector next[8];
+    mix_all(next, h, m, tail);
     const lane_vector active = LOAD(words->active);
     for (int i = 0; i < 8; i++) {
-        h[i] = SELECT(active, XOR(v[i], v[i + 8]), h[i]);
+        h[i] = SELECT(active, next[i], h[i]);
     }
 }
 
@@ -141,6 +164,37 @@ void GROUP(const blake3_lanes *lanes, const uint32_t key[8])
     }
     for (uint32_t step = shortest - 1; step < longest; step++) {
         step_any(h, lanes, step, &words);
+    }
+    store_digests(lanes->out, h);
+}
+
+void ALIKE(const blake3_alike *lanes, const uint32_t key[8])
+{
+    const uint8_t *blocks[LANES];
+    lane_vector h[8], m[16];
+    const uint32_t count = blake3_blocks(lanes->length);
+    uint32_t flags = lanes->flags | BLAKE3_CHUNK_START;
+    memcpy(blocks, lanes->data, sizeof blocks);
+    for (int i = 0; i < 8; i++) {
+        h[i] = SPLAT(key[i]);
+    }
+    for (uint32_t left = lanes->length, step = 0; step < count; step++) {
+        const uint32_t length = left < BLAKE3_BLOCK ? left : BLAKE3_BLOCK;
+        if (step == count - 1) {
+            flags |= BLAKE3_CHUNK_END | BLAKE3_ROOT;
+        }
+        if (length == BLAKE3_BLOCK) {
+            load_blocks(m, blocks);
+        } else {
+            load_tails(m, blocks, length);
+        }
+        const lane_vector tail[4] = {SPLAT(0), SPLAT(0), SPLAT(length), SPLAT(flags)};
+        mix_all(h, h, m, tail);
+        for (int lane = 0; lane < LANES; lane++) {
+            blocks[lane] += length;
+        }
+        left -= length;
+        flags = lanes->flags;
     }
     store_digests(lanes->out, h);
 }

@@ -14,6 +14,9 @@ typedef uint32_t lane_vector;
 #define LOAD(p) (*(p))
 #define SELECT(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
 #define GROUP blake3_group_portable
+#define ALIKE blake3_alike_portable
+
+#include <string.h>
 
 #include "blake3.h"
 #include "bytes.h"
@@ -30,6 +33,21 @@ static inline void load_blocks(uint32_t m[16], const uint8_t *const blocks[1])
         m[2 * i] = (uint32_t)pair;
         m[2 * i + 1] = (uint32_t)(pair >> 32);
     }
+}
+
+/* Blocks of `length` < 64 bytes, padded with zeros. */
+static inline void load_tails(uint32_t m[16], const uint8_t *const blocks[LANES], uint32_t length)
+{
+    uint8_t rooms[LANES][BLAKE3_BLOCK];
+    const uint8_t *padded[LANES];
+    memset(rooms, 0, sizeof rooms);
+    for (int lane = 0; lane < LANES; lane++) {
+        if (length != 0) {
+            memcpy(rooms[lane], blocks[lane], length);
+        }
+        padded[lane] = rooms[lane];
+    }
+    load_blocks(m, padded);
 }
 
 static inline void store_digests(uint8_t *const out[1], const uint32_t h[8])
