@@ -7,6 +7,10 @@ from simnet.checkers.agreement import Agreement
 from simnet.checkers.certificates import Certificates
 from simnet.checkers.checker import Checker, Panel
 from simnet.checkers.finality import Finality
+from simnet.checkers.limits import Limits
+from simnet.checkers.livelock import Livelock
+from simnet.checkers.receipts import Receipts
+from simnet.checkers.rejections import Rejections
 from simnet.checkers.statements import Statements
 from simnet.observer import Observer
 from simnet.scenario import Scenario
@@ -29,9 +33,30 @@ class _Shared(Checker):
             user.use(certificates)
 
 
+class _Later(Checker):
+    """Calls those who watch only what happens after the chaos."""
+
+    def on_calm(self, world: "World") -> None:
+        world.observers.append(Livelock(world))
+
+
 def standard_checkers(scenario: Scenario) -> list[Observer]:
     """Make the checkers of one run."""
     del scenario
     statements, finality = Statements(), Finality()
     shared = _Shared(statements, finality)
-    return [Panel([shared, Agreement(), statements, finality, Accusations()])]
+    return [
+        Panel(
+            [
+                shared,
+                Agreement(),
+                statements,
+                finality,
+                Accusations(),
+                Limits(),
+                Receipts(),
+                Rejections(),
+                _Later(),
+            ]
+        )
+    ]

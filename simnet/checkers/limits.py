@@ -1,0 +1,122 @@
+"""Limits: nothing in a core grows without bound, whatever peers and clients do.
+
+The table is the checkers' own. It names every collection that a core may hold; one that is not
+named may hold a few items for each member, so a new collection without a limit is found as soon as
+something fills it. What leaves in one step is bounded as well.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from consensus.core.effects import Broadcast, Send
+from consensus.core.inputs import (
+    BatchExamined,
+    BatchStored,
+    ChainDurable,
+    EntriesExamined,
+    Executed,
+    PeerDown,
+    PeerMessage,
+    PeerUp,
+    Started,
+    Submitted,
+    TimerFired,
+)
+from simnet.checkers.checker import Checker, Handlers, require
+
+if TYPE_CHECKING:
+    from consensus.core.inputs import Input
+    from simnet.machine import Machine
+    from simnet.world import World
+
+__all__ = ["LIMITS", "Limits", "collections_of"]
+
+LIMITS: Final = {
+    "_blocks": 1_025,  # uncommitted blocks, and the head
+    "_children": 1_025,
+    "_roots": 1_024,
+    "_known": 8_192,  # verified signatures
+    "_proposals": 600,  # remembered to compare with later ones
+    "_recorded": 1_000,  # evidence
+    "_ordered": 8_192,  # ids of batches ordered lately
+    "_entries": 20_000,  # of the mempool
+    "_pending": 20_000 + 16 * 1_024,  # the same, and those in own batches
+    "_own": 16 + 16,  # batches in flight, and reclaimed ones
+    "_reclaimed": 16,
+    "_asked": 16,
+    "_waiting": 1_024 + 256 + 1_025,  # a pause, one more answer, and what the tree held
+    "_executing": 1_024 + 256 + 1_025,
+    "_schedules": 16,  # windows
+    "_windows": 16,
+    "_rounds": 7,  # of votes: four behind, the present one, the next; also one for each member
+}
+_HELD_EACH: Final = 256 + 16  # batches and certificates of one origin
+_EACH: Final = 4  # items for each member in a collection that is not named
+_LEAVING: Final = 16 * 3 + 256 + 16  # own batches again, or acknowledgements at a connection
+_EVERY: Final = 400  # inputs of a run between two looks
+_DEPTH: Final = 6
+
+
+class Limits(Checker):
+    """Counts now and then, and at the end."""
+
+    def __init__(self) -> None:
+        self._inputs_count = 0
+        self._leaving = 0
+
+    def inputs(self) -> Handlers:
+        """Begin to count anew with every input."""
+        kinds = (BatchExamined, BatchStored, ChainDurable, EntriesExamined, Executed, PeerDown)
+        others = (PeerMessage, PeerUp, Started, Submitted, TimerFired)
+        return dict.fromkeys((*kinds, *others), self._on_input)
+
+    def effects(self) -> Handlers:
+        """Count what leaves."""
+        return {Send: self._on_leaving, Broadcast: self._on_leaving}
+
+    def on_end(self, world: "World") -> None:
+        """Look a last time."""
+        for machine in world.honest:
+            self._look(machine)
+
+    def _on_input(self, machine: "Machine", _input: "Input") -> None:
+        self._leaving = 0
+        self._inputs_count += 1
+        if self._inputs_count % _EVERY == 0:
+            self._look(machine)
+
+    def _on_leaving(self, machine: "Machine", _effect: Send | Broadcast) -> None:
+        self._leaving += 1
+        require(self._leaving <= _LEAVING, "limits", f"{machine.name} sends without end")
+
+    def _look(self, machine: "Machine") -> None:
+        members = machine.world.scenario.validators
+        for name, size in collections_of(machine.core).items():
+            limit = LIMITS.get(name, _EACH * members + 16)
+            if name in {"held", "certified"}:
+                limit = _HELD_EACH * members
+            require(size <= limit, "limits", f"{machine.name} holds {size} items in {name}")
+
+
+def collections_of(core: object) -> dict[str, int]:
+    """Give the name and size of each collection in a core, the largest of each name."""
+    sizes: dict[str, int] = {}
+    seen: set[int] = set()
+    waiting: list[tuple[object, int]] = [(core, 0)]
+    while waiting:
+        item, depth = waiting.pop()
+        if id(item) in seen or depth > _DEPTH:
+            continue
+        seen.add(id(item))
+        for name, value in _fields(item):
+            if isinstance(value, (dict, list, set, deque)):
+                sizes[name] = max(sizes.get(name, 0), len(value))
+            elif type(value).__module__.startswith("consensus.core."):
+                waiting.append((value, depth + 1))
+    return sizes
+
+
+def _fields(item: object) -> list[tuple[str, object]]:
+    fields = list(vars(item).items()) if hasattr(item, "__dict__") else []
+    names = getattr(type(item), "__slots__", ()) or getattr(type(item), "__struct_fields__", ())
+    return fields + [(name, getattr(item, name)) for name in names if hasattr(item, name)]
