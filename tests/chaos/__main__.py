@@ -25,7 +25,8 @@ def main(arguments: list[str]) -> None:
     """Run, print the timeline and the verdict, and exit."""
     chosen = _parse(arguments)
     enter_namespaces(_MODULE, [*arguments, "--seed", str(chosen.seed)])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # As Ctrl-C, which trio and all that has to be cleaned up know how to end by.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     surroundings = look_around()
     for line in surroundings.lines():
         print(line)
@@ -35,6 +36,8 @@ def main(arguments: list[str]) -> None:
     while not results or time.monotonic() < end:
         seconds = min(_TESTNET_S, max(0.0, end - time.monotonic()))
         scenario = draw(seed, surroundings, members=chosen.members, kinds=chosen.kinds)
+        if missing := sorted(set(chosen.kinds) - set(scenario.kinds)):
+            print(f"NOT AVAILABLE HERE, left out: {', '.join(missing)}")
         print(f"\ntestnet of seed {seed}: {scenario}", flush=True)
         faults, figures = run_testnet(seed, seconds, scenario, surroundings)
         results.append(f"seed {seed}: {figures}")
@@ -82,4 +85,8 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("chaos: interrupted; everything that it had made is gone")
+        raise SystemExit(130) from None

@@ -13,6 +13,7 @@ import trio
 
 from tests.chaos import kinds_outside as outside
 from tests.chaos import kinds_stores as stores
+from tests.chaos.others import Others
 from tests.chaos.stage import Stage, until
 from tests.support.processes import Part
 
@@ -26,6 +27,7 @@ _RECOVERY_S = 60.0  # a member that is back must have caught up after this
 _PROGRESS_S = 20.0  # clients must see new events become final after this
 _RESTART_S = 30.0  # give up waiting for the first commit after a full restart
 _POLL_S = 0.02
+_OTHERS_CORES_MAX = 0.5  # when others use more, the time of a restart is theirs
 
 
 class Faults:
@@ -108,7 +110,7 @@ async def _restart(stage: Stage, _member: int, dice: random.Random) -> None:
     down_s = dice.uniform(0.0, 2.0)
     stage.say(f"all: SIGKILL to everything, {down_s:.1f} s")
     await trio.sleep(down_s)
-    before = stage.height()
+    before, others = stage.height(), Others()
     for member in dice.sample(range(network.size), network.size):
         for part in _BOTH:
             network.start(member, part)
@@ -119,8 +121,15 @@ async def _restart(stage: Stage, _member: int, dice: random.Random) -> None:
             break
         await trio.sleep(_POLL_S)
     took_s = trio.current_time() - last_start
-    stage.restarts_s.append(took_s)
-    stage.say(f"all: first new commit {took_s:.2f} s after the last start")
+    cores = others.cores(network.pids().values())
+    if took_s < _RESTART_S and cores > _OTHERS_CORES_MAX:
+        stage.count("restarts not judged, the machine was busy with others")
+    else:
+        stage.restarts_s.append(took_s)
+    stage.say(
+        f"all: first new commit {took_s:.2f} s after the last start; "
+        f"others used {cores:.1f} cores meanwhile"
+    )
 
 
 _OF_ALL: dict[str, Kind] = {"restart": _restart, "split": outside.split}

@@ -51,13 +51,22 @@ async def pause(stage: Stage, member: int, dice: random.Random) -> None:
 
 
 async def clock(stage: Stage, member: int, dice: random.Random) -> None:
-    """Move the wall clock of both processes, and back."""
+    """Move the wall clock of both processes, and back, perhaps with a start in between."""
     jump_s, held_s = dice.choice(_JUMPS_S), dice.uniform(2.0, 6.0)
-    stage.say(f"member {member}: clock {jump_s:+.0f} s, for {held_s:.1f} s")
+    restarts = dice.random() < 0.5
+    more = ", its node is started again" if restarts else ""
+    stage.say(f"member {member}: clock {jump_s:+.0f} s, for {held_s:.1f} s{more}")
     assert stage.network.clocks is not None
     stage.network.clocks.move(member, jump_s)
+    if restarts:
+        await trio.sleep(dice.uniform(0.0, 1.0))
+        await stage.kill(member, _NODE)
+        stage.network.start(member, _NODE)
     await trio.sleep(held_s)
     stage.network.clocks.move(member, 0)
+    if dice.random() < 0.5:
+        await stage.stop(member, _NODE)
+        stage.network.start(member, _NODE)
 
 
 async def cut(stage: Stage, member: int, dice: random.Random) -> None:

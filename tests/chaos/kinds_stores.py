@@ -10,6 +10,11 @@ from typing import Final
 
 import trio
 
+from ledger.core.errors import PeerFault, ProofError, Rejected, Unavailable
+from ledger.core.ids import Sequence
+from ledger.io.chain_store import ChainStore
+from pubsub.client.async_client import AsyncClient
+from simnet.checkers.promises import event_id
 from tests.chaos.disks import read_only
 from tests.chaos.stage import Stage, until
 from tests.support.processes import Part
@@ -22,6 +27,7 @@ _END_S: Final = 20.0
 _FILL_S: Final = 30.0
 _BACK_S: Final = 60.0
 _WATCHED_S: Final = 3.0
+_READ_S: Final = 6.0
 _PAGE_BYTES: Final = 4096
 
 
@@ -70,8 +76,8 @@ async def garbled(stage: Stage, member: int, dice: random.Random) -> None:
     code = await stage.end_of(member, _NODE, _WATCHED_S + dice.uniform(0.0, 2.0))
     text = stage.log_from(member, logged)
     if code is None:
-        outcome = "not noticed"
-        await stage.kill(member, _NODE)
+        outcome = f"not noticed; {await _read_all(stage, member)}"
+        await stage.kill(member, _NODE, _GATEWAY)
     elif code == _STORAGE and str(data.parent) in text:
         outcome = "refused"
     else:
@@ -83,6 +89,30 @@ async def garbled(stage: Stage, member: int, dice: random.Random) -> None:
     stage.unreadable.discard(member)
     stage.network.start(member, _NODE)
     stage.network.start(member, _GATEWAY)
+
+
+async def _read_all(stage: Stage, member: int) -> str:
+    """Read a member's whole log with all proofs checked: what comes is right, or nothing does."""
+    network = stage.network
+    network.start(member, _GATEWAY)
+    ids: list[bytes] = []
+    what = "a reader comes not to its end"
+    async with AsyncClient(network.url(member), network.testnet.genesis) as client:
+        with trio.move_on_after(_READ_S):
+            try:
+                async for event in client.events():
+                    ids.append(event.id)  # noqa: PERF401 - what came before an error counts
+                what = "a reader gets all of it"
+            except (PeerFault, ProofError, Rejected, Unavailable) as error:
+                what = f"a reader gets {type(error).__name__}"
+    sizes = stage.log_sizes()
+    true = network.chain_dir(sizes.index(max(sizes)))
+    with ChainStore.open_readonly(true) as store, store.read() as at:
+        for number, id_ in enumerate(ids[: max(sizes)]):
+            if event_id(at.entry(Sequence(number)) or b"") != id_:
+                stage.faults.append(f"gateway {member} gave a wrong event {number}, and proof")
+                break
+    return what
 
 
 def _damage(path: Path, dice: random.Random) -> str:

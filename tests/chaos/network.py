@@ -42,13 +42,15 @@ class FragileNetwork(RealNetwork):
                 stack.enter_context(self.clocks.inherited(member))
             super().start(member, part, *options)
 
-    def close_processes(self) -> None:
-        """End everything, but keep what it stood on."""
+    def keep(self) -> None:
+        """End everything, and copy the homes to the machine's disk, for people to look at."""
         super().close()
+        for disk in self.disks:
+            disk.keep()
 
     def close(self) -> None:
         """End everything, and give up what it stood on."""
-        self.close_processes()
+        super().close()
         if self.wire is not None:
             self.wire.close()
         for disk in self.disks:

@@ -79,7 +79,11 @@ def draw(
     members: int | None = None,
     kinds: Sequence[str] = (),
 ) -> Scenario:
-    """Give what ``seed`` means here, with what the caller insists on."""
+    """Give what ``seed`` means here, with what the caller insists on, where that is possible.
+
+    Raises:
+        ValueError: none of ``kinds`` is.
+    """
     dice = random.Random(f"scenario {seed}")
     possible = [
         *_ALWAYS,
@@ -90,11 +94,15 @@ def draw(
     profile = dice.choice(["clean", "clean", *_LINKS])
     drawn_members = dice.choice([4, 4, 4, 5, 7])
     drawn_kinds = dice.sample(possible, dice.randint(*_KINDS_COUNT))
+    if kinds:
+        drawn_kinds = [kind for kind in kinds if kind in possible]
+    if not drawn_kinds:
+        raise ValueError(f"not available here: {', '.join(kinds)}")
     return Scenario(
         members=members or drawn_members,
         round_timeout_ms=dice.choice([_ROUND_TIMEOUT_MS, _ROUND_TIMEOUT_MS, 800, 1_500]),
         rate=rate,
         data_bytes=data_bytes,
         profile=profile if surroundings.has_namespaces else "clean",
-        kinds=sorted(kinds or drawn_kinds),
+        kinds=sorted(drawn_kinds),
     )

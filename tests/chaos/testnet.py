@@ -33,26 +33,32 @@ def run_testnet(
     """Make a network, hurt it, and judge it.
 
     Returns:
-        What went wrong, a sentence each, and a line of figures. Homes and logs are kept, and the
-        line says where, when anything went wrong.
+        What went wrong, a sentence each, and a line of figures. Homes and logs are kept when
+        anything went wrong.
     """
     directory = Path(tempfile.mkdtemp(prefix="concordat-chaos-"))
     print(f"homes and logs in {directory}", flush=True)
-    is_good = False
+    is_wanted = True
     try:
         network = make_network(directory, scenario, seed, surroundings, _PUBLISHERS)
         with network.running():
-            network.wait_ready(seconds=_READY_S)
-            run = _Run(network, seed, scenario)
-            faults = trio.run(run.run, seconds)
-            is_good = not faults
-            if not is_good:
-                network.close_processes()
-                for disk in network.disks:
-                    disk.keep()
+            try:
+                network.wait_ready(seconds=_READY_S)
+                run = _Run(network, seed, scenario)
+                faults = trio.run(run.run, seconds)
+                is_wanted = bool(faults)
+            except KeyboardInterrupt:
+                is_wanted = False
+                raise
+            finally:
+                if is_wanted:
+                    network.keep()
         return faults, run.summary()
+    except KeyboardInterrupt:
+        is_wanted = False
+        raise
     finally:
-        if is_good:
+        if not is_wanted:
             shutil.rmtree(directory)
 
 
@@ -64,9 +70,15 @@ class _Run:
         self._scenario = scenario
         self._begun = time.monotonic()
         urls = [network.url(member) for member in range(network.size)]
-        self._witnesses = Witnesses(network.testnet.genesis, urls, scenario.data_bytes)
+        self._witnesses = Witnesses(
+            network.testnet.genesis,
+            urls,
+            scenario.data_bytes,
+            clocks_move="clock" in scenario.kinds,
+        )
         self._history = self._witnesses.history
         self._stage = Stage(network, scenario, lambda: len(self._history.acknowledged), self._say)
+        self._stage.unreadable = self._witnesses.damaged
         self._faults = Faults(self._stage, random.Random(f"faults {seed}"))
 
     async def run(self, seconds: float) -> list[str]:
@@ -98,8 +110,8 @@ class _Run:
         return (
             f"{sum(self._faults.counts.values())} faults ({counts}){tally}{slowest}; "
             f"{len(history.handed_in)} events handed in, {len(history.acknowledged)} acknowledged "
-            f"as final, {witnesses.unknown} left unknown; {witnesses.losses} subscriptions "
-            f"reconnected"
+            f"as final, {witnesses.unknown} left unknown, {witnesses.refused} refused by wrong "
+            f"clocks; {witnesses.losses} subscriptions reconnected"
         )
 
     def _say(self, text: str) -> None:

@@ -2,7 +2,8 @@
 
 Owns the memory of a run as clients see it: what they signed, which events they were told are
 final and where, what each subscriber was given. A gateway's answer that the client library calls
-a fault, or a refusal of a good event, is a fault of the run.
+a fault, or a refusal of a good event, is a fault of the run; but a member whose clock is wrong may
+find an event's time wrong.
 """
 
 import secrets
@@ -25,6 +26,8 @@ _EVENTS_PER_REQUEST = 20
 _TYPE = "org.tmforum.productoffering.changed"
 _ROW = struct.Struct("<q32s")
 _GIVE_UP_MS = 20_000  # then the events are left as they are, final or not
+_AGAIN_S = 1.0  # a subscriber whose proof failed on a damaged store tries again after this
+_BY_A_WRONG_CLOCK = ("time_in_future", "time_too_old")
 
 
 class Seen:
@@ -56,17 +59,25 @@ class Witnesses:
         seen: by subscriber.
         faults: what clients have to complain about.
         unknown: events that were neither acknowledged nor refused in time.
+        refused: events that a member with a wrong clock refused.
+        damaged: members whose gateways read a store that we damaged, now.
+        losses: connections of subscribers that were opened again.
     """
 
-    def __init__(self, genesis: Genesis, urls: Sequence[str], data_bytes: int) -> None:
+    def __init__(
+        self, genesis: Genesis, urls: Sequence[str], data_bytes: int, *, clocks_move: bool = False
+    ) -> None:
         """Use the gateways at ``urls`` for events with ``data_bytes`` of content."""
         self._genesis = genesis
         self._urls = urls
         self._data = secrets.token_bytes(data_bytes)
+        self._excused = _BY_A_WRONG_CLOCK if clocks_move else ()
         self.history = History()
         self.seen: dict[str, Seen] = {}
         self.faults: list[str] = []
         self.unknown = 0
+        self.refused = 0
+        self.damaged: set[int] = set()
         self.losses = 0
 
     async def publish(self, number: int, identity: tuple[str, Signer], per_second: float) -> None:
@@ -98,22 +109,26 @@ class Witnesses:
     async def subscribe(self, member: int) -> None:
         """Follow the whole log at one member's gateway until cancelled, all proofs checked."""
         seen = self.seen[f"subscriber {member}"] = Seen()
-        url = self._urls[member]
-        async with (
-            AsyncClient(url, self._genesis) as client,
-            client.subscribe() as subscription,
-        ):
-            try:
-                async for event in subscription:
-                    seen.add(event.sequence, event.id)
-            except (PeerFault, ProofError, Rejected) as error:
-                self.faults.append(f"subscriber {member}: {type(error).__name__}: {error}")
-            finally:
-                self.losses += subscription.losses
+        async with AsyncClient(self._urls[member], self._genesis) as client:
+            while True:
+                async with client.subscribe(after=seen.next - 1) as subscription:
+                    try:
+                        async for event in subscription:
+                            seen.add(event.sequence, event.id)
+                    except (PeerFault, ProofError, Rejected) as error:
+                        if member not in self.damaged:
+                            fault = f"{type(error).__name__}: {error}"
+                            self.faults.append(f"subscriber {member}: {fault}")
+                            return
+                    finally:
+                        self.losses += subscription.losses
+                await trio.sleep(_AGAIN_S)
 
     def _acknowledge(self, receipts: Sequence[Receipt]) -> None:
         for receipt in receipts:
-            if receipt.status == "refused":
+            if receipt.status == "refused" and receipt.code in self._excused:
+                self.refused += 1
+            elif receipt.status == "refused":
                 self.faults.append(f"refused: {receipt.code} {receipt.detail}")
             elif receipt.sequence is not None:
                 places = self.history.acknowledged.setdefault(receipt.id, set())
