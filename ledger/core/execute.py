@@ -10,12 +10,13 @@ Invariants, on which agreement rests:
 - An event id is accepted once in the whole log. Sequences have no gaps.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from ledger.core import statemap
 from ledger.core.admission import Circumstances, judge
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.errors import InvariantError, RejectCode
@@ -24,7 +25,8 @@ from ledger.core.ids import BatchId, BlockId, EventId, Height
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.merkle import EMPTY_ROOT, append, leaf_hashes, root, with_tiles
 from ledger.core.scanning import Scan, code, scan_batches
-from ledger.core.state import StateView, genesis_state
+from ledger.core.state import StateView, genesis_changes, genesis_state
+from ledger.core.trust.application import carry_out_operations
 
 __all__ = [
     "Accepted",
@@ -143,6 +145,7 @@ class BlockResult(msgspec.Struct, frozen=True):
         accepted: in order of sequence; refused: in order of the payload.
         tiles: (level, index) -> new whole content of each tile that changed.
         nodes: hash -> encoding of each new node of the state map.
+        changes: key -> new value of each key of the state that changed.
     """
 
     height: Height
@@ -154,6 +157,7 @@ class BlockResult(msgspec.Struct, frozen=True):
     refused: list[Refused]
     tiles: dict[tuple[int, int], bytes]
     nodes: dict[bytes, bytes]
+    changes: Mapping[bytes, bytes]
 
 
 def genesis_result(genesis: Genesis) -> BlockResult:
@@ -175,6 +179,7 @@ def genesis_result(genesis: Genesis) -> BlockResult:
         refused=[],
         tiles={},
         nodes=nodes,
+        changes=genesis_changes(genesis),
     )
 
 
@@ -203,13 +208,20 @@ def execute_block(
         view.known_events,
         trusted=bytes(map(signatures_checked, block.payload)),
     )
+    changes = carry_out_operations(scan, view.state, block.time_ms)
+    state_root = before.state_root
+    nodes: dict[bytes, bytes] = {}
+    if changes:
+        state_root, nodes = statemap.update(view.read_node, state_root, changes)
     accepted = AcceptedEvents(SequenceNumber(before.log_size), block.payload, scan)
     tiles = append(view.read_tile, before.log_size, leaf_hashes(accepted.entries))
     after = before.after_nothing()
     if accepted:
         log_size = before.log_size + len(accepted)
         log_root = root(with_tiles(view.read_tile, tiles), log_size)
-        after = msgspec.structs.replace(after, log_size=log_size, log_root=log_root)
+        after = msgspec.structs.replace(
+            after, log_size=log_size, log_root=log_root, state_root=state_root
+        )
     return BlockResult(
         height=block.height,
         block_id=block_id,
@@ -219,7 +231,8 @@ def execute_block(
         accepted=accepted,
         refused=_refusals(scan),
         tiles=tiles,
-        nodes={},
+        nodes=nodes,
+        changes=changes,
     )
 
 

@@ -193,7 +193,7 @@ CLIENT_STREAM_SILENCE_MS_MAX: Final = 45_000  # three missed heartbeats: the str
 
 # --- trust framework [C] --------------------------------------------------------------------
 LIST_CHANGES_COUNT_MAX: Final = 64  # entries changed by one operation
-LIST_ID_CHARS_MAX: Final = 512  # a DID, a slash and an attribute's digest, with room
+LIST_ID_CHARS_MAX: Final = 400  # a DID, a slash and an attribute's digest; fits LMDB's keys
 LIST_KIND_CHARS_MAX: Final = 32
 LIST_BODY_DEPTH_MAX: Final = 32  # nesting of a JSON body: the same on every Python
 PARAMETER_NAME_CHARS_MAX: Final = 64

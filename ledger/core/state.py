@@ -17,7 +17,8 @@ from ledger.core.errors import DecodeError, InvariantError
 from ledger.core.genesis import Genesis, Participant
 from ledger.core.limits import PARTICIPANTS_COUNT_MAX, TOPIC_RIGHTS_REMEMBERED_MAX
 from ledger.core.statemap_node import EMPTY_HASH, NodeReader
-from ledger.core.topics import TopicPattern
+from ledger.core.topics import RESERVED_PREFIX, TopicPattern
+from ledger.core.trust.operations import GOVERNANCE_TOPIC, IDENTITY_TOPIC
 
 __all__ = [
     "GOVERNORS_KEY",
@@ -32,6 +33,8 @@ __all__ = [
 VALIDATORS_KEY: Final = b"validators"
 GOVERNORS_KEY: Final = b"governors"
 _PARTICIPANT_PREFIX: Final = b"participant/"
+
+_OPEN_TOPICS: Final = frozenset({GOVERNANCE_TOPIC, IDENTITY_TOPIC})
 
 _participants = Codec(Participant)
 
@@ -53,10 +56,20 @@ class Rights:
         self._allowed: dict[str, bool] = {}
 
     def may_publish(self, topic: str) -> bool:
-        """Say whether one of the participant's patterns names ``topic``."""
+        """Say whether one of the participant's patterns names ``topic``.
+
+        A reserved topic must be named by a pattern that itself begins as reserved: ``>`` gives no
+        power over the lists. Its own keys are everybody's business, and who governs is known to
+        the state machine alone.
+        """
         allowed = self._allowed.get(topic)
         if allowed is None:
-            allowed = any(pattern.matches(topic) for pattern in self._patterns)
+            is_reserved = topic.startswith(RESERVED_PREFIX)
+            allowed = topic in _OPEN_TOPICS or any(
+                pattern.matches(topic)
+                for pattern in self._patterns
+                if not is_reserved or pattern.text.startswith(RESERVED_PREFIX)
+            )
             if len(self._allowed) >= TOPIC_RIGHTS_REMEMBERED_MAX:
                 self._allowed.clear()
             self._allowed[topic] = allowed
@@ -81,6 +94,10 @@ class StateView:
         self._read_node = read_node
         self._remembered = {} if remembered is None else remembered
 
+    def get(self, key: bytes) -> bytes | None:
+        """Give the value of a key of the state, or None."""
+        return statemap.get(self._read_node, self.root, key)
+
     def participant(self, did: str) -> Participant | None:
         """Give the participant with this DID, or None.
 
@@ -99,7 +116,7 @@ class StateView:
         rights = self._remembered.get(did)
         if rights is not None:
             return rights
-        encoded = statemap.get(self._read_node, self.root, participant_key(did))
+        encoded = self.get(participant_key(did))
         if encoded is None:
             return None  # Not remembered: anybody may ask for any number of names.
         try:

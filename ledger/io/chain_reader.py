@@ -9,6 +9,7 @@ damage of the disk: ``StorageError``.
 """
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -221,6 +222,18 @@ class ChainReader:
                 self._remembered.clear()
             remembered = self._remembered.setdefault(root.state_root, {})
         return StateView(self.read_node, root.state_root, remembered)
+
+    def flat_state(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give the newest (key, value) rows of the state whose keys have a prefix, in order.
+
+        Args:
+            after: only keys above this one; ``b""`` begins with the first.
+        """
+        with self._transaction.cursor(self._tables.flat) as cursor:
+            found = cursor.set_range(max(prefix, after + b"\0" if after else b""))
+            while found and bytes(cursor.key()).startswith(prefix):
+                yield bytes(cursor.key()), bytes(cursor.value())
+                found = cursor.next()
 
     def batch(self, batch_id: BatchId) -> bytes | None:
         """Give an encoded batch, or None."""

@@ -134,6 +134,7 @@ class Tables:
         refused: event id -> StoredRefusal.
         topics, subjects, publishers, types: the indexes.
         tiles: level, index -> hashes; nodes: hash -> node of the state map.
+        flat: key of the state -> its newest value, in the order of the keys.
         evidence: digest -> Evidence.
     """
 
@@ -166,6 +167,7 @@ class Tables:
             self.refused = table("refused")
             self.tiles = table("tiles")
             self.nodes = table("nodes")
+            self.flat = table("flat")
             self.evidence = table("evidence")
             self.topics = index("topics")
             self.subjects = index("subjects")

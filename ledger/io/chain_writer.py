@@ -211,6 +211,8 @@ def put_ledger(
     transaction.put(result.block_id, height, db=tables.heights)
     for node_hash, node in result.nodes.items():
         transaction.put(node_hash, node, db=tables.nodes)
+    for key, value in result.changes.items():
+        transaction.put(key, value, db=tables.flat)
 
 
 def _index_key(value: bytes) -> bytes:

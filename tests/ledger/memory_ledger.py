@@ -24,7 +24,6 @@ class MemoryLedger:
         self.root: LedgerRoot = result.root
         self.head_id: BlockId = result.block_id
         self._keep(result)
-        self.state = StateView(self.read_node, self.root.state_root)
 
     def read_tile(self, level: int, index: int) -> bytes:
         """Give the hashes of a tile."""
@@ -72,3 +71,4 @@ class MemoryLedger:
         self.tiles |= result.tiles
         self.nodes |= result.nodes
         self.root, self.head_id = result.root, result.block_id
+        self.state = StateView(self.read_node, self.root.state_root)

@@ -71,7 +71,10 @@ def test_nothing_is_examined_to_nothing() -> None:
         (entry(topic="news"), RejectCode.TOPIC_FORBIDDEN),
         (entry(topic="catalog"), RejectCode.TOPIC_FORBIDDEN),
         (entry(signer=BOB, publisher=BOB_DID), RejectCode.TOPIC_FORBIDDEN),
-        (entry(topic="ledger.participants"), RejectCode.TOPIC_FORBIDDEN),
+        (
+            entry(signer=BOB, publisher=BOB_DID, topic="ledger.participants"),
+            RejectCode.TOPIC_FORBIDDEN,
+        ),
         (entry(time_ms=START_MS - EVENT_AGE_MS_MAX - 1), RejectCode.TIME_TOO_OLD),
         (entry(time_ms=START_MS + EVENT_FUTURE_MS_MAX + 1), RejectCode.TIME_IN_FUTURE),
         (forged(), RejectCode.BAD_SIGNATURE),

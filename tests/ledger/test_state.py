@@ -117,6 +117,18 @@ def test_no_pattern_means_no_topic() -> None:
     assert not Rights(Participant("did:web:x", "X", (key,), ())).may_publish("news")
 
 
+def test_reserved_topics_need_a_reserved_pattern() -> None:
+    """``>`` and wildcards in front give no power over the lists; keys and proposals are open."""
+    wide = Rights(Participant("did:web:x", "X", (), (">", "*.lists.issuers", "*.>")))
+    narrow = Rights(Participant("did:web:x", "X", (), ("ledger.lists.issuers",)))
+    assert not wide.may_publish("ledger.lists.issuers")
+    assert narrow.may_publish("ledger.lists.issuers")
+    assert not narrow.may_publish("ledger.lists.schemas")
+    for topic in ("ledger.identity", "ledger.governance"):
+        assert wide.may_publish(topic)
+    assert not wide.may_publish("ledger.participants")
+
+
 @pytest.mark.parametrize("extra", [-1, 0, 1])
 def test_memory_of_topics_is_bounded(extra: int) -> None:
     """Whatever number of topics is asked about, the answers are right and the memory bounded."""

@@ -22,6 +22,7 @@ from ledger.core.ids import Height, Sequence
 from ledger.io.chain_check import verify_head
 from ledger.io.chain_schema import heads_codec
 from ledger.io.chain_store import ChainStore
+from ledger.io.environment import FORMAT_VERSION
 from ledger.io.errors import StorageError
 from ledger.io.safety_store import SafetyStore
 from tests.ledger.sample_network import GENESIS, batch, block_after, entry, network
@@ -127,7 +128,7 @@ def test_interrupted_creation(tmp_path: Path, kind: Kind) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
+@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, 2**32 - 1])
 def test_other_version(tmp_path: Path, kind: Kind, version: int) -> None:
     """A store of another format is refused, named, and left as it is."""
     path = tmp_path / "store"
@@ -136,7 +137,8 @@ def test_other_version(tmp_path: Path, kind: Kind, version: int) -> None:
         meta = env.open_db(b"meta", txn=transaction)
         transaction.put(b"format", version.to_bytes(4, "big"), db=meta)
     before = (path / "data.mdb").read_bytes()
-    with pytest.raises(StorageError, match=f"has format {version}, this program knows 1. Install"):
+    message = f"has format {version}, this program knows {FORMAT_VERSION}. Install"
+    with pytest.raises(StorageError, match=message):
         kind.open(path)
     assert (path / "data.mdb").read_bytes() == before
 

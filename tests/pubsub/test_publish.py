@@ -112,6 +112,10 @@ async def test_bulk_with_refusals(world: World) -> None:
         (RejectCode.TIME_TOO_OLD, 422),
         (RejectCode.TIME_IN_FUTURE, 422),
         (RejectCode.DUPLICATE, 409),
+        (RejectCode.OPERATION_MALFORMED, 422),
+        (RejectCode.OPERATION_REFUSED, 422),
+        (RejectCode.NO_SUCH_ENTRY, 404),
+        (RejectCode.CONFLICT, 409),
         (RejectCode.OVERLOADED, 429),
     ],
 )
