@@ -9,23 +9,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from consensus.core.effects import Broadcast, Send
-from consensus.core.inputs import (
-    BatchExamined,
-    BatchStored,
-    ChainDurable,
-    EntriesExamined,
-    Executed,
-    PeerDown,
-    PeerMessage,
-    PeerUp,
-    Started,
-    Submitted,
-    TimerFired,
-)
 from simnet.checkers.checker import Checker, Handlers, require
 
 if TYPE_CHECKING:
-    from consensus.core.inputs import Input
     from simnet.machine import Machine
     from simnet.world import World
 
@@ -52,8 +38,8 @@ LIMITS: Final = {
 }
 _HELD_EACH: Final = 256 + 16  # batches and certificates of one origin
 _EACH: Final = 4  # items for each member in a collection that is not named
-_LEAVING: Final = 16 * 3 + 256 + 16  # own batches again, or acknowledgements at a connection
-_EVERY: Final = 400  # inputs of a run between two looks
+_LEAVING_EACH: Final = 16 * 3 + 256 + 16  # own batches again, and acknowledgements when it connects
+_EVERY: Final = 150  # messages that leave between two looks
 _DEPTH: Final = 6
 
 
@@ -61,14 +47,9 @@ class Limits(Checker):
     """Counts now and then, and at the end."""
 
     def __init__(self) -> None:
-        self._inputs_count = 0
-        self._leaving = 0
-
-    def inputs(self) -> Handlers:
-        """Begin to count anew with every input."""
-        kinds = (BatchExamined, BatchStored, ChainDurable, EntriesExamined, Executed, PeerDown)
-        others = (PeerMessage, PeerUp, Started, Submitted, TimerFired)
-        return dict.fromkeys((*kinds, *others), self._on_input)
+        self._left = 0
+        self._now: tuple[int, str] = (0, "")
+        self._left_now = 0
 
     def effects(self) -> Handlers:
         """Count what leaves."""
@@ -79,15 +60,15 @@ class Limits(Checker):
         for machine in world.honest:
             self._look(machine)
 
-    def _on_input(self, machine: "Machine", _input: "Input") -> None:
-        self._leaving = 0
-        self._inputs_count += 1
-        if self._inputs_count % _EVERY == 0:
-            self._look(machine)
-
     def _on_leaving(self, machine: "Machine", _effect: Send | Broadcast) -> None:
-        self._leaving += 1
-        require(self._leaving <= _LEAVING, "limits", f"{machine.name} sends without end")
+        now = machine.world.now_us, machine.name
+        self._left_now = self._left_now + 1 if now == self._now else 1
+        self._now = now
+        bound = _LEAVING_EACH * machine.world.scenario.validators
+        require(self._left_now <= bound, "limits", f"{machine.name} sends without end")
+        self._left += 1
+        if self._left % _EVERY == 0:
+            self._look(machine)
 
     def _look(self, machine: "Machine") -> None:
         members = machine.world.scenario.validators

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from simnet.catalogue import TWIN
 from simnet.checkers.accusations import Accusations
 from simnet.checkers.agreement import Agreement
 from simnet.checkers.certificates import Certificates
@@ -42,21 +43,17 @@ class _Later(Checker):
 
 def standard_checkers(scenario: Scenario) -> list[Observer]:
     """Make the checkers of one run."""
-    del scenario
     statements, finality = Statements(), Finality()
-    shared = _Shared(statements, finality)
-    return [
-        Panel(
-            [
-                shared,
-                Agreement(),
-                statements,
-                finality,
-                Accusations(),
-                Limits(),
-                Receipts(),
-                Rejections(),
-                _Later(),
-            ]
-        )
+    checkers: list[Checker] = [
+        _Shared(statements, finality),
+        Agreement(),
+        statements,
+        finality,
+        Accusations(),
+        Limits(),
+        Receipts(),
+        _Later(),
     ]
+    if any(kind != TWIN for _, kind in scenario.actors):
+        checkers.append(Rejections())
+    return [Panel(checkers)]
