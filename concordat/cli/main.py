@@ -2,10 +2,11 @@
 
 import importlib
 import sys
+from importlib.metadata import entry_points
 
 import click
 
-from concordat.cli.failure import ExitCode, failures_explained
+from concordat.cli.failure import CommandFailed, ExitCode, failures_explained
 from concordat.preflight import require_assertions
 from concordat.process import become_child
 
@@ -28,14 +29,21 @@ _COMMANDS = {
 }
 """Each command's module below ``concordat.cli`` and its one-line help."""
 
+_PLUGINS = {"sim": "Simulate whole federations: hunt for faults, replay and draw them."}
+"""Commands of packages above this one, found through entry points of the group below."""
+
+_PLUGIN_GROUP = "concordat.commands"
+
 
 class _LazyGroup(click.Group):
     """Imports a command when it is used: the gateway never loads consensus, help loads nothing."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
+        return [*_COMMANDS, *_PLUGINS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name in _PLUGINS:
+            return _plugin(cmd_name)
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"concordat.cli.{_COMMANDS[cmd_name][0]}")
@@ -46,7 +54,8 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+            own = [(name, text) for name, (_, text) in _COMMANDS.items()]
+            formatter.write_dl([*own, *_PLUGINS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
         with failures_explained():
@@ -55,6 +64,24 @@ class _LazyGroup(click.Group):
                 return super().invoke(ctx)
             except (KeyboardInterrupt, click.Abort):
                 raise SystemExit(ExitCode.INTERRUPTED) from None
+
+
+def _plugin(name: str) -> click.Command:
+    """Load a command that another package registered.
+
+    Raises:
+        CommandFailed: no installed package did.
+    """
+    for found in entry_points(group=_PLUGIN_GROUP, name=name):
+        command = found.load()
+        assert isinstance(command, click.Command)
+        return command
+    raise CommandFailed(
+        f"the command {name!r} is not installed",
+        ExitCode.USAGE,
+        "The simulator belongs to a source checkout: run `make setup` there, "
+        f"and `.venv/bin/concordat {name}`.",
+    )
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
