@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.core.ids import Height
 from simnet.choices import Draw
+from simnet.disk_faults import DiskFaults
 
 if TYPE_CHECKING:
     from simnet.machine import Machine
@@ -27,6 +28,7 @@ class Faults:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self.disk = DiskFaults(world)
 
     def schedule(self) -> None:
         """Draw, or read from the plan, what happens at a time."""
@@ -40,6 +42,8 @@ class Faults:
             self._plan(f"clog {number}", world.scenario.weather.clog_us, self._clog)
             self._plan(f"reset {number}", world.scenario.weather.reset_us, self._reset)
         for machine in world.machines:
+            self.disk.schedule(machine)
+            self._set_drift(machine)
             for number in range(_JUMPS_MAX):
                 key = f"clock {machine.name} {number}"
                 jump = world.choices.settle_many(key, self._draw_jump(world.choices.draw(key)))
@@ -148,6 +152,11 @@ class Faults:
         return 200 + world.choices.settle(key, slow_us)
 
     # --- clocks -----------------------------------------------------------------------------
+
+    def _set_drift(self, machine: "Machine") -> None:
+        choices, key = self._world.choices, f"drift {machine.name}"
+        draw, largest = choices.draw(key), self._world.scenario.weather.drift_ppm
+        machine.drift_ppm = choices.settle(key, draw.below(2 * largest + 1) - largest)
 
     def _draw_jump(self, draw: Draw) -> tuple[int, ...]:
         """Give (when, by how much) in microseconds."""

@@ -5,12 +5,13 @@ and batches by one worker that makes all that waits durable together. A crash co
 effects, counted from the machine's start.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from consensus.core.effects import (
     Broadcast,
     CancelTimer,
+    Effect,
     ExamineBatch,
     ExamineEntries,
     Execute,
@@ -27,10 +28,7 @@ from consensus.core.effects import (
 )
 from consensus.core.inputs import (
     BatchExamined,
-    BatchStored,
-    ChainDurable,
     EntriesExamined,
-    Executed,
     Input,
     Started,
     TimerFired,
@@ -38,10 +36,12 @@ from consensus.core.inputs import (
 from consensus.core.messages import BatchMessage
 from consensus.core.node import NodeCore
 from ledger.core.block import batch_id
-from ledger.core.ids import Height, NodeIndex
+from ledger.core.ids import NodeIndex
 from ledger.core.signing import Signer
 from simnet.actor import Actor
+from simnet.inbox import Inbox
 from simnet.storage import Storage
+from simnet.worker import ChainWorker, StoreServer
 
 if TYPE_CHECKING:
     from simnet.world import World
@@ -58,7 +58,10 @@ class Machine:
         name: the index, with a prime for a twin: as keys and traces call it.
         core: None while it is down.
         incarnation: number of starts.
-        clock_us: how far its wall clock is ahead of the truth.
+        clock_us: how far its wall clock is ahead of the truth; drift_ppm: how much faster its
+            clocks run.
+        disk_full_until_us: until then no write succeeds.
+        old_safety: a backup of the safety store, made when it started last.
         crash_at: the emit of this incarnation before which it crashes, 0 for none.
         halted: why the core stopped for ever, "" if it did not.
         replies: ticket -> verdicts.
@@ -78,13 +81,20 @@ class Machine:
         self.emits = 0
         self.crash_at = 0
         self.clock_us = 0
+        self.drift_ppm = 0
+        self.disk_full_until_us = 0
+        self.old_safety = storage.safety
         self.halted = ""
         self.replies: dict[int, object] = {}
         self.penalties: list[Penalize] = []
         self._timers: dict[str, int] = {}
         self._timer_number = 0
-        self._jobs: list[StoreBatch | Execute | RecordEvidence] = []
-        self._is_working = False
+        self._inbox = Inbox()
+        self._is_busy = False
+        self._unwritten: Persist | None = None
+        self._rest: Iterator[Effect] = iter(())
+        self._worker = ChainWorker(self)
+        self._server = StoreServer(self)
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             Persist: self._persist,
             Send: lambda e: world.network.send(self, e.peer, e.message),
@@ -94,10 +104,10 @@ class Machine:
             ExamineEntries: self._examine_entries,
             ExamineBatch: self._examine_batch,
             StoreBatch: self._store_batch,
-            Execute: self._work,
-            RecordEvidence: self._work,
-            ServeBlocks: self._serve_blocks,
-            ServeBatches: self._serve_batches,
+            Execute: self._worker.put,
+            RecordEvidence: self._worker.put,
+            ServeBlocks: self._server.serve,
+            ServeBatches: self._server.serve,
             Reply: self._reply,
             Penalize: self._penalize,
             Halt: self._halt,
@@ -116,13 +126,17 @@ class Machine:
     @property
     def now_ms(self) -> int:
         """This machine's wall clock."""
-        return (self.world.epoch_us + self.world.now_us + self.clock_us) // 1_000
+        now_us = self.world.now_us
+        drifted_us = now_us * self.drift_ppm // 1_000_000
+        return (self.world.epoch_us + now_us + drifted_us + self.clock_us) // 1_000
 
     # --- life -------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start (again) from what is durable."""
         assert self.core is None
+        self.world.faults.disk.harm(self)
+        self.old_safety = self.storage.safety.copy()
         self.incarnation += 1
         self.emits = 0
         for observer in self.world.observers:
@@ -142,12 +156,19 @@ class Machine:
         self.core = None
         self.crash_at = 0
         self._timers.clear()
-        self._jobs.clear()
-        self._is_working = False
+        self._forget()
         self.storage.lose_uncommitted()
         for observer in self.world.observers:
             observer.on_crash(self)
         self.world.network.on_stop(self, is_noticed=is_noticed)
+
+    def _forget(self) -> None:
+        """Have nothing in memory."""
+        self._inbox = Inbox()
+        self._is_busy = False
+        self._unwritten = None
+        self._worker.forget()
+        self._server.forget()
 
     # --- stepping ---------------------------------------------------------------------------
 
@@ -161,18 +182,52 @@ class Machine:
 
         self.world.at(delay_us, give)
 
+    def in_this_life(self, delay_us: int, action: Callable[[], None]) -> None:
+        """Do something after a while, if this incarnation still runs then."""
+        incarnation = self.incarnation
+
+        def act() -> None:
+            if self.core is not None and self.incarnation == incarnation:
+                action()
+
+        self.world.at(delay_us, act)
+
     def step(self, input_: Input) -> None:
-        """Give the core one input and carry out what it wants."""
+        """Give the core one input and carry out what it wants, now or when it is its turn."""
         for item in (input_,) if self.actor is None else self.actor.incoming(input_):
+            if self._is_busy:
+                self._inbox.put(item)
+            elif self.core is not None:
+                self._step(item)
+                self._drain()
+
+    def _drain(self) -> None:
+        """Do what came in meanwhile, in the order of the shell's inbox."""
+        while not self._is_busy and self._take_turn():
+            pass
+
+    def _take_turn(self) -> bool:
+        """Do what the inbox gives until the loop stands still; say whether it gave anything."""
+        items = self._inbox.take()
+        for position, item in enumerate(items, start=1):
             self._step(item)
+            if self._is_busy:
+                self._inbox.put_back(items[position:])
+                break
+        return bool(items)
 
     def _step(self, input_: Input) -> None:
         if self.core is None:
             return
-        world, incarnation = self.world, self.incarnation
-        for observer in world.observers:
+        for observer in self.world.observers:
             observer.on_input(self, input_)
-        for effect in self.core.step(input_, self.now_ms):
+        self._carry_out(iter(self.core.step(input_, self.now_ms)))
+
+    def _carry_out(self, effects: Iterator[Effect]) -> None:
+        """Carry out effects until there are none, or it is down, or the loop stands still."""
+        world, incarnation = self.world, self.incarnation
+        self._is_busy = True
+        for effect in effects:
             self.emits += 1
             if self.emits == self.crash_at:
                 world.faults.crash_now(self)
@@ -181,8 +236,12 @@ class Machine:
                 observer.on_effect(self, effect)
             for twisted in (effect,) if self.actor is None else self.actor.outgoing(effect):
                 self._handlers[type(twisted)](twisted)
-            if self.incarnation != incarnation or not self.is_up:
+            if self.incarnation != incarnation or self.core is None:
                 return
+            if self._unwritten is not None:
+                self._rest = effects
+                return
+        self._is_busy = False
 
     # --- effects ----------------------------------------------------------------------------
 
@@ -193,11 +252,29 @@ class Machine:
         for proposal in effect.proposals:
             for encoded in proposal.inline:
                 self.storage.mark_checked(batch_id(encoded))
-        self.storage.persist(effect)
+        self._unwritten = effect
+        delay_us = self.world.faults.disk.persist_us(self)
+        if delay_us is not None and self._unwritten is effect:
+            if delay_us:
+                self.in_this_life(delay_us, self._go_on)
+            else:
+                self.write_record()
+
+    def write_record(self) -> None:
+        """Write the safety record that is under way; it is durable now."""
+        if self._unwritten is not None:
+            self.storage.persist(self._unwritten)
+            self._unwritten = None
+
+    def _go_on(self) -> None:
+        """The disk has done it: carry out what had to wait for that."""
+        self.write_record()
+        self._carry_out(self._rest)
+        self._drain()
 
     def _store_batch(self, effect: StoreBatch) -> None:
         self.storage.mark_checked(effect.batch_id)
-        self._work(effect)
+        self._worker.put(effect)
 
     def _broadcast(self, effect: Broadcast) -> None:
         if isinstance(effect.message, BatchMessage):
@@ -214,7 +291,8 @@ class Machine:
                 del self._timers[timer.name]
                 self.step(TimerFired(timer))
 
-        self.world.at(effect.delay_ms * 1_000, fire)
+        # A clock that runs fast lets timers run out early.
+        self.world.at(effect.delay_ms * (1_000_000 - self.drift_ppm) // 1_000, fire)
 
     def _cancel_timer(self, effect: CancelTimer) -> None:
         self._timers.pop(effect.timer.name, None)
@@ -229,17 +307,6 @@ class Machine:
             self.storage.mark_checked(effect.batch_id)
         self.later(_EXAMINE_US, lambda: BatchExamined(effect.batch_id, valid))
 
-    def _serve_blocks(self, effect: ServeBlocks) -> None:
-        answer = self.storage.blocks_from(effect.from_height)
-        if answer is not None:
-            self.world.network.send(self, effect.peer, answer)
-
-    def _serve_batches(self, effect: ServeBatches) -> None:
-        for id_ in effect.batch_ids:
-            batch = self.storage.batch(id_)
-            if batch is not None:
-                self.world.network.send(self, effect.peer, BatchMessage(batch))
-
     def _reply(self, effect: Reply) -> None:
         self.replies[effect.ticket] = effect.verdicts
 
@@ -250,57 +317,3 @@ class Machine:
     def _halt(self, effect: Halt) -> None:
         self.halted = effect.reason
         self.core = None
-
-    # --- the worker -------------------------------------------------------------------------
-
-    def _work(self, job: StoreBatch | Execute | RecordEvidence) -> None:
-        self._jobs.append(job)
-        if not self._is_working:
-            self._is_working = True
-            self._in_this_life(0, self._take_jobs)
-
-    def _in_this_life(self, delay_us: int, action: Callable[[], None]) -> None:
-        incarnation = self.incarnation
-
-        def act() -> None:
-            if self.core is not None and self.incarnation == incarnation:
-                action()
-
-        self.world.at(delay_us, act)
-
-    def _take_jobs(self) -> None:
-        """Do all that waits in one transaction; report roots soon and durability at its end."""
-        jobs, self._jobs = self._jobs, []
-        if not jobs:
-            self._is_working = False
-            return
-        spent_us = 0
-        stored: list[StoreBatch] = []
-        for job in jobs:
-            if isinstance(job, StoreBatch):
-                self.storage.store_batch(job.batch_id, job.batch)
-                stored.append(job)
-            elif isinstance(job, Execute):
-                spent_us += self.world.faults.execution_us(self, job.block.height)
-                self._execute(job, spent_us)
-            else:
-                self.storage.put_evidence(job)
-        spent_us += self.world.scenario.weather.commit_us
-        self._in_this_life(spent_us, lambda: self._commit(stored))
-
-    def _execute(self, job: Execute, spent_us: int) -> None:
-        root = self.storage.execute(job)
-        self.world.applied += 1
-        for observer in self.world.observers:
-            observer.on_applied(self, job.block, root)
-        done = Executed(job.block.height, job.block_id, root)
-        self.later(spent_us, lambda: done)
-
-    def _commit(self, stored: list[StoreBatch]) -> None:
-        height: Height = self.storage.commit()
-        for observer in self.world.observers:
-            observer.on_durable(self)
-        self._in_this_life(0, self._take_jobs)
-        for job in stored:
-            self.step(BatchStored(job.batch_id))
-        self.step(ChainDurable(height))

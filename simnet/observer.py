@@ -40,6 +40,9 @@ class Observer:
     def on_crash(self, machine: "Machine") -> None:
         """A machine lost what was not durable, and stands still."""
 
+    def on_disk_changed(self, machine: "Machine") -> None:
+        """A machine that is about to start finds less, or older, on its disk than it wrote."""
+
     def on_input(self, machine: "Machine", input_: Input) -> None:
         """A core is about to take an input."""
 

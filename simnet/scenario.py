@@ -33,9 +33,15 @@ class Weather(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         clog_us, reset_us: mean time between links that let nothing through for a while, and
             between connections that are lost and dialled again; 0 for none.
         silent_crash: of crashes that peers do not notice before the machine is back.
+        slow_disk: of writes that take up to slow_disk_us longer; the loop stands still for a
+            safety record.
+        write_fail: of writes that fail, which ends the process; half of them are on the disk.
+        disk_full: of machines whose disk is full for a while.
+        drift_ppm: how much faster or slower than the truth clocks may run, per million.
         clock_us: largest jump of a wall clock, 0 for none.
         subscriber_crash: of reads of a subscriber that end before it has saved its cursor.
-        safety_loss: of restarts with an old or a lost safety record (counts as a faulty member).
+        safety_loss: of restarts with an old or a lost safety record, or without the chain; each
+            makes a member impaired, and faulty when the record is old.
     """
 
     latency_us: int = 1_000
@@ -55,6 +61,11 @@ class Weather(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clog_us: int = 0
     reset_us: int = 0
     silent_crash: int = 0
+    slow_disk: int = 0
+    slow_disk_us: int = 100_000
+    write_fail: int = 0
+    disk_full: int = 0
+    drift_ppm: int = 0
     clock_us: int = 0
     safety_loss: int = 0
     subscriber_crash: int = 0

@@ -23,7 +23,7 @@ from simnet.scenario import Scenario
 
 __all__ = ["World"]
 
-_CLOCK_SLACK_MS: Final = 50
+_CLOCK_SLACK_US: Final = 50_000
 _TWICE: Final = 150_000  # of submissions that go to two members
 
 
@@ -33,7 +33,7 @@ class World:
     Attributes:
         now_us: virtual time since the run began.
         epoch_us: the true wall clock at its beginning.
-        faulty: indexes of the Byzantine members.
+        faulty: indexes of the Byzantine members, and of those who put an old record back.
         is_calm: whether the chaos is over.
         applied: number of blocks that were applied by all machines together.
     """
@@ -55,7 +55,7 @@ class World:
         self.epoch_us = self.genesis.time_ms * 1_000
         self.is_calm = False
         self.applied = 0
-        self.faulty = frozenset(index for index, _ in scenario.actors)
+        self.faulty: set[int] = {index for index, _ in scenario.actors}
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self.network = Network(self)
@@ -133,7 +133,8 @@ class World:
             observer.on_calm(self)
         self.network.heal()
         for machine in self.machines:
-            machine.clock_us = max(-_CLOCK_SLACK_MS, min(_CLOCK_SLACK_MS, machine.clock_us))
+            machine.clock_us = max(-_CLOCK_SLACK_US, min(_CLOCK_SLACK_US, machine.clock_us))
+            machine.drift_ppm = 0
             machine.crash_at = 0  # else its next effects would be dropped and it would not crash
             self.faults.revive(machine)
         expected: set[bytes] = set()

@@ -162,7 +162,7 @@ class Stage:
             seed=0, validators=validators, submissions=0, actors=tuple(a for a in actors if a[1])
         )
         self.world = World(scenario, Choices(0, {}), federation, [Agreement(), *observers])
-        self.world.faulty = frozenset(index for index, _ in actors)
+        self.world.faulty = {index for index, _ in actors}
         self.world.tuning = Tuning(idle_interval_ms=0, root_flush_ms=0)
         self._wire = _Wire(self.world)
         self.world.network = self._wire

@@ -1,0 +1,55 @@
+"""What waits for a core that is busy or stands still, taken in the order of the shell's inbox."""
+
+from collections import deque
+from itertools import islice
+
+from consensus.core.inputs import Input, PeerMessage, Submitted, TimerFired
+from consensus.core.messages import Lane, lane_of
+from ledger.core.limits import BULK_INPUTS_MAX
+
+__all__ = ["Inbox"]
+
+
+class Inbox:
+    """Four queues: answers of the node itself, the consensus lane, timers, bulk."""
+
+    __slots__ = ("_bulk", "_own", "_taken", "_timers", "_urgent")
+
+    def __init__(self) -> None:
+        self._taken: list[Input] = []
+        self._own: deque[Input] = deque()
+        self._urgent: deque[Input] = deque()
+        self._timers: deque[Input] = deque()
+        self._bulk: deque[Input] = deque()
+
+    def put(self, item: Input) -> None:
+        """Let an input wait."""
+        self._queue(item).append(item)
+
+    def _queue(self, item: Input) -> "deque[Input]":
+        match item:
+            case PeerMessage(_, message):
+                return self._urgent if lane_of(message) is Lane.CONSENSUS else self._bulk
+            case TimerFired():
+                return self._timers
+            case Submitted():
+                return self._bulk
+            case _:
+                return self._own
+
+    def take(self) -> list[Input]:
+        """Give what to do next: everything urgent, timers after it, then some bulk."""
+        if self._taken:
+            items, self._taken = self._taken, []
+            return items
+        items = [*self._own, *self._urgent, *self._timers]
+        for queue in (self._own, self._urgent, self._timers):
+            queue.clear()
+        items += islice(self._bulk, BULK_INPUTS_MAX)
+        for _ in range(min(BULK_INPUTS_MAX, len(self._bulk))):
+            self._bulk.popleft()
+        return items
+
+    def put_back(self, items: list[Input]) -> None:
+        """Return what was taken and not done: it is next."""
+        self._taken = items
