@@ -18,6 +18,10 @@ class Agreement(Checker):
         """What was not durable will be applied again."""
         self._heights[machine.name] = len(machine.storage.blocks)
 
+    def on_disk_changed(self, machine: Machine) -> None:
+        """So will what its disk lost."""
+        self._heights[machine.name] = len(machine.storage.blocks)
+
     def on_applied(self, machine: Machine, block: Block, root: LedgerRoot) -> None:
         """Judge a block."""
         height = self._heights.get(machine.name, 0) + 1

@@ -9,7 +9,7 @@ height, mean that safety is lost, whether or not a machine has noticed.
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ledger.core.certificate import (
     BatchCertificate,
@@ -19,7 +19,6 @@ from ledger.core.certificate import (
     TimeoutCertificate,
     Vote,
 )
-from ledger.core.genesis import Genesis
 from simnet.checkers.checker import require
 from simnet.checkers.table import (
     QUORUM,
@@ -28,6 +27,9 @@ from simnet.checkers.table import (
     vote_message,
 )
 from simnet.signatures import is_signed
+
+if TYPE_CHECKING:
+    from simnet.world import World
 
 __all__ = ["Certificates"]
 
@@ -43,9 +45,10 @@ class Certificates:
         height: the highest of these.
     """
 
-    def __init__(self, genesis: Genesis, faulty: frozenset[int]) -> None:
+    def __init__(self, world: "World") -> None:
+        genesis = world.genesis
+        self._world = world
         self._genesis = genesis
-        self._faulty = faulty
         self._quorum = QUORUM[len(genesis.validators)]
         self._keys = [validator.key for validator in genesis.validators]
         self._said: dict[_Statement, bytes] = {}
@@ -163,7 +166,7 @@ class Certificates:
         if self._said.get(statement) == signature:
             return False
         what = f"{signer} never said {statement[0]} {statement[2]!r}"
-        require(signer in self._faulty or signer == holder, _BAD, what)
+        require(signer in self._world.faulty or signer == holder, _BAD, what)
         return True
 
     def _verify(self, signer: int, message: bytes, signature: bytes) -> None:

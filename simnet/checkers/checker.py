@@ -67,6 +67,12 @@ class Panel(Observer):
             for checker in self._checkers:
                 checker.on_crash(machine)
 
+    def on_disk_changed(self, machine: "Machine") -> None:
+        """Pass on."""
+        if machine.is_honest:
+            for checker in self._checkers:
+                checker.on_disk_changed(machine)
+
     def on_input(self, machine: "Machine", input_: Input) -> None:
         """Pass on to those who judge this kind of input."""
         handlers = self._inputs.get(type(input_))

@@ -85,6 +85,10 @@ class Finality(Checker):
         same = block.ledger_root == self._roots[executed]
         require(same, "roots", f"block {block.height} carries another root of {executed}")
 
+    def on_disk_changed(self, machine: "Machine") -> None:
+        """Less can be read again."""
+        self._durable[machine.name] = len(machine.storage.blocks)
+
     def on_durable(self, machine: "Machine") -> None:
         """Note how much of a chain can be read again."""
         self._durable[machine.name] = len(machine.storage.blocks)

@@ -29,7 +29,7 @@ class _Shared(Checker):
         self._users = users
 
     def on_begin(self, world: "World") -> None:
-        certificates = Certificates(world.genesis, world.faulty)
+        certificates = Certificates(world)
         for user in self._users:
             user.use(certificates)
 

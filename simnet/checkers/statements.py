@@ -8,8 +8,6 @@ goes back, and covers each signed statement at the moment it leaves.
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from consensus.core.effects import Broadcast, Halt, Persist, Send
 from consensus.core.messages import (
     AckMessage,
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Statements"]
 
-_SIT_OUT = 12  # position in the stored record
-
 
 class _Member:
     """What one machine signed in all its lives, and its last record."""
@@ -45,6 +41,7 @@ class _Member:
     __slots__ = (
         "acked",
         "blocks",
+        "pending",
         "proposed",
         "record",
         "sent_timeout",
@@ -56,6 +53,7 @@ class _Member:
 
     def __init__(self) -> None:
         self.record: SafetyRecord | None = None
+        self.pending: Persist | None = None  # under way to the disk, whose write may fail
         self.voted: dict[int, Vote] = {}  # round -> vote
         self.voted_round = 0  # the highest of these
         self.timed_round = 0
@@ -100,16 +98,25 @@ class Statements(Checker):
         """Begin with members that said nothing."""
         self._members = {machine.name: _Member() for machine in world.machines}
 
+    def on_disk_changed(self, machine: "Machine") -> None:
+        """Forget what it kept, if its record is lost, and nothing of what it said."""
+        member = self._members[machine.name]
+        member.acked.clear()
+        if not self._is_kept(machine, member):
+            member.record = None
+
     def on_start(self, machine: "Machine") -> None:
         """Require that the record on the disk is the last one that was kept."""
-        member = self._members[machine.name]
+        kept = self._is_kept(machine, self._members[machine.name])
+        require(kept, "record", f"{machine.name} starts with another record than it kept")
+
+    def _is_kept(self, machine: "Machine", member: _Member) -> bool:
+        """Say whether the disk holds the last record, be it that its write was under way."""
         stored = machine.storage.safety_record
-        if member.record is None or stored == encode(member.record):
-            return
-        # A lost record starts anew, sits out, and must not contradict what is forgotten.
-        is_lost = msgspec.msgpack.decode(stored)[_SIT_OUT] is True
-        require(is_lost, "record", f"{machine.name} starts with another record than it kept")
-        member.record = None
+        if member.pending is not None and stored == encode(member.pending.record):
+            self._settle(machine, member)
+        member.pending = None
+        return member.record is None or stored == encode(member.record)
 
     def _on_halt(self, machine: "Machine", effect: Halt) -> None:
         raise PromiseError("halted", f"{machine.name}: {effect.reason}")
@@ -117,7 +124,16 @@ class Statements(Checker):
     # --- the record -------------------------------------------------------------------------
 
     def _on_persist(self, machine: "Machine", effect: Persist) -> None:
-        member, record = self._members[machine.name], effect.record
+        """Wait for the next sign of life: it shows that this was written."""
+        member = self._members[machine.name]
+        self._settle(machine, member)
+        member.pending = effect
+
+    def _settle(self, machine: "Machine", member: _Member) -> None:
+        effect, member.pending = member.pending, None
+        if effect is None:
+            return
+        record = effect.record
         before, certificates = member.record, self._certificates
         for proposal in effect.proposals:
             member.blocks[block_id(proposal.block)] = proposal.block
@@ -232,6 +248,7 @@ class Statements(Checker):
     # --- messages ---------------------------------------------------------------------------
 
     def _on_leaving(self, machine: "Machine", effect: Broadcast | Send) -> None:
+        self._settle(machine, self._members[machine.name])
         judge = self._messages.get(type(effect.message))
         if judge is not None:
             judge(machine, effect.message)
