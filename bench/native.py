@@ -16,11 +16,20 @@ from statistics import median
 from blake3 import blake3 as package_blake3
 from nacl.signing import SigningKey, VerifyKey
 
-from ledger.native import blake3, ed25519, merkle
+from ledger.core.block import Batch, decode_batch
+from ledger.core.codec import encode
+from ledger.core.event import Event, open_entry, sign_event
+from ledger.core.ids import NodeIndex
+from ledger.core.limits import BATCH_BYTES_MAX
+from ledger.core.scanning import make_scanner
+from ledger.core.signing import SeedSigner
+from ledger.native import blake3, ed25519, merkle, scan
 
 CONTEXT = "concordat v1 event"
 MESSAGE_BYTES = 60
 EVENT_BYTES = 500
+EVENTS_COUNT = 1024
+PUBLISHERS_COUNT = 8
 HASHES_COUNT = 4096
 ROUNDS_COUNT = 15
 ROUND_NS = 20_000_000  # a round repeats a call for about that long
@@ -164,11 +173,70 @@ def bench_merkle(path: str) -> None:
         print(f"  {name:>10} {loop:10.0f} {ours:9.1f}  x{loop / ours:.1f}")
 
 
+def make_entries(count: int) -> list[bytes]:
+    """Sign events of several publishers that are EVENT_BYTES long as entries."""
+    signers = [SeedSigner(bytes([i]) * 32) for i in range(PUBLISHERS_COUNT)]
+    generator = random.Random(count)
+
+    def sign(number: int, padding: int) -> bytes:
+        publisher = number % PUBLISHERS_COUNT
+        event = Event(
+            version=1,
+            chain_id="bench-0011223344556677",
+            topic="catalog.offering.changed",
+            publisher=f"did:web:publisher-{publisher}.example",
+            key=signers[publisher].public_key,
+            nonce=2**40 + number,
+            time_ms=1_790_000_000_000,
+            type="org.tmforum.productoffering.changed",
+            subject=f"urn:ngsi-ld:product-offering:{number:08}",
+            entity_hash=bytes(32),
+            previous_hash=b"",
+            location=f"https://marketplace.example/offering/{number:08}",
+            content_type="application/json",
+            data=generator.randbytes(padding),
+            tags=(),
+        )
+        return sign_event(event, signers[publisher]).entry
+
+    padding = EVENT_BYTES - len(sign(0, 0))
+    return [sign(number, padding) for number in range(count)]
+
+
+def bench_scan(path: str) -> None:
+    """Print a row for a list of entries and one for encoded batches."""
+    entries = make_entries(EVENTS_COUNT)
+    size = BATCH_BYTES_MAX // EVENT_BYTES
+    pieces = [entries[start : start + size] for start in range(0, EVENTS_COUNT, size)]
+    batches = [encode(Batch(NodeIndex(0), i, tuple(rows))) for i, rows in enumerate(pieces)]
+    scanner = make_scanner(path)
+
+    def open_list() -> object:
+        return [open_entry(entry) for entry in entries]
+
+    def open_batches() -> object:
+        return [open_entry(entry) for batch in batches for entry in decode_batch(batch).entries]
+
+    works: list[Work] = [
+        open_list,
+        lambda: scanner.scan_entries(entries),
+        open_batches,
+        lambda: scanner.scan_batches(batches),
+    ]
+    times = [ns / EVENTS_COUNT / 1_000 for ns in compare(works)]
+    print(f"\nScan of {EVENTS_COUNT} events of {len(entries[0])} bytes, {path}: us an event")
+    print("                  Python codec      one call")
+    for name, (loop, ours) in {"list": times[:2], "batches": times[2:]}.items():
+        print(f"  {name:>10} {loop:17.2f} {ours:13.3f}  x{loop / ours:.1f}")
+
+
 def main() -> None:
     """Print every table, the fastest kernel first."""
     print(f"Compiled kernels from Python, {pin()}, medians of {ROUNDS_COUNT} rounds")
     for path in reversed(ed25519.implementations()):
         bench_verify(path)
+    for path in reversed(scan.implementations()):
+        bench_scan(path)
     for path in reversed(blake3.implementations()):
         bench_blake3(path)
     for path in reversed(merkle.implementations()):
