@@ -133,9 +133,11 @@ class World:
             observer.on_calm(self)
         self.network.heal()
         for machine in self.machines:
+            # All before any starts again: at the emit of a planned crash, effects are dropped.
+            machine.crash_at = 0
+        for machine in self.machines:
             machine.clock_us = max(-_CLOCK_SLACK_US, min(_CLOCK_SLACK_US, machine.clock_us))
             machine.drift_ppm = 0
-            machine.crash_at = 0  # else its next effects would be dropped and it would not crash
             self.faults.revive(machine)
         expected: set[bytes] = set()
         for machine in self.honest:
