@@ -16,11 +16,12 @@ from typing import Final, NamedTuple
 from consensus.core.effects import CancelTimer, SetTimer
 from consensus.core.inputs import PeerDown, PeerMessage, PeerUp, Submitted, Timer, TimerFired
 from consensus.core.leader import LeaderSchedule
-from consensus.core.messages import Message
+from consensus.core.messages import Message, ProposalMessage
 from consensus.core.pacemaker import ROUND_TIMER, Tuning
 from consensus.core.safety_record import SafetyRecord, decode_record
-from ledger.core.block import Block
-from ledger.core.ids import NodeIndex, Round
+from ledger.core.block import Block, Proposal
+from ledger.core.certificate import Domain
+from ledger.core.ids import Epoch, NodeIndex, Round
 from simnet.catalogue import TWIN
 from simnet.checkers.agreement import Agreement
 from simnet.choices import Choices
@@ -33,7 +34,7 @@ from simnet.scenario import Scenario
 from simnet.signatures import CheapSigner, cheap_signatures
 from simnet.world import World
 
-__all__ = ["Leaders", "Parcel", "Stage", "leaders_imposed", "on_stage"]
+__all__ = ["Leaders", "Parcel", "Stage", "anything", "leaders_imposed", "on_stage", "post"]
 
 Leaders = Callable[[int], int]
 """Gives the leader of a round."""
@@ -57,6 +58,32 @@ class Parcel(NamedTuple):
     def label(self) -> str:
         """Kind and round."""
         return label_of(self.message)
+
+
+Match = Callable[[Parcel], bool]
+
+
+def anything(parcel: Parcel) -> bool:
+    """Match every parcel."""
+    del parcel
+    return True
+
+
+def post(label: str = "", *, of: Collection[str] = (), to: Collection[str] = ()) -> Match:
+    """Match parcels by kind or kind and round, senders and receivers; () is all of them.
+
+    Names of one character may come as one string.
+    """
+
+    def matches(parcel: Parcel) -> bool:
+        kind = parcel.label
+        return (
+            (not label or kind == label or kind.split(" ")[0] == label)
+            and (not of or parcel.sender.name in of)
+            and (not to or parcel.receiver.name in to)
+        )
+
+    return matches
 
 
 class _Wire(Network):
@@ -196,7 +223,7 @@ class Stage:
                 machine.start()
         self._settle()
 
-    def deliver(self, where: Callable[[Parcel], bool]) -> int:
+    def deliver(self, where: Match) -> int:
         """Deliver what matches, oldest first; give how many parcels that were.
 
         What is sent in consequence stays on the wire.
@@ -207,7 +234,7 @@ class Stage:
             self.hand_over(parcel)
         return len(chosen)
 
-    def flow(self, where: Callable[[Parcel], bool], rounds: int | None = None) -> int:
+    def flow(self, where: Match, rounds: int | None = None) -> int:
         """Deliver what matches, and what follows from that, until nothing matches any more.
 
         Args:
@@ -223,7 +250,7 @@ class Stage:
                 self.hand_over(parcel)
             count += len(chosen)
 
-    def drop(self, where: Callable[[Parcel], bool]) -> int:
+    def drop(self, where: Match) -> int:
         """Lose what matches."""
         kept = [parcel for parcel in self.wire if not where(parcel)]
         lost = len(self.wire) - len(kept)
@@ -287,6 +314,22 @@ class Stage:
     def final(self, name: str) -> list[Block]:
         """Give the blocks that a machine holds for final."""
         return list(self.machines[name].storage.blocks)
+
+    @property
+    def domain(self) -> Domain:
+        """What signatures are bound to."""
+        genesis = self.world.genesis
+        return Domain(genesis.hash, Epoch(0), genesis.validator_set())
+
+    def proposal(self, round_: int) -> Proposal:
+        """Give what is proposed for a round, as it lies on the wire."""
+        for parcel in self.wire:
+            match parcel.message:
+                case ProposalMessage(proposal) if proposal.block.round == round_:
+                    return proposal
+                case _:
+                    pass
+        raise LookupError(f"nothing is proposed for round {round_}")
 
     def signer(self, member: int) -> CheapSigner:
         """Give the key of a faulty member."""

@@ -1,11 +1,13 @@
 """Plays one twins scenario with real cores, and says whether a promise was broken.
 
 A message belongs to the round that it is about (else to the round in which it was sent) and gets
-only to the machines in its sender's part of that round. Two variants: what does not get through is
-lost, or it is held and let through when somebody is two rounds further, so that old votes, timeouts
-and proposals meet newer ones. Because rounds end by certificates alone, timeouts and proofs of
-rounds are let through when nothing else can happen. After the scenario's rounds everybody hears
-everybody, and soon there must be a new final block everywhere.
+only to the machines in its sender's part of that round. Three ways: what does not get through is
+LOST; or it is HELD and let through when somebody is two rounds further, so that old votes, timeouts
+and proposals meet newer ones; or, NARROW, it is lost and so are votes but to the next round's
+leader, as in protocols that send them nowhere else: then certificates are known to few. Because
+rounds end by certificates alone, timeouts and proofs of rounds are let through when nothing else
+can happen. After the scenario's rounds everybody hears everybody, and soon there must be a new
+final block everywhere.
 """
 
 from typing import Final, NamedTuple
@@ -29,7 +31,12 @@ from simnet.schedules.stage import Parcel, Stage, leaders_imposed
 from simnet.signatures import cheap_signatures
 from simnet.twins.scenarios import Cast, Scenario
 
-__all__ = ["Result", "Theatre"]
+__all__ = ["WAYS", "Result", "Theatre"]
+
+LOST: Final = "lost"
+HELD: Final = "held"
+NARROW: Final = "narrow"
+WAYS: Final = (LOST, HELD, NARROW)
 
 _ROUNDS_TO_HEAL: Final = 60
 _TRIES: Final = 3  # of a timer while nothing changes
@@ -78,9 +85,10 @@ def _round_of(parcel: Parcel) -> int:
 class Theatre:
     """Plays scenarios of one cast, one after the other."""
 
-    def __init__(self, cast: Cast, *, hold: bool = False) -> None:
+    def __init__(self, cast: Cast, way: str = LOST) -> None:
+        assert way in WAYS, way
         self.cast = cast
-        self._hold = hold
+        self._way = way
         self._federation = CoreFederation(cast.members)
 
     def play(self, scenario: Scenario) -> Result:
@@ -92,7 +100,7 @@ class Theatre:
             return round_ % self.cast.members
 
         with cheap_signatures(), leaders_imposed(leader):
-            act = _Act(self.cast, scenario, self._federation, hold=self._hold)
+            act = _Act(self.cast, scenario, self._federation, self._way)
             promise = detail = ""
             try:
                 act.run()
@@ -105,11 +113,11 @@ class _Act:
     """One scenario under way."""
 
     def __init__(
-        self, cast: Cast, scenario: Scenario, federation: CoreFederation, *, hold: bool
+        self, cast: Cast, scenario: Scenario, federation: CoreFederation, way: str
     ) -> None:
         self._cast = cast
         self._scenario = scenario
-        self._hold = hold
+        self._way = way
         self._progress = _Progress()
         actors = [(member, TWIN) for member in range(cast.twins)]
         self._stage = Stage(federation, actors, [self._progress])
@@ -140,7 +148,7 @@ class _Act:
                             return
                 else:
                     self._blocked.append(parcel)
-                if self._hold and self._blocked:
+                if self._way == HELD and self._blocked:
                     self._let_old_ones_through()
             if not (self._fire(CATCH_UP_TIMER.name) or self._fire(ROUND_TIMER) or self._unblock()):
                 raise PromiseError("liveness", "nothing happens any more")
@@ -151,6 +159,10 @@ class _Act:
         round_ = _round_of(parcel)
         if round_ > len(self._scenario):
             return True
+        if self._way == NARROW and isinstance(parcel.message, VoteMessage):
+            following = self._scenario[round_ : round_ + 1]
+            if following and parcel.receiver.index != following[0].leader:
+                return False
         sender, receiver = self._bits[parcel.sender.name], self._bits[parcel.receiver.name]
         parts = self._scenario[round_ - 1].parts if round_ else (sender | receiver,)
         return any(part & sender and part & receiver for part in parts)
