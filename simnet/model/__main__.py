@@ -84,7 +84,7 @@ def _run(explorer: Explorer, *, progress: bool) -> tuple[float, Trace | None]:
         if progress:
             rate = explorer.transitions / max(seconds, 1e-9)
             print(
-                f"  round {round_}: {states:8,} states {explorer.transitions:12,} transitions "
+                f"  round {round_}: {len(states):8,} states {explorer.transitions:12,} transitions "
                 f"{seconds:7.1f} s {rate:10,.0f}/s",
                 flush=True,
             )

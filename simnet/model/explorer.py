@@ -8,7 +8,7 @@ the Byzantine validators. States that differ only in names are explored once.
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from ledger.core.ids import BlockId, Height, Round
@@ -69,8 +69,8 @@ class Explorer:
         self.states = 1
         self.transitions = 0
 
-    def run(self) -> Iterator[tuple[Round, int, Trace | None]]:
-        """Explore; give each round with its number of new states, and the trace that ended it."""
+    def run(self) -> Iterator[tuple[Round, Collection[State], Trace | None]]:
+        """Explore; give each round, the states after it, and the trace if one is violated."""
         world = self.world
         root = Certified(0, world.genesis_block, world.genesis_qc.block_id, world.genesis_qc)
         records = tuple(world.first_record(index) for index in self._scope.honest)
@@ -78,7 +78,7 @@ class Explorer:
         for number in range(1, self._scope.rounds + 1):
             layer, trace = self._play(Round(number), layer)
             self.states += len(layer)
-            yield Round(number), len(layer), trace
+            yield Round(number), layer.values(), trace
             if trace is not None:
                 return
 
