@@ -122,12 +122,11 @@ class Faults:
         drawn = 1 + draw.below(weather.crash_emits) if draw.hits(weather.crash) else 0
         machine.crash_at = world.choices.settle(key, drawn)
 
-    def crash_now(self, machine: "Machine") -> None:
-        """Crash a machine, and start it again later."""
+    def crash_now(self, machine: "Machine") -> bool:
+        """Crash a machine, and start it again later; say no when the chaos is over."""
         world, key = self._world, f"down {machine.name} {machine.incarnation}"
         if world.choices.is_over:
-            machine.crash_at = 0
-            return
+            return False
         world.tell_fault(f"crash {machine.name} {machine.incarnation}", machine.emits)
         draw = world.choices.draw(f"silent {machine.name} {machine.incarnation}")
         silent = int(draw.hits(world.scenario.weather.silent_crash))
@@ -136,6 +135,7 @@ class Faults:
         drawn = world.choices.draw(key).heavy(world.scenario.weather.down_us)
         down_us = world.choices.settle(key, drawn) or _RESTART_US
         world.at(down_us, lambda: self.revive(machine))
+        return True
 
     def revive(self, machine: "Machine") -> None:
         """Start a machine that is down, unless it halted for ever."""

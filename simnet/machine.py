@@ -229,8 +229,7 @@ class Machine:
         self._is_busy = True
         for effect in effects:
             self.emits += 1
-            if self.emits == self.crash_at:
-                world.faults.crash_now(self)
+            if self.emits == self.crash_at and world.faults.crash_now(self):
                 return
             for observer in world.observers:
                 observer.on_effect(self, effect)

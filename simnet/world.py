@@ -133,9 +133,6 @@ class World:
             observer.on_calm(self)
         self.network.heal()
         for machine in self.machines:
-            # All before any starts again: at the emit of a planned crash, effects are dropped.
-            machine.crash_at = 0
-        for machine in self.machines:
             machine.clock_us = max(-_CLOCK_SLACK_US, min(_CLOCK_SLACK_US, machine.clock_us))
             machine.drift_ppm = 0
             self.faults.revive(machine)
