@@ -25,7 +25,8 @@ def main(arguments: list[str]) -> None:
     """Run, print the timeline and the verdict, and exit."""
     chosen = _parse(arguments)
     enter_namespaces(_MODULE, [*arguments, "--seed", str(chosen.seed)])
-    # As Ctrl-C, which trio and all that has to be cleaned up know how to end by.
+    # Ended as by Ctrl-C, which trio knows; a shell lets what runs behind ignore that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     surroundings = look_around()
     for line in surroundings.lines():

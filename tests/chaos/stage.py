@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from ledger.core.ids import Height
 from ledger.io.chain_store import ChainHead, ChainStore
 from ledger.io.errors import StorageError
 from tests.chaos.network import FragileNetwork
@@ -123,21 +124,33 @@ class Stage:
         """Give what a node logged after ``position``."""
         return self.network.log_path(member, Part.NODE).read_bytes()[position:].decode()
 
-    async def signs(self, member: int) -> bool:
-        """Say whether a member's gateway reports that its node does not sit out."""
-        return await trio.to_thread.run_sync(self._signs, member)
+    async def sits_out(self, member: int) -> bool:
+        """Say whether a member's node sits out, or is not there to be asked."""
+        return await trio.to_thread.run_sync(self._sits_out, member)
 
-    def _signs(self, member: int) -> bool:
+    def has_signed(self, member: int, height: int) -> bool:
+        """Say whether a certificate in a block above ``height`` holds a member's signature."""
+        sizes = self.log_sizes()
+        path = self.network.chain_dir(sizes.index(max(sizes)))
+        with ChainStore.open_readonly(path) as store, store.read() as at:
+            for number in range(height + 1, at.head_height() + 1):
+                block = at.block(Height(number))
+                assert block is not None, "a store holds every block up to its head"
+                if any(signer == member for signer, _ in block.qc.signatures):
+                    return True
+        return False
+
+    def _sits_out(self, member: int) -> bool:
         address = self.network.host(member), self.network.port(member)
         connection = http.client.HTTPConnection(*address, timeout=_STATUS_S)
         try:
             connection.request("GET", "/v1/status")
             node = json.loads(connection.getresponse().read())["node"]
         except (OSError, http.client.HTTPException, ValueError, KeyError):
-            return False
+            return True
         finally:
             connection.close()
-        return node is not None and not node["sitting_out"]
+        return node is None or bool(node["sitting_out"])
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> bool:
