@@ -23,7 +23,7 @@ SHORT = (
 )
 LONG = (
     Scope(rounds=5),
-    Scope(rounds=8, eager=True),
+    Scope(rounds=7, eager=True),
     Scope(validators=7, faulty=2, rounds=4, eager=True),
 )
 AGREEMENT = frozenset({"agreement"})
