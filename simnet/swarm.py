@@ -7,6 +7,8 @@ present its strength is drawn heavy-tailed. At most f members are faulty, lost r
 
 from typing import Final
 
+import msgspec
+
 from simnet.catalogue import ACTORS, TWIN
 from simnet.choices import Draw
 from simnet.scenario import Scenario, Weather
@@ -38,33 +40,34 @@ def core_scenario(seed: int) -> Scenario:
 def full_scenario(seed: int) -> Scenario:
     """Give the run of whole nodes of a seed: 30 virtual seconds between distant members."""
     draw = Draw(seed, "swarm full")
-    weather = _core_weather(seed, spare=False)
+    actors = _actors(seed, 4)
+    weather = _core_weather(seed, spare=not actors)
     latency_us = (20_000, 40_000, 80_000)[draw.below(3)]
     # Rare troubles become as frequent a run as in the short one: there are as many messages.
-    weather = Weather(
+    weather = msgspec.structs.replace(
+        weather,
         latency_us=latency_us,
         jitter_us=latency_us // (1 + draw.below(4)),
         drop=weather.drop // 2,
-        copy=weather.copy,
         hold=weather.hold // 2,
         hold_us=4 * weather.hold_us,
-        execute_us=weather.execute_us,
         commit_us=(700, 700, 5_000)[draw.below(3)],
-        crash=weather.crash,
         crash_emits=5 * weather.crash_emits,
         down_us=4 * weather.down_us,
         partition_us=10 * weather.partition_us,
-        partition_hold=weather.partition_hold,
-        clock_us=weather.clock_us,
+        clog_us=10 * weather.clog_us,
+        reset_us=10 * weather.reset_us,
+        write_fail=weather.write_fail // 4,
     )
     return Scenario(
         seed=seed,
         tier="full",
         chaos_ms=25_000,
-        submissions=(5, 10, 20)[draw.below(3)],
+        lasts_ms=30_000,
+        submissions=(10, 30, 90)[draw.below(3)],
         entry_bytes=(200, 2_000, 30_000)[draw.below(3)],
         weather=weather,
-        actors=_actors(seed, 4),
+        actors=actors,
     )
 
 
@@ -109,4 +112,14 @@ def _core_weather(seed: int, *, spare: bool) -> Weather:
         partition_hold=(0, 500_000, 1_000_000)[draw.below(3)],
         clock_us=sometimes(200_000, 200_000, 3_000_000, 20_000_000),
         safety_loss=sometimes(80_000, 500_000) if spare else 0,
+        bytes_per_ms=sometimes(100_000, 200, 2_000),
+        clog_us=sometimes(150_000, 200_000, 1_000_000),
+        reset_us=sometimes(150_000, 200_000, 1_000_000),
+        silent_crash=sometimes(300_000, 500_000, 1_000_000),
+        slow_disk=sometimes(150_000, 10_000, 200_000),
+        slow_disk_us=(10_000, 100_000, 1_000_000)[draw.below(3)],
+        write_fail=sometimes(100_000, 5_000, 50_000),
+        disk_full=sometimes(80_000, 300_000),
+        drift_ppm=sometimes(200_000, 200, 20_000),
+        subscriber_crash=sometimes(400_000, 50_000, 500_000),
     )

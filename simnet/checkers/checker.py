@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from consensus.core.effects import Effect
 from consensus.core.inputs import Input
 from ledger.core.block import Block, LedgerRoot
-from simnet.choices import Value
 from simnet.observer import Observer, PromiseError
 
 if TYPE_CHECKING:
@@ -98,11 +97,6 @@ class Panel(Observer):
         if machine.is_honest:
             for checker in self._checkers:
                 checker.on_durable(machine)
-
-    def on_fault(self, key: str, value: Value) -> None:
-        """Pass on."""
-        for checker in self._checkers:
-            checker.on_fault(key, value)
 
     def on_calm(self, world: "World") -> None:
         """Pass on."""
