@@ -122,7 +122,7 @@ cdef class Scan:
     methods refuse open entries; they leave those that are refused already.
     """
 
-    def __cinit__(self, Scanner scanner, tuple held):
+    def __cinit__(self, Scanner scanner not None, tuple held not None):
         self._scanner = scanner
         self._held = held
 
@@ -235,7 +235,7 @@ cdef class Scan:
         if not rows:
             return
         cdef Py_ssize_t message_bytes = PyBytes_GET_SIZE(self._scanner._prefix) + SCAN_ID_BYTES
-        valid = verify(rows, message_bytes)
+        valid = verify(rows, message_bytes) or b""
         if (PyBytes_GET_SIZE(valid) * (SCAN_KEY_BYTES + SCAN_SIGNATURE_BYTES + message_bytes)
                 != PyBytes_GET_SIZE(rows)):
             raise ValueError("there is one verdict for each row")

@@ -54,7 +54,8 @@ def log_rows(Scan scan not None, list numbers not None, batch_ids, bytes height 
     cdef scan_entry *entry
     cdef tuple ids = tuple(batch_ids)
     cdef list rows = []
-    _require(all(len(id_) == BATCH_ID_BYTES for id_ in ids) and len(height) == NUMBER_BYTES)
+    _require(len(height) == NUMBER_BYTES)
+    _require(all(isinstance(id_, bytes) and len(id_) == BATCH_ID_BYTES for id_ in ids))
     _require(len(ids) == len(scan._held) and <size_t>len(numbers) == scan._open_count())
     for i in range(scan._columns.count):
         entry = &scan._columns.entries[i]
@@ -113,7 +114,7 @@ def field_rows(Scan scan not None, name, list numbers not None, uint32_t bytes_m
                 value = PyBytes_FromStringAndSize(<const char *>rows[count].key, rows[count].length)
                 key = digests.get(value)
                 if key is None:
-                    key = digests[value] = digest(value)
+                    key = digests[value] = bytes(digest(value))
                 rows[count].key = <const uint8_t *>PyBytes_AS_STRING(key)
                 rows[count].length = PyBytes_GET_SIZE(key)
             count += 1

@@ -5,11 +5,13 @@ import sys
 
 import pytest
 
-from ledger.native import blake3, choice, ed25519, merkle
+from ledger.native import blake3, choice, ed25519, merkle, scan
 
+KERNELS = (blake3, ed25519, merkle, scan)
 COMMAND = (
-    "from ledger.native import blake3, ed25519, merkle\n"
-    "print(blake3.implementation(), ed25519.implementation(), merkle.implementation())"
+    "from ledger.native import blake3, ed25519, merkle, scan\n"
+    "for kernel in (blake3, ed25519, merkle, scan):\n"
+    "    print(kernel.implementation())"
 )
 
 
@@ -30,7 +32,7 @@ def test_environment_caps_every_kernel(level: str) -> None:
     allowed = choice.LEVELS[: choice.LEVELS.index(level) + 1]
     best = [
         [name for name in kernel.implementations() if name in allowed][-1]
-        for kernel in (blake3, ed25519, merkle)
+        for kernel in KERNELS
     ]
     assert run(level).stdout.split() == best
 
