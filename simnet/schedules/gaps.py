@@ -1,6 +1,6 @@
 """Branches with gaps in their rounds: the two-chain rule without consecutive rounds is unsafe."""
 
-from simnet.schedules.stage import Stage, anything, on_stage, post
+from simnet.schedules.stage import Stage, on_stage, post
 
 __all__ = ["ancestors_behind_gaps", "gapped_branches"]
 
@@ -35,7 +35,7 @@ def gapped_branches() -> Stage:
         stage.deliver(post("vote 4", of="123", to="123"))
         assert [stage.round(name) for name in "123"] == [5, 5, 5]
         assert not any(stage.final(name) for name in "0123"), "nothing is final over a gap"
-        stage.flow(anything, rounds=9)
+        stage.go_on()
         return stage
 
 
@@ -58,5 +58,5 @@ def ancestors_behind_gaps() -> Stage:
                 stage.time_out(*"0123")
                 stage.deliver(post(f"timeout {round_}"))
         assert [b.round for b in stage.final("0")] == [1, 3, 5]
-        stage.flow(anything, rounds=9)
+        stage.go_on()
         return stage

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from consensus.core.catchup import CATCH_UP_TIMER
 from consensus.core.effects import CancelTimer, SetTimer
 from consensus.core.inputs import PeerDown, PeerMessage, PeerUp, Submitted, Timer, TimerFired
 from consensus.core.leader import LeaderSchedule
@@ -39,6 +40,7 @@ __all__ = ["Leaders", "Parcel", "Stage", "anything", "leaders_imposed", "on_stag
 Leaders = Callable[[int], int]
 """Gives the leader of a round."""
 
+_PARCELS_MAX: Final = 3_000  # within which everybody must have gone on
 _WORK_US: Final = 50_000  # longer than anything that a worker does
 
 
@@ -249,6 +251,30 @@ class Stage:
                 self.wire.remove(parcel)
                 self.hand_over(parcel)
             count += len(chosen)
+
+    def go_on(self) -> None:
+        """Let everything arrive and all timers run until every honest machine is two blocks on.
+
+        Raises:
+            PromiseError: that does not come about, or something else is broken.
+        """
+        up = [machine for machine in self._honest if machine.is_up]
+        height = 2 + max(len(machine.storage.blocks) for machine in up)
+        for _ in range(_PARCELS_MAX):
+            if all(len(machine.storage.blocks) >= height for machine in up):
+                return
+            if self.wire:
+                self.hand_over(self.wire.popleft())
+            elif not self._fire_all(CATCH_UP_TIMER.name):
+                self._fire_all(ROUND_TIMER)
+        heights = [len(machine.storage.blocks) for machine in up]
+        raise PromiseError("liveness", f"heights {heights} after {_PARCELS_MAX} steps")
+
+    def _fire_all(self, timer: str) -> bool:
+        names = [name for name in self.machines if timer in self.timers[name]]
+        for name in names:
+            self.fire(name, timer)
+        return bool(self.wire)
 
     def drop(self, where: Match) -> int:
         """Lose what matches."""
