@@ -7,7 +7,7 @@ whatever a handler raises, the client gets a stable code and never a stack trace
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from ledger.core.errors import InvariantError, Unavailable
@@ -31,6 +31,7 @@ from pubsub.core.openapi import describe_api
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.io.answers import problem_response, refusal_of
 from pubsub.io.api import ENDPOINTS, Endpoint
+from pubsub.io.facade import Facade
 from pubsub.io.http import Protocol
 from pubsub.io.operations import VERSION
 from pubsub.io.state import Gateway, GatewaySettings
@@ -47,8 +48,10 @@ _PAGE_HEADERS = {
 }
 
 
-def create_app(settings: GatewaySettings) -> Starlette:
+def create_app(settings: GatewaySettings, facades: Sequence[Facade] = ()) -> Starlette:
     """Make the application; its lifespan runs the link to the node and the watch of the chain.
+
+    Facades add their routes after the gateway's own, and their tasks to its lifespan.
 
     The shared state is ``app.state.gateway``.
     """
@@ -67,6 +70,8 @@ def create_app(settings: GatewaySettings) -> Starlette:
         async with anyio.create_task_group() as group:
             gateway.access.try_open()
             group.start_soon(gateway.run)
+            for facade in facades:
+                group.start_soon(facade.run, gateway)
             try:
                 yield
             finally:
@@ -74,7 +79,9 @@ def create_app(settings: GatewaySettings) -> Starlette:
                 group.cancel_scope.cancel()
         gateway.access.close()
 
-    routes = _routes(gateway)
+    routes: list[BaseRoute] = [*_routes(gateway)]
+    for facade in facades:
+        routes += facade.routes(gateway)
     app = Starlette(
         routes=[*routes, Route("/openapi.json", openapi), Route("/docs", docs)],
         exception_handlers={HTTPException: _on_http_exception},
@@ -85,14 +92,16 @@ def create_app(settings: GatewaySettings) -> Starlette:
     return app
 
 
-def serve_gateway(settings: GatewaySettings, host: str, port: int) -> None:
+def serve_gateway(
+    settings: GatewaySettings, host: str, port: int, facades: Sequence[Facade] = ()
+) -> None:
     """Serve until the process is told to end (SIGINT, SIGTERM).
 
     Raises:
         Unavailable: the address cannot be listened on.
         InvariantError: the store is broken.
     """
-    app = create_app(settings)
+    app = create_app(settings, facades)
     gateway: Gateway = app.state.gateway
     with _listen(host, port) as listener:
         server = _Server(_config(app, settings), gateway)
