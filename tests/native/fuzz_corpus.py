@@ -34,7 +34,7 @@ def main(directory: Path) -> None:
     for i in range(20):
         lengths = [generator.randrange(1200) for _ in range(6)]
         items = (bytes([n >> 4, n & 15]) + generator.randbytes(n) for n in lengths)
-        (directory / f"digests-{i}").write_bytes(bytes([2 + i % 2]) + b"".join(items))
+        (directory / f"digests-{i}").write_bytes(bytes([2 + i % 6]) + b"".join(items))
 
 
 if __name__ == "__main__":
