@@ -18,15 +18,19 @@ _MILLION = 1_000_000
 
 
 class Draw:
-    """The 32 random bytes of one key, taken from the front bit by bit."""
+    """The random bytes of one key, taken from the front bit by bit, 32 at a time."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_left", "_name")
 
     def __init__(self, seed: int, key: str) -> None:
-        self._left = int.from_bytes(blake3(f"{seed}|{key}".encode()).digest(), "little")
+        self._name = f"{seed}|{key}"
+        self._left = int.from_bytes(blake3(self._name.encode()).digest(), "little")
 
     def below(self, bound: int) -> int:
         """Give an integer in [0, bound); the bias of 2**-32 or so does not matter here."""
+        if self._left < bound << 32:
+            self._name += "|"  # used up: all that followed would be zero
+            self._left = int.from_bytes(blake3(self._name.encode()).digest(), "little")
         self._left, value = divmod(self._left, bound)
         return value
 
@@ -37,7 +41,8 @@ class Draw:
     def heavy(self, longest: int) -> int:
         """Give a heavy-tailed number in [1, longest]: each halving is as likely as the last."""
         octaves = max(1, longest.bit_length())
-        return max(1, (longest >> self.below(octaves)) - self.below(max(1, longest >> octaves)))
+        octave = max(1, longest >> self.below(octaves))
+        return octave - self.below(octave // 2 + 1)
 
 
 class Choices:
