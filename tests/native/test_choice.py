@@ -31,8 +31,7 @@ def test_environment_caps_every_kernel(level: str) -> None:
     """Each kernel uses its best implementation not above the level."""
     allowed = choice.LEVELS[: choice.LEVELS.index(level) + 1]
     best = [
-        [name for name in kernel.implementations() if name in allowed][-1]
-        for kernel in KERNELS
+        [name for name in kernel.implementations() if name in allowed][-1] for kernel in KERNELS
     ]
     assert run(level).stdout.split() == best
 
