@@ -54,7 +54,11 @@ def enter_namespaces(module: str, arguments: Sequence[str]) -> None:
 
     Replaces the process, so it returns only inside or where namespaces are not to be had.
     """
-    if _INSIDE in os.environ or any(shutil.which(program) is None for program in _PROGRAMS):
+    if _INSIDE in os.environ:
+        # Free ports are looked for on loopback, which a new namespace has switched off.
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return
+    if any(shutil.which(program) is None for program in _PROGRAMS):
         return
     unshare = [*_UNSHARE, *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
     # All that is needed is tried once: a container may permit one thing and not the other.
