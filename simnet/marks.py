@@ -95,7 +95,9 @@ MARKS: Final[dict[str, str]] = {
     "subscriber moved": "a subscriber went on at another member",
 }
 
-FULL_MARKS: Final = frozenset({"entry refused", "subscriber resumed", "subscriber moved"})
+FULL_MARKS: Final = frozenset(
+    {"duplicate refused", "entry refused", "subscriber moved", "subscriber resumed"}
+)
 """Those that only runs of whole nodes can reach."""
 
 _FLIGHT_MAX: Final = 16
