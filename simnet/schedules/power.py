@@ -9,6 +9,8 @@ from consensus.core.messages import TimeoutMessage, VoteMessage
 from consensus.core.pacemaker import ROUND_TIMER
 from consensus.core.safety_record import SafetyRecord
 from ledger.core.ids import Height
+from simnet.checkers.agreement import Agreement
+from simnet.checkers.checker import Panel
 from simnet.machine import Machine
 from simnet.observer import Observer, PromiseError
 from simnet.schedules.stage import Stage, anything, on_stage, post
@@ -49,8 +51,11 @@ class _RoundEntryOnly(Observer):
 
 
 def record_kept_at_round_entry_only(stage: Stage) -> None:
-    """Have every machine run in mode P2, without its rule for newer certificates."""
-    stage.world.observers.append(_RoundEntryOnly())
+    """Have every machine run in mode P2, without its rule for newer certificates.
+
+    Agreement alone is judged then: other checkers would see at once what is not kept.
+    """
+    stage.world.observers[:] = [Panel([Agreement()]), _RoundEntryOnly()]
     for machine in stage.machines.values():
         machine._handlers[Persist] = lambda _effect: None
 

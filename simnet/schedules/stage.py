@@ -24,7 +24,7 @@ from ledger.core.block import Block, Proposal
 from ledger.core.certificate import Domain
 from ledger.core.ids import Epoch, NodeIndex, Round
 from simnet.catalogue import TWIN
-from simnet.checkers.agreement import Agreement
+from simnet.checkers.standard import standard_checkers
 from simnet.choices import Choices
 from simnet.federation import CoreFederation
 from simnet.machine import Machine
@@ -190,7 +190,8 @@ class Stage:
         scenario = Scenario(
             seed=0, validators=validators, submissions=0, actors=tuple(a for a in actors if a[1])
         )
-        self.world = World(scenario, Choices(0, {}), federation, [Agreement(), *observers])
+        self.world = World(scenario, Choices(0, {}), federation, observers)
+        self.world.observers += standard_checkers(scenario)
         self.world.faulty = {index for index, _ in actors}
         self.world.tuning = Tuning(idle_interval_ms=0, root_flush_ms=0)
         self._wire = _Wire(self.world)
@@ -199,6 +200,8 @@ class Stage:
         self.machines = {machine.name: machine for machine in self.world.machines}
         self.timers: dict[str, dict[str, Timer]] = {name: {} for name in self.machines}
         self._honest = self.world.honest
+        for observer in self.world.observers:
+            observer.on_begin(self.world)
         for number, machine in enumerate(self.world.machines):
             machine.actor = None  # twins are told apart by the script
             machine.clock_us = 1_000 * number  # so two machines of one key propose two blocks
