@@ -19,6 +19,7 @@ from typing import Final
 
 from ledger.core.errors import InvariantError, ProofError
 from ledger.core.limits import HASH_BYTES, INT_MAX
+from ledger.native import merkle as kernel
 
 __all__ = [
     "EMPTY_ROOT",
@@ -46,8 +47,6 @@ TILE_HEIGHT: Final = 8
 TILE_WIDTH: Final = 1 << TILE_HEIGHT  # hashes
 TILE_BYTES: Final = TILE_WIDTH * HASH_BYTES
 
-_PAIR_BYTES: Final = 2 * HASH_BYTES
-
 
 def leaf_hash(entry: bytes) -> bytes:
     """Hash one entry as a leaf (RFC 9162, 2.1.1)."""
@@ -56,7 +55,8 @@ def leaf_hash(entry: bytes) -> bytes:
 
 def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
     """Hash many entries as leaves, in order."""
-    return [sha256(b"\x00" + entry).digest() for entry in entries]
+    hashes = kernel.leaf_hashes(tuple(entries))
+    return [hashes[offset : offset + HASH_BYTES] for offset in range(0, len(hashes), HASH_BYTES)]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -88,7 +88,7 @@ def append(
             tile = content[offset : offset + TILE_BYTES]
             tiles[level, index + offset // TILE_BYTES] = tile
             if len(tile) == TILE_BYTES:
-                complete.append(_perfect_root(tile))
+                complete.append(kernel.subtree_root(tile))
         added = b"".join(complete)
         level, start = level + 1, index
     return tiles
@@ -191,7 +191,7 @@ def _subtree(read_tile: TileReader, height: int, position: int) -> bytes:
     """Give the hash of the complete subtree at ``position`` among those of its ``height``."""
     level, above = divmod(height, TILE_HEIGHT)
     index, offset = divmod(position << above, TILE_WIDTH)
-    return _perfect_root(_read(read_tile, level, index, offset, offset + (1 << above)))
+    return kernel.subtree_root(_read(read_tile, level, index, offset, offset + (1 << above)))
 
 
 def _read(read_tile: TileReader, level: int, index: int, start: int, end: int) -> bytes:
@@ -200,15 +200,3 @@ def _read(read_tile: TileReader, level: int, index: int, start: int, end: int) -
     if len(tile) < end * HASH_BYTES:
         raise InvariantError(f"tile {level}/{index} holds {len(tile)} bytes, not {end} hashes")
     return tile[start * HASH_BYTES : end * HASH_BYTES]
-
-
-def _perfect_root(hashes: bytes) -> bytes:
-    """Give the root over a power of two of concatenated hashes."""
-    while len(hashes) > HASH_BYTES:
-        hashes = b"".join(
-            [
-                sha256(b"\x01" + hashes[offset : offset + _PAIR_BYTES]).digest()
-                for offset in range(0, len(hashes), _PAIR_BYTES)
-            ]
-        )
-    return hashes

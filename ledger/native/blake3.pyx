@@ -43,7 +43,7 @@ _PATHS = {"portable": BLAKE3_PORTABLE, "avx2": BLAKE3_AVX2, "avx512ifma": BLAKE3
 
 def implementations():
     """Name the kernels that this processor runs, slowest first."""
-    return tuple(name for name, path in _PATHS.items() if path <= blake3_best_path())
+    return _available
 
 
 def implementation():
@@ -52,8 +52,9 @@ def implementation():
 
 
 cdef blake3_path _path(name) except *:
-    name = _default if name is None else name
-    if name not in implementations():
+    if name is None:
+        return _default_path
+    if name not in _available:
         raise ValueError(f"no such implementation here: {name}")
     return _PATHS[name]
 
@@ -139,4 +140,6 @@ cdef int _point(blake3_item *pointers, tuple held) except -1:
     return 0
 
 
-_default = chosen(implementations())
+_available = tuple(name for name, path in _PATHS.items() if path <= blake3_best_path())
+_default = chosen(_available)
+cdef blake3_path _default_path = _PATHS[_default]

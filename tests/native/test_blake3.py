@@ -51,6 +51,36 @@ def test_many_of_one_length(path: str, length: int, count: int) -> None:
 
 
 @every_path
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 256, 500, 1023, 1024, 1025, 5000])
+@pytest.mark.parametrize("count", [1, 7, 8, 16, 33, 600])
+def test_records_are_items(path: str, length: int, count: int) -> None:
+    """Records of one buffer get the digests of a list of them, in both modes."""
+    if count == 600 and length > 1025:
+        count = 40
+    items = [content(length, seed) for seed in range(count)]
+    keyed = blake3.hash_records(b"".join(items), length, CONTEXT, implementation=path)
+    assert keyed == expected(items)
+    plain = blake3.hash_records(b"".join(items), length, None, implementation=path)
+    assert plain == blake3.hash_many(items, None, implementation=path)
+    assert plain == b"".join(oracle(item).digest() for item in items)
+
+
+@every_path
+def test_runs_of_one_length_among_others(path: str) -> None:
+    """Long runs of equal lengths take a way of their own; what stands around them does not."""
+    lengths = [5, *[64] * 70, 2000, 3000, *[500] * 64, 7, *[0] * 65, 1025]
+    items = [content(length, seed) for seed, length in enumerate(lengths)]
+    assert blake3.hash_many(items, CONTEXT, implementation=path) == expected(items)
+
+
+@pytest.mark.parametrize(("length", "size"), [(0, 0), (64, 0), (64, -1), (65, 64)])
+def test_only_whole_records(length: int, size: int) -> None:
+    """A buffer that is no whole number of records is the caller's bug."""
+    with pytest.raises(ValueError, match="whole number"):
+        blake3.hash_records(bytes(length), size, CONTEXT)
+
+
+@every_path
 @given(lengths=st.lists(st.integers(0, 4200) | st.sampled_from(EDGES), max_size=70))
 def test_any_mixture_of_lengths(path: str, lengths: list[int]) -> None:
     """Any mixture of lengths agrees: each lane ends where its own item does."""

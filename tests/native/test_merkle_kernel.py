@@ -58,6 +58,23 @@ def test_nodes(path: str) -> None:
         assert merkle.node_hashes(level, implementation=path) == nodes(level)
 
 
+@every_path
+@pytest.mark.parametrize("height", range(10))
+def test_root_of_a_complete_tree(path: str, height: int) -> None:
+    """A power of two of hashes gives what hashing level by level gives."""
+    hashes = level = random.Random(height).randbytes(32 << height)
+    while len(level) > 32:
+        level = nodes(level)
+    assert merkle.subtree_root(hashes, implementation=path) == level
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 96, 32 * 255])
+def test_other_numbers_of_hashes_have_no_root(size: int) -> None:
+    """Only a power of two of whole hashes is a complete tree."""
+    with pytest.raises(ValueError, match="power of two"):
+        merkle.subtree_root(bytes(size))
+
+
 def test_wrong_input_is_refused() -> None:
     """Half a pair, what is not bytes and an unknown kernel are the caller's bugs."""
     assert merkle.leaf_hashes([]) == b""
