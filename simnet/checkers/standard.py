@@ -7,6 +7,7 @@ from simnet.checkers.accusations import Accusations
 from simnet.checkers.agreement import Agreement
 from simnet.checkers.certificates import Certificates
 from simnet.checkers.checker import Checker, Panel
+from simnet.checkers.delivery import Delivery
 from simnet.checkers.finality import Finality
 from simnet.checkers.limits import Limits
 from simnet.checkers.livelock import Livelock
@@ -56,4 +57,6 @@ def standard_checkers(scenario: Scenario) -> list[Observer]:
     ]
     if any(kind != TWIN for _, kind in scenario.actors):
         checkers.append(Rejections())
+    if scenario.tier == "full":
+        checkers.append(Delivery())
     return [Panel(checkers)]
