@@ -7,6 +7,7 @@ from simnet.actors.batches import BadBatcher, FalseAcknowledger
 from simnet.actors.equivocation import EquivocatingLeader, EquivocatingVoter, Usurper
 from simnet.actors.excess import Flooder, TimeRatchet
 from simnet.actors.forgery import Forger, SignatureForger
+from simnet.actors.headers import FalseHeader
 from simnet.actors.masks import LateVoter, Miser, SilentLeader, Twin, VoteWithholder, Withholder
 from simnet.actors.mutation import Mutator
 from simnet.actors.serving import LyingServer
@@ -35,4 +36,5 @@ ACTORS: Final[dict[str, type[Actor]]] = {
     "time_ratchet": TimeRatchet,
     "mutator": Mutator,
     "stale_leader": StaleLeader,
+    "false_header": FalseHeader,
 }

@@ -3,12 +3,11 @@
 from typing import Any, Final
 
 from consensus.core.batchbook import BatchBook, HeldBatch
-from consensus.core.blocktree import BlockTree
 from consensus.core.dissemination import Dissemination
 from consensus.core.effects import StoreBatch
 from consensus.core.proposing import Judge
 from ledger.core.certificate import BatchCertificate
-from ledger.core.ids import BatchId, NodeIndex
+from ledger.core.ids import BatchId
 from simnet.mutants.mutant import Patch, Registry
 
 __all__ = ["registry"]
@@ -29,28 +28,16 @@ def _ignore_obstacles(patch: Patch, *words: str) -> None:
     patch.set(Judge, "obstacle", obstacle)
 
 
-@registry.breaks(_CHECKS, actor="mutator")
+@registry.breaks(_CHECKS, actor="false_header")
 def another_root_is_accepted(patch: Patch) -> None:
     """Vote for a block whose ledger root is not one's own."""
     _ignore_obstacles(patch, "ROOT MISMATCH")
 
 
-@registry.breaks(_CHECKS, actor="mutator")
+@registry.breaks(_CHECKS, actor="time_ratchet")
 def any_time_is_accepted(patch: Patch) -> None:
     """Vote for a block of any time."""
     _ignore_obstacles(patch, "the block's time")
-
-
-@registry.breaks(_CHECKS, actor="usurper")
-def anybody_leads(patch: Patch) -> None:
-    """Vote for whoever proposes."""
-    _ignore_obstacles(patch, "is not the leader")
-
-
-@registry.breaks(_CHECKS, actor="mutator")
-def any_executed_height_is_accepted(patch: Patch) -> None:
-    """Vote for a block that claims another executed height."""
-    _ignore_obstacles(patch, "executed height is wrong")
 
 
 @registry.breaks("batches")
@@ -59,7 +46,7 @@ def batches_never_sent_again(patch: Patch) -> None:
     patch.set(Dissemination, "on_rebroadcast_timer", lambda _self, _now: None)
 
 
-@registry.breaks("batches")
+@registry.breaks("batches", schedule="bytes_missing_behind_a_certificate")
 def a_digest_is_a_batch(patch: Patch) -> None:
     """Take a batch for available as soon as its digest is known."""
     original = BatchBook.is_available
@@ -81,24 +68,6 @@ def acknowledged_before_it_is_stored(patch: Patch) -> None:
             self._acknowledge(id_, held)
 
     patch.set(Dissemination, "_store", store)
-
-
-@registry.breaks("batches")
-def ordered_batches_are_proposed_again(patch: Patch) -> None:
-    """Choose batches that uncommitted ancestors name already."""
-    patch.set(BlockTree, "batches_in", lambda _self, _suffix: set())
-
-
-@registry.breaks("batches", actor="bad_batcher")
-def batches_are_not_examined(patch: Patch) -> None:
-    """Take every batch for valid."""
-    original = Dissemination.on_batch_examined
-
-    def trusting(self: Dissemination, id_: BatchId, *, valid: bool) -> NodeIndex | None:
-        del valid
-        return original(self, id_, valid=True)
-
-    patch.set(Dissemination, "on_batch_examined", trusting)
 
 
 @registry.breaks("batches", actor="forger")

@@ -8,7 +8,7 @@ from consensus.core.catchup import CatchUp
 from consensus.core.leader import LeaderSchedule
 from consensus.core.pacemaker import Pacemaker
 from consensus.core.proposing import Proposer
-from consensus.core.votes import TimeoutCollector, VoteCollector
+from consensus.core.votes import TimeoutCollector
 from ledger.core.ids import NodeIndex
 from simnet.mutants.mutant import Patch, Registry
 
@@ -29,22 +29,16 @@ def timeouts_said_once(patch: Patch) -> None:
     patch.set(Pacemaker, "resend_ms", property(lambda _self: 10**9))
 
 
-@registry.breaks(_ROUNDS)
+@registry.breaks(_ROUNDS, schedule="joining_the_others_timeout")
 def no_bracha_join(patch: Patch) -> None:
     """Wait for one's own timer, whatever f + 1 others say."""
     patch.set(TimeoutCollector, "count", property(lambda _self: 0))
 
 
-@registry.breaks(_ROUNDS)
+@registry.breaks(_ROUNDS, mark="straggler helped", seeds=30)
 def no_sync_info(patch: Patch) -> None:
     """Prove one's round to nobody."""
     patch.set(Agreement, "prove_round_to", _never)
-
-
-@registry.breaks(_ROUNDS)
-def late_votes_are_dropped(patch: Patch) -> None:
-    """Count no vote of a round that is over."""
-    patch.set(VoteCollector, "is_open", staticmethod(lambda round_, current: round_ >= current))
 
 
 @registry.breaks("flush, idle, timers")
@@ -66,12 +60,6 @@ def one_leader_for_ever(patch: Patch) -> None:
     patch.set(LeaderSchedule, "leader", lambda _self, _round: NodeIndex(0))
 
 
-@registry.breaks("leader schedule")
-def everybody_leads_at_home(patch: Patch) -> None:
-    """Count failed rounds from the start of the process: a restarted member disagrees."""
-    patch.set(LeaderSchedule, "restore", _never)
-
-
 @registry.breaks("catching up")
 def no_catching_up(patch: Patch) -> None:
     """Never ask for committed blocks."""
@@ -84,7 +72,7 @@ def no_fetching(patch: Patch) -> None:
     patch.set(CatchUp, "fetch_batches", _never)
 
 
-@registry.breaks("catching up")
+@registry.breaks("catching up", schedule="claims_that_go_back")
 def only_one_peer_is_asked(patch: Patch) -> None:
     """Ask the same peer again and again."""
     ask: Callable[..., Any] = CatchUp._ask

@@ -38,10 +38,12 @@ class Mutant:
         description: what is no longer done.
         apply: does it.
         seeds: so many seeds at most until a run notices.
+        schedule: the directed schedule (simnet.schedules) that notices, where seeds seldom do.
+        mark: the mark (simnet.marks) that no run hits any more: how the loss of a rule shows that
+            only makes recovery slower.
         actor: the Byzantine member without whom nobody can notice, "" when none is needed.
         tier: of the runs.
         weather: what the runs of the swarm get instead of their own weather.
-        scenario_fields: the same for other parts of the scenario.
     """
 
     name: str
@@ -49,19 +51,18 @@ class Mutant:
     description: str
     apply: Callable[[Patch], None]
     seeds: int = 100
+    schedule: str = ""
+    mark: str = ""
     actor: str = ""
     tier: str = "core"
     weather: Mapping[str, int] = field(default_factory=dict)
-    scenario_fields: Mapping[str, int] = field(default_factory=dict)
 
     def scenario(self, seed: int) -> Scenario:
         """Give the run of a seed: the swarm's, with the rule broken."""
         drawn = full_scenario(seed) if self.tier == "full" else core_scenario(seed)
         weather = msgspec.structs.replace(drawn.weather, **self.weather)
         actors = ((seed % drawn.validators, self.actor),) if self.actor else drawn.actors
-        return msgspec.structs.replace(
-            drawn, mutant=self.name, actors=actors, weather=weather, **self.scenario_fields
-        )
+        return msgspec.structs.replace(drawn, mutant=self.name, actors=actors, weather=weather)
 
 
 class Registry:

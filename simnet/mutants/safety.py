@@ -11,7 +11,6 @@ from consensus.core.effects import Effect, Persist
 from consensus.core.node import NodeCore
 from consensus.core.outbox import Outbox
 from consensus.core.ports import Restored
-from consensus.core.recovery import Recovery
 from consensus.core.safety import SafetyRules, is_justified
 from consensus.core.verification import RememberingDomain
 from consensus.core.votes import VoteCollector
@@ -30,7 +29,7 @@ registry: Final = Registry()
 # --- one vote, one timeout, one proposal ----------------------------------------------------
 
 
-@registry.breaks("R-ONCE")
+@registry.breaks("R-ONCE", actor="equivocating_leader")
 def several_votes_a_round(patch: Patch) -> None:
     """Vote for every block of a round that was not given up."""
 
@@ -63,18 +62,6 @@ def several_proposals_a_round(patch: Patch) -> None:
     patch.set(SafetyRules, "may_propose", may_propose)
 
 
-@registry.breaks("R-PERSIST")
-def a_timeout_made_anew(patch: Patch) -> None:
-    """Sign the timeout of a round again, with what is known now, instead of repeating it."""
-    original = SafetyRules.timeout
-
-    def timeout(self: SafetyRules, round_: Round) -> Timeout | None:
-        self.record = msgspec.structs.replace(self.record, last_timeout=None)
-        return original(self, round_)
-
-    patch.set(SafetyRules, "timeout", timeout)
-
-
 # --- what a block must show -----------------------------------------------------------------
 
 
@@ -83,7 +70,7 @@ def _set_justified(patch: Patch, rule: Callable[[Block], bool]) -> None:
     patch.set(proposing, "is_justified", rule)
 
 
-@registry.breaks("R-JUSTIFY", actor="stale_leader")
+@registry.breaks("R-JUSTIFY", actor="mutator")
 def unjustified_blocks_accepted(patch: Patch) -> None:
     """Vote for any block with an older certificate, timeout certificate or not."""
     _set_justified(
@@ -91,7 +78,7 @@ def unjustified_blocks_accepted(patch: Patch) -> None:
     )
 
 
-@registry.breaks("R-JUSTIFY", actor="stale_leader")
+@registry.breaks("R-JUSTIFY", actor="false_header")
 def reports_of_a_timeout_certificate_ignored(patch: Patch) -> None:
     """Accept a certificate older than the newest that the timeout certificate reports."""
 
@@ -114,7 +101,7 @@ def commits_over_a_gap(patch: Patch) -> None:
     patch.set(agreement, "commit_of", careless)
 
 
-@registry.breaks("R-REPORT")
+@registry.breaks("R-REPORT", schedule="certificate_newer_than_the_record")
 def a_timeout_that_hides_the_lock(patch: Patch) -> None:
     """Report the certificate by which the round was entered, though a higher one is locked."""
     original = SafetyRules.timeout
@@ -202,18 +189,6 @@ def voted_proposals_forgotten_at_restart(patch: Patch) -> None:
 def a_lost_record_is_no_reason_to_wait(patch: Patch) -> None:
     """Sign at once after the record was lost."""
     _restart_with(patch, lambda restored: _change_record(restored, sit_out=False))
-
-
-@registry.breaks("start guard, old and lost records", weather={"safety_loss": 900_000})
-def one_peer_proves_the_round(patch: Patch) -> None:
-    """Sign again beyond the round of whichever peer answers first."""
-    init: Callable[..., None] = Recovery.__init__
-
-    def hasty(self: Recovery, validators: ValidatorSet) -> None:
-        init(self, validators)
-        self._needed = 1
-
-    patch.set(Recovery, "__init__", hasty)
 
 
 # --- certificates ---------------------------------------------------------------------------
