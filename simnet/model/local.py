@@ -99,6 +99,9 @@ def local_outcomes(world: World, index: int, record: SafetyRecord, stage: Stage)
             for after in _options(world, index, local, phase, stage):
                 following.setdefault(after.key, after)
         reached = list(following.values())
+    if world.scope.is_correct:
+        for local in reached:
+            _judge_refusals(world.rules(index, local.record), stage)
     return reached
 
 
@@ -154,6 +157,7 @@ def _give_up(
         return None
     timeout = rules.timeout(round_)
     if world.scope.is_correct:
+        _require(rules.record.high_qc.round >= qc.round, "keeping the highest certificate")
         _judge_timeout(before, round_, timeout, rules.record)
     return timeout
 
@@ -198,6 +202,20 @@ def _judge_timeout(
         _require(reports, f"reporting {reported} with lock {before.lock_round}")
         _require(after.acted_round == round_, "acted_round after a timeout")
         _require(after.lock_round == before.lock_round, "the lock after a timeout")
+
+
+def _judge_refusals(rules: SafetyRules, stage: Stage) -> None:
+    """After all that was done in the round: no second vote, and no way back.
+
+    What is asked for here is never signed, so it adds no behaviour.
+    """
+    acted, stored = rules.record.acted_round, rules.record.last_timeout
+    for offer in stage.offers:
+        if not abstract.may_vote(acted, offer.block.round):
+            _require(not rules.may_vote(offer.block), "a vote in a round acted in")
+    for earlier in range(1, acted):
+        again = rules.timeout(Round(earlier))
+        _require(again is None or again is stored, "giving an earlier round up")
 
 
 def _require(condition: bool, what: str) -> None:  # noqa: FBT001 - an assertion with a name

@@ -7,7 +7,7 @@ import pytest
 import consensus.core.safety as real
 from consensus.core.safety import SafetyRules, is_justified
 from ledger.core.block import Block
-from ledger.core.certificate import QuorumCertificate, TimeoutCertificate, TimeoutEntry
+from ledger.core.certificate import QuorumCertificate, Timeout, TimeoutCertificate, TimeoutEntry
 from ledger.core.errors import InvariantError
 from ledger.core.ids import Epoch, Height, NodeIndex, Round
 from simnet.model import __main__ as command
@@ -118,6 +118,32 @@ def test_real_rules_that_leave_the_specification_are_noticed(
     monkeypatch.setattr(real, "is_justified", changed)
     with pytest.raises(DepartureError):
         _explore(Scope(rounds=3, eager=True))
+
+
+def test_a_second_vote_in_a_round_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules that would vote again in a round that was voted in stop the exploration."""
+
+    def votes_again(rules: SafetyRules, block: Block) -> bool:
+        return block.round >= rules.record.acted_round and is_justified(block)
+
+    monkeypatch.setattr(SafetyRules, "may_vote", votes_again)
+    with pytest.raises(DepartureError, match="a round acted in"):
+        _explore(Scope(rounds=1))
+
+
+def test_giving_up_an_earlier_round_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules that would sign a timeout of a round below the one acted in stop the exploration."""
+    properly = SafetyRules.timeout
+
+    def goes_back(rules: SafetyRules, round_: Round) -> Timeout | None:
+        if round_ >= rules.record.acted_round:
+            return properly(rules, round_)
+        world = World(Scope())
+        return Timeout.make(world.domain, round_, world.genesis_qc, None, world.signers[0])
+
+    monkeypatch.setattr(SafetyRules, "timeout", goes_back)
+    with pytest.raises(DepartureError, match="an earlier round"):
+        _explore(Scope(rounds=2, eager=True))
 
 
 def test_a_commit_over_a_gap_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
