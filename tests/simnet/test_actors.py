@@ -127,7 +127,7 @@ def test_an_actor_changes_the_run_by_recorded_choices(actor: str) -> None:
 
 def is_choice_of_actor(key: str) -> bool:
     """Say whether a fault is an actor's decision: its key ends with the name of its machine."""
-    own = key.split(" #")[0].split(" ")[-1] in {str(BAD), f"{BAD}'"}
+    own = key.split(" #", maxsplit=1)[0].rsplit(" ", maxsplit=1)[-1] in {str(BAD), f"{BAD}'"}
     return own and not key.startswith(("drop", "hold", "execute"))
 
 
