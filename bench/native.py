@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from statistics import median
 
@@ -30,8 +31,11 @@ MESSAGE_BYTES = 60
 EVENT_BYTES = 500
 EVENTS_COUNT = 1024
 PUBLISHERS_COUNT = 8
-HASHES_COUNT = 4096
+HASHES_COUNT = 1024
 ROUNDS_COUNT = 15
+BAD_ROUNDS_COUNT = 5
+BAD_SIZES = (8, 64, 1024, 4096)
+BAD_SHARES = {"one": 0.0, "1 %": 0.01, "10 %": 0.1, "50 %": 0.5, "all": 1.0}
 ROUND_NS = 20_000_000  # a round repeats a call for about that long
 
 SIGNATURE_CASES = (
@@ -124,29 +128,91 @@ def bench_verify(path: str) -> None:
         )
 
 
+def spoil(check: Check, kind: str, generator: random.Random) -> Check:
+    """Make a check false in one way."""
+    key, message, signature = check
+    no_point = (2).to_bytes(32, "little")  # no x belongs to y = 2
+    ways = {
+        "wrong s": (key, message, signature[:40] + bytes([signature[40] ^ 4]) + signature[41:]),
+        "no point R": (key, message, no_point + signature[32:]),
+        "no point A": (no_point, message, signature),
+        "s not below l": (key, message, signature[:32] + b"\xff" * 32),
+        "small order A": (bytes(32), message, signature),
+    }
+    return ways[generator.choice([*ways]) if kind == "mixed" else kind]
+
+
+def time_bad(good: list[Check], bad: list[Check], path: str) -> float:
+    """Compare one call with another, in turn; give the ratio of the medians."""
+    times: tuple[list[int], list[int]] = ([], [])
+    for _ in range(BAD_ROUNDS_COUNT):
+        for checks, into in zip((good, bad), times, strict=True):
+            repeat = max(1, 512 // len(checks))
+            run = lambda checks=checks, repeat=repeat: [  # noqa: E731
+                ed25519.verify_many(checks, implementation=path) for _ in range(repeat)
+            ]
+            into.append(once(run))
+    return median(times[1]) / median(times[0])
+
+
+def bench_bad(path: str) -> None:
+    """Print what bad signatures cost, times a list of good ones, and the worst of all."""
+    print(f"\nEd25519 verify_many, {path}: lists with bad signatures, times all good")
+    print("  signatures   keys  kind          " + "".join(f"{name:>8}" for name in BAD_SHARES))
+    generator, worst = random.Random(5), (0.0, "")
+    kinds = ("wrong s", "no point R", "no point A", "s not below l", "small order A", "mixed")
+    for size in BAD_SIZES:
+        for keys in sorted({size, min(size, 100)}, reverse=True):
+            good = make_checks(size, keys)
+            for kind in kinds:
+                row = []
+                for name, share in BAD_SHARES.items():
+                    bad = list(good)
+                    for i in generator.sample(range(size), max(1, round(size * share))):
+                        bad[i] = spoil(bad[i], kind, generator)
+                    row.append(time_bad(good, bad, path))
+                    worst = max(worst, (row[-1], f"{size} under {keys} keys, {kind}, {name}"))
+                cells = "".join(f"{ratio:8.2f}" for ratio in row)
+                print(f"  {size:10} {keys:6}  {kind:14}{cells}")
+    print(f"  worst: {worst[0]:.2f} ({worst[1]})")
+
+
+def package_loop(items: list[bytes], context: str | None) -> Work:
+    """Hash one by one with the `blake3` package, in the same mode."""
+
+    def plain() -> None:
+        for item in items:
+            package_blake3(item).digest()
+
+    def derive(context: str) -> None:
+        for item in items:
+            package_blake3(item, derive_key_context=context).digest()
+
+    return plain if context is None else partial(derive, context)
+
+
 def bench_blake3(path: str) -> None:
-    """Print a row for each size of input."""
-    print(f"\nBLAKE3 hash_many of {HASHES_COUNT}, {path}: ns a digest, times a loop over `blake3`")
-    print("       bytes   derive-key loop      plain loop       one call")
-    for size in (64, 256, EVENT_BYTES, 1024, 4096):
-        items = [random.Random(i).randbytes(size) for i in range(HASHES_COUNT)]
-
-        def derive(items: list[bytes] = items) -> None:
-            for item in items:
-                package_blake3(item, derive_key_context=CONTEXT).digest()
-
-        def plain(items: list[bytes] = items) -> None:
-            for item in items:
-                package_blake3(item).digest()
-
-        def call(items: list[bytes] = items) -> bytes:
-            return blake3.hash_many(items, CONTEXT, implementation=path)
-
-        loop, easy, ours = (ns / HASHES_COUNT for ns in compare([derive, plain, call]))
-        print(
-            f"  {size:10} {loop:10.0f} x{loop / ours:<6.1f} {easy:9.0f} x{easy / ours:<6.1f}"
-            f" {ours:9.1f}"
-        )
+    """Print a row for each mode and size of input; each mode against a loop in the same mode."""
+    print(f"\nBLAKE3 of {HASHES_COUNT}, {path}: ns a digest, times a `blake3` loop in that mode")
+    print("  mode           bytes      loop     list call        records call")
+    for mode, context in (("derive-key", CONTEXT), ("plain", None)):
+        for size in (64, 256, EVENT_BYTES, 1024, 4096):
+            items = [random.Random(i).randbytes(size) for i in range(HASHES_COUNT)]
+            records = b"".join(items)
+            works: list[Work] = [
+                package_loop(items, context),
+                lambda items=items, context=context: blake3.hash_many(  # type: ignore[misc]
+                    items, context, implementation=path
+                ),
+                lambda records=records, size=size, context=context: blake3.hash_records(  # type: ignore[misc]
+                    records, size, context, implementation=path
+                ),
+            ]
+            loop, listed, fixed = (ns / HASHES_COUNT for ns in compare(works))
+            print(
+                f"  {mode:12} {size:7} {loop:9.0f} {listed:9.1f} x{loop / listed:<6.1f}"
+                f" {fixed:9.1f} x{loop / fixed:<6.1f}"
+            )
 
 
 def bench_merkle(path: str) -> None:
@@ -235,6 +301,7 @@ def main() -> None:
     print(f"Compiled kernels from Python, {pin()}, medians of {ROUNDS_COUNT} rounds")
     for path in reversed(ed25519.implementations()):
         bench_verify(path)
+        bench_bad(path)
     for path in reversed(scan.implementations()):
         bench_scan(path)
     for path in reversed(blake3.implementations()):

@@ -163,6 +163,50 @@ def test_any_mixture_agrees_with_the_oracle(
 
 
 @every_path
+@pytest.mark.parametrize("keys", [1, 3, 11, 30])
+@pytest.mark.parametrize("bad_share", [0.02, 0.5, 1.0])
+def test_what_is_false_by_itself_leaves_the_rest_exact(
+    path: str, keys: int, bad_share: float
+) -> None:
+    """Lists with s >= l, points that do not decode and wrong s, under rare and frequent keys."""
+    generator = random.Random(keys)
+    no_point = (2).to_bytes(32, "little")
+    checks = [*honest(120, keys)]
+    for i in generator.sample(range(120), max(1, int(120 * bad_share))):
+        key, message, signature = checks[i]
+        checks[i] = generator.choice(
+            [
+                (no_point, message, signature),
+                (key, message, no_point + signature[32:]),
+                (key, message, signature[:32] + b"\xff" * 32),
+                spoil(checks[i]),
+                bent(checks[i], generator),
+            ]
+        )
+    expected = [oracle(check) for check in checks]
+    assert ed25519.verify_many(checks, implementation=path) == expected
+    dropped = [(no_point, b"", bytes(64))] * 40 + [honest(2, 2)[1]]
+    assert ed25519.verify_many(dropped, implementation=path) == [False] * 40 + [True]
+    assert ed25519.verify_many(dropped[:40], implementation=path) == [False] * 40
+
+
+@every_path
+def test_small_order_parts_under_frequent_keys(path: str) -> None:
+    """Tables of a key hold for keys of mixed and of small order, which ZIP-215 accepts."""
+    pairs = product(curve.TORSION, curve.TORSION)
+    checks = [
+        curve.sign_with_torsion(7 + i % 2, 1000 + i, bytes([i]), (pair[0], pair[1]))
+        for i, pair in enumerate(pairs)
+    ]
+    small = [encoding for point in curve.TORSION for encoding in curve.encodings(point)]
+    checks += [(key, bytes([i]), small[i] + bytes(32)) for i in range(14) for key in small[::5]]
+    checks[0] = spoil(checks[0])
+    expected = [oracle(check) for check in checks]
+    assert expected.count(False) == 1
+    assert ed25519.verify_many(checks, implementation=path) == expected
+
+
+@every_path
 def test_errors_do_not_cancel(path: str) -> None:
     """Two wrong signatures whose errors sum to zero fail: the coefficients keep them apart."""
     first, second = honest(2, 1)
