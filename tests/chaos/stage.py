@@ -72,11 +72,6 @@ class Stage:
         """Give the size of every member's log, -1 where it cannot be read."""
         return [-1 if head is None else head.log_size for head in self.heads()]
 
-    def has_reached(self, member: int, height: int) -> bool:
-        """Say whether a member's store holds the block of ``height``."""
-        head = self.heads()[member]
-        return head is not None and head.height >= height
-
     async def kill(self, member: int, *parts: Part) -> None:
         """End processes of a member at once."""
         self.network.kill(*((member, part) for part in parts))
