@@ -194,6 +194,7 @@ def test_the_command_says_what_it_found(
     monkeypatch.setattr(command, "REFUTATION_MS", 100)
     monkeypatch.setattr(command, "SHORT", (Scope(rounds=2),))
     monkeypatch.setattr(command, "RULES", ())
+    monkeypatch.setattr(command, "MUTANTS", MUTANTS[:2])
     assert command.main(["--traces"]) == 0
     assert "AS EXPECTED" in capsys.readouterr().out
     monkeypatch.setattr(command, "SHORT", (MUTANTS[0].scope,))
