@@ -11,11 +11,16 @@ __all__ = ["Inbox"]
 
 
 class Inbox:
-    """Four queues: answers of the node itself, the consensus lane, timers, bulk."""
+    """Four queues: answers of the node itself, the consensus lane, timers, bulk.
 
-    __slots__ = ("_bulk", "_own", "_taken", "_timers", "_urgent")
+    Attributes:
+        count: number of inputs that wait.
+    """
+
+    __slots__ = ("_bulk", "_own", "_taken", "_timers", "_urgent", "count")
 
     def __init__(self) -> None:
+        self.count = 0
         self._taken: list[Input] = []
         self._own: deque[Input] = deque()
         self._urgent: deque[Input] = deque()
@@ -25,6 +30,7 @@ class Inbox:
     def put(self, item: Input) -> None:
         """Let an input wait."""
         self._queue(item).append(item)
+        self.count += 1
 
     def _queue(self, item: Input) -> "deque[Input]":
         match item:
@@ -41,6 +47,7 @@ class Inbox:
         """Give what to do next: everything urgent, timers after it, then some bulk."""
         if self._taken:
             items, self._taken = self._taken, []
+            self.count -= len(items)
             return items
         items = [*self._own, *self._urgent, *self._timers]
         for queue in (self._own, self._urgent, self._timers):
@@ -48,8 +55,10 @@ class Inbox:
         items += islice(self._bulk, BULK_INPUTS_MAX)
         for _ in range(min(BULK_INPUTS_MAX, len(self._bulk))):
             self._bulk.popleft()
+        self.count -= len(items)
         return items
 
     def put_back(self, items: list[Input]) -> None:
         """Return what was taken and not done: it is next."""
         self._taken = items
+        self.count += len(items)

@@ -194,12 +194,15 @@ class Machine:
 
     def step(self, input_: Input) -> None:
         """Give the core one input and carry out what it wants, now or when it is its turn."""
+        if self.core is None:
+            return
         for item in (input_,) if self.actor is None else self.actor.incoming(input_):
             if self._is_busy:
                 self._inbox.put(item)
-            elif self.core is not None:
+            else:
                 self._step(item)
-                self._drain()
+                if self._inbox.count:
+                    self._drain()
 
     def _drain(self) -> None:
         """Do what came in meanwhile, in the order of the shell's inbox."""

@@ -4,7 +4,6 @@ Delays have heavy tails: a message that is held back and released rounds later r
 a lost one never does. Links keep no order. Each decision is keyed by link, label and occurrence.
 """
 
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from consensus.core.inputs import PeerMessage
@@ -22,6 +21,7 @@ from consensus.core.messages import (
 )
 from ledger.core.ids import NodeIndex
 from ledger.core.limits import PEER_COOLDOWN_MS
+from simnet.choices import Draw
 from simnet.links import Link
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ class Network:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._occurrences: Counter[str] = Counter()
+        self._occurrences: dict[str, int] = {}
+        weather = world.scenario.weather
+        self._may_fail = world.choices.is_replay or weather.drop or weather.hold or weather.copy
         self._closed: dict[int, tuple[int, int, int, bool]] = {}
         self._decoded: dict[bytes, Message] = {}
         self._outgoing: dict[str, dict[int, list[Link]]] = {}
@@ -162,36 +164,41 @@ class Network:
         frame, label, lane = packed
         self.bytes_sent += len(frame)
         key = f"{sender.name}>{receiver} {label}"
-        occurrence = self._occurrences[key]
+        occurrence = self._occurrences.get(key, 0)
         self._occurrences[key] = occurrence + 1
         if occurrence:
             key = f"{key} #{occurrence}"
         weather, choices = world.scenario.weather, world.choices
         draw = choices.draw(key)
         delay_us = weather.latency_us + draw.below(weather.jitter_us + 1)
-        if choices.settle(f"drop {key}", int(draw.hits(weather.drop))):
-            world.tell_fault(f"drop {key}", 1)
-            return
-        held_us = draw.heavy(weather.hold_us) if draw.hits(weather.hold) else 0
-        held_us = choices.settle(f"hold {key}", held_us)
-        if held_us:
-            world.tell_fault(f"hold {key}", held_us)
-        delay_us += held_us
-        cut = self._cut(sender.index, receiver)
-        if cut is not None:
-            until_us, hold = cut
-            if not hold:
+        copied_us = 0
+        if self._may_fail and not choices.is_over:
+            if choices.settle(f"drop {key}", int(draw.hits(weather.drop))):
+                world.tell_fault(f"drop {key}", 1)
                 return
-            delay_us += max(0, until_us - world.now_us)
-        links = self._outgoing[sender.name][receiver]
-        for link in links:
+            held_us = self._delay("hold", key, draw, weather.hold)
+            copied_us = self._delay("copy", key, draw, weather.copy)
+            delay_us += held_us
+        if self._closed:
+            cut = self._cut(sender.index, receiver)
+            if cut is not None:
+                until_us, hold = cut
+                if not hold:
+                    return
+                delay_us += max(0, until_us - world.now_us)
+        for link in self._outgoing[sender.name][receiver]:
             link.send(lane, frame, delay_us)
-        copied_us = draw.heavy(weather.hold_us) if draw.hits(weather.copy) else 0
-        copied_us = choices.settle(f"copy {key}", copied_us)
-        if copied_us:
-            world.tell_fault(f"copy {key}", copied_us)
-            for link in links:
+            if copied_us:
                 link.send(lane, frame, delay_us + copied_us)
+
+    def _delay(self, what: str, key: str, draw: Draw, per_million: int) -> int:
+        """Settle whether, and for how long, a message is held back or its copy is late."""
+        world = self._world
+        drawn_us = draw.heavy(world.scenario.weather.hold_us) if draw.hits(per_million) else 0
+        delay_us = world.choices.settle(f"{what} {key}", drawn_us)
+        if delay_us:
+            world.tell_fault(f"{what} {key}", delay_us)
+        return delay_us
 
     def _arrive(self, link: Link, frame: bytes, delay_us: int) -> None:
         epoch = link.epoch
