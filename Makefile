@@ -9,7 +9,7 @@ READY := .venv/.ready
 NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
 	-o -name '*.[chS]')
 
-.PHONY: help setup demo test check chaos fuzz fuzz-native bench bench-native coverage lock clean
+.PHONY: help setup demo test check sim sim-hunt bench-sim chaos fuzz fuzz-native bench bench-native coverage lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -37,6 +37,17 @@ check: setup ## Format, lint, types, import rules, tidiness
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q tests/tidy
 
+sim: setup ## Simulate: seeds, digests, kept plans, mutants, canaries, the model check (3 minutes)
+	$(BIN)/python -m simnet.sim_smoke
+
+# The logs go into docs/, where the commit that they speak of can be seen.
+sim-hunt: setup ## Simulate 100,000 core-only and 5,000 whole-node seeds for hours, and log it
+	$(BIN)/concordat sim hunt --seeds 100000 --log docs/hunts/core.md
+	$(BIN)/concordat sim hunt --tier full --seeds 5000 --log docs/hunts/full.md
+
+bench-sim: setup ## Measure how many seeds an hour one core simulates
+	$(BIN)/python -m simnet.bench
+
 chaos: setup ## Kill, stop and restart real validators under load for ten minutes
 	$(BIN)/python -m tests.chaos
 
@@ -60,6 +71,6 @@ lock: setup ## Resolve the dependencies anew into requirements/*.txt (needs uv)
 
 clean: ## Remove everything that was built or measured, .venv too
 	rm -rf .venv build dist *.egg-info htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache \
-		.hypothesis .import_linter_cache demo-home bench-out
+		.hypothesis .import_linter_cache demo-home bench-out sim-out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f ledger/native/*.so
