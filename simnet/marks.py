@@ -118,7 +118,17 @@ _SENT_AGAIN: Final = {
 class _Seen:
     """What is remembered of one machine."""
 
-    __slots__ = ("asked", "blocks", "input", "last", "record", "sent", "timeout", "votes")
+    __slots__ = (
+        "asked",
+        "blocks",
+        "given_up",
+        "input",
+        "last",
+        "record",
+        "sent",
+        "timeout",
+        "votes",
+    )
 
     def __init__(self) -> None:
         self.record: SafetyRecord | None = None
@@ -127,6 +137,7 @@ class _Seen:
         self.asked: set[bytes] = set()
         self.sent: set[bytes] = set()  # own batches
         self.timeout = 0  # round of the last one that it sent
+        self.given_up: set[int] = set()  # rounds, by itself or by a quorum
         self.blocks: dict[int, bytes] = {}  # round -> signature of a proposal
         self.votes: dict[tuple[int, int], bytes] = {}  # (signer, round) -> block
 
@@ -258,11 +269,13 @@ class Marks(Observer):
         seen.record = new
         if old is None:
             return
-        old_tc = 0 if old.high_tc is None else old.high_tc.round
-        if new.high_tc is not None and new.high_tc.round > old_tc:
+        if new.high_tc is not None and new.high_tc is not old.high_tc:
+            seen.given_up.add(new.high_tc.round)
             self._mark("view change")
-        if old.high_qc.round < new.high_qc.round <= old_tc:
+        if old.high_qc.round < new.high_qc.round and new.high_qc.round in seen.given_up:
             self._mark("late certificate")
+        if new.timed_round:
+            seen.given_up.add(new.timed_round)
         if old.sit_out and not new.sit_out:
             self._mark("sat out")
         if new.last_vote is not None and new.last_vote is not old.last_vote:
