@@ -102,6 +102,7 @@ FULL_MARKS: Final = frozenset(
 
 _FLIGHT_MAX: Final = 16
 _PAST_ROUNDS: Final = 3
+_SIT_OUT: Final = 12  # position in a stored record
 _DISK_MARKS: Final = {
     1: ("record lost", "chain lost"),
     2: ("record lost",),
@@ -118,22 +119,11 @@ _SENT_AGAIN: Final = {
 class _Seen:
     """What is remembered of one machine."""
 
-    __slots__ = (
-        "asked",
-        "blocks",
-        "given_up",
-        "input",
-        "last",
-        "record",
-        "sent",
-        "timeout",
-        "votes",
-    )
-
     def __init__(self) -> None:
         self.record: SafetyRecord | None = None
         self.input: Input | None = None
         self.last: Effect | None = None  # of the present step
+        self.sits_out = False  # its record was lost and it is not safe yet
         self.asked: set[bytes] = set()
         self.sent: set[bytes] = set()  # own batches
         self.timeout = 0  # round of the last one that it sent
@@ -198,6 +188,12 @@ class Marks(Observer):
         seen.last = None
         if not any(other.is_up for other in self._world.machines):
             self._mark("all down")
+
+    def on_disk_changed(self, machine: "Machine") -> None:
+        """Look whether it must sit out."""
+        seen, stored = self._seen[machine.name], machine.storage.safety_record
+        seen.sits_out = msgspec.msgpack.decode(stored)[_SIT_OUT]
+        seen.record = None
 
     def on_input(self, machine: "Machine", input_: Input) -> None:
         """Look at what comes."""
@@ -267,6 +263,9 @@ class Marks(Observer):
         del machine
         old, new = seen.record, effect.record
         seen.record = new
+        if seen.sits_out and not new.sit_out:
+            seen.sits_out = False
+            self._mark("sat out")
         if old is None:
             return
         if new.high_tc is not None and new.high_tc is not old.high_tc:
@@ -276,8 +275,6 @@ class Marks(Observer):
             self._mark("late certificate")
         if new.timed_round:
             seen.given_up.add(new.timed_round)
-        if old.sit_out and not new.sit_out:
-            self._mark("sat out")
         if new.last_vote is not None and new.last_vote is not old.last_vote:
             self._on_vote(effect.proposals, new.last_vote.round, old.lock_round)
 
