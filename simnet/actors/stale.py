@@ -1,7 +1,8 @@
 """A leader that forgets: it proposes on the oldest certificate that the rules let it use.
 
 It puts together the timeout certificate with the lowest demand that the timeouts it saw allow, and
-proposes on that. This is the adversary that R-REPORT and R-JUSTIFY are made against.
+proposes on that, or on less; and it shows its votes and other proposals to some only, so that not
+all know the same certificates. This is the adversary that R-REPORT and R-JUSTIFY are made against.
 """
 
 from collections import OrderedDict
@@ -12,7 +13,7 @@ import msgspec
 
 from consensus.core.effects import Broadcast, Effect
 from consensus.core.inputs import Input, PeerMessage
-from consensus.core.messages import ProposalMessage, TimeoutMessage
+from consensus.core.messages import ProposalMessage, TimeoutMessage, VoteMessage
 from ledger.core.block import Proposal
 from ledger.core.certificate import Timeout, TimeoutCertificate, TimeoutEntry
 from ledger.core.ids import Height, NodeIndex, Round
@@ -55,12 +56,15 @@ class StaleLeader(Byzantine):
                 low = self._lowered(timeout) if self.pick(f"low {label_of(message)}", 1) else None
                 self._note(low or timeout)
                 yield Broadcast(TimeoutMessage(low or timeout))
+            case Broadcast(VoteMessage() as message):
+                # Certificates that few know make timeouts that report different ones.
+                yield from self.show(self.pick_mask(f"mask {label_of(message)}"), message)
+            case Broadcast(ProposalMessage(proposal) as message) if proposal.block.tc is None:
+                yield from self.show(self.pick_mask(f"mask {label_of(message)}"), message)
             case Broadcast(ProposalMessage(proposal) as message):
-                low_proposal = self._on_less(proposal)
-                if low_proposal is None or not self.pick(f"low {label_of(message)}", 1):
-                    yield effect
-                else:
-                    yield Broadcast(ProposalMessage(low_proposal))
+                kind = self.pick(f"low {label_of(message)}", 2)
+                low_proposal = self._on_less(proposal, ignore=kind == 2) if kind else None
+                yield Broadcast(ProposalMessage(low_proposal or proposal))
             case _:
                 yield effect
 
@@ -73,15 +77,20 @@ class StaleLeader(Byzantine):
         lowest = min((*known, timeout.high_qc), key=lambda qc: qc.round)
         return Timeout.make(self.domain, timeout.round, lowest, tc, self.machine.signer)
 
-    def _on_less(self, proposal: Proposal) -> Proposal | None:
-        """Give the proposal for the same round on the lowest certificate, if there is a choice."""
+    def _on_less(self, proposal: Proposal, *, ignore: bool) -> Proposal | None:
+        """Give the proposal for the same round on the lowest certificate, if there is a choice.
+
+        Args:
+            ignore: take the lowest one reported, whatever the timeout certificate demands.
+        """
         block, core = proposal.block, self.machine.core
         timeouts = self._timeouts.get(Round(block.round - 1), {})
         quorum = self.domain.validators.quorum
         if len(timeouts) < quorum or core is None:
             return None
         chosen = sorted(timeouts.values(), key=lambda t: (t.high_qc.round, t.signer))[:quorum]
-        high_qc = chosen[-1].high_qc
+        demanded = chosen[-1].high_qc
+        high_qc = chosen[0].high_qc if ignore else demanded
         parent = core._parts.tree.get(high_qc.block_id)
         if high_qc.round >= block.round - 1 or parent is None:
             return None
@@ -98,7 +107,7 @@ class StaleLeader(Byzantine):
             parent_id=high_qc.block_id,
             height=Height(parent.block.height + 1),
             qc=high_qc,
-            tc=TimeoutCertificate(block.epoch, Round(block.round - 1), entries, high_qc),
+            tc=TimeoutCertificate(block.epoch, Round(block.round - 1), entries, demanded),
             executed_height=executed,
             ledger_root=root.digest,
             time_ms=max(block.time_ms, parent.block.time_ms),
