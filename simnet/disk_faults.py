@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from simnet.choices import Draw
+from simnet.observer import PromiseError
 
 if TYPE_CHECKING:
     from simnet.machine import Machine
@@ -118,6 +119,9 @@ class DiskFaults:
         elif kind == _RECORD_LOST:
             machine.storage.safety = new.safety
         elif kind == _CHAIN_DAMAGED:
+            machine.storage.damage(draw.below(4))
+            if not machine.storage.fault():
+                raise PromiseError("damage", f"{machine.name} starts from a damaged chain")
             new.safety = machine.storage.safety
             machine.storage = new
         else:

@@ -158,6 +158,13 @@ class StandInStorage:
         self._new_batches.clear()
         self._new_ordered.clear()
 
+    def damage(self, where: int) -> None:
+        """This ledger has no hashes that could tell: its damage is always found."""
+
+    def fault(self) -> str:
+        """Say that the chain was damaged; nobody asks unless it was."""
+        return "damaged"
+
     # --- examining and serving --------------------------------------------------------------
 
     def examine_entries(self, entries: Sequence[bytes], now_ms: int) -> tuple[Verdict, ...]:

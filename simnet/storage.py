@@ -60,6 +60,14 @@ class Storage(BatchIndex, Protocol):
         """Crash: forget the open transaction."""
         ...
 
+    def damage(self, where: int) -> None:
+        """Damage a page at the end of the chain, while the machine is down."""
+        ...
+
+    def fault(self) -> str:
+        """Give what the check at opening finds wrong with a chain that may be damaged."""
+        ...
+
     def examine_entries(self, entries: Sequence[bytes], now_ms: int) -> tuple[Verdict, ...]:
         """Judge submitted entries."""
         ...

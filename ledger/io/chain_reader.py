@@ -152,6 +152,10 @@ class ChainReader:
         except struct.error as error:
             raise damaged(self._path, f"log entry {sequence}: {error}") from error
 
+    def has_entry(self, sequence: Sequence) -> bool:
+        """Say whether the log has an entry at ``sequence``."""
+        return self.location(sequence) is not None
+
     def height_of(self, sequence: Sequence) -> Height:
         """Give the height of the block that took the entry at ``sequence``.
 

@@ -13,7 +13,7 @@ from ledger.core.certificate import QuorumCertificate
 from ledger.core.errors import InvariantError, RejectCode
 from ledger.core.execute import BlockResult, genesis_result
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, BlockId, EventId, Height
+from ledger.core.ids import BatchId, BlockId, EventId, Height, Sequence
 from ledger.core.limits import EVIDENCE_COUNT_MAX
 from ledger.core.state import Rights, StateView
 from simnet.full.tables import Table
@@ -39,6 +39,14 @@ class Origin(NamedTuple):
         return cls(genesis, genesis_result(genesis), genesis.chain_id, {})
 
 
+class StoredHead(NamedTuple):
+    """The block at one height, and the ledger after it."""
+
+    block_id: BlockId
+    time_ms: int
+    root: LedgerRoot
+
+
 class Refusal(NamedTuple):
     """Why and where an event was refused."""
 
@@ -57,6 +65,7 @@ class LedgerStore:
 
     def __init__(self, origin: Origin) -> None:
         self.chain_id = origin.chain_id
+        self.genesis_ms = origin.genesis.time_ms
         self._remembered = origin.remembered
         self.blocks: list[Block] = []
         self.ids: list[BlockId] = [origin.result.block_id]
@@ -244,3 +253,31 @@ class Snapshot:
     def receipts(self) -> Mapping[EventId, Refusal]:
         """Every refusal that is kept."""
         return self._store.refused.durable
+
+    # --- what the check at opening looks at -------------------------------------------------
+
+    def stored_head(self, height: Height) -> StoredHead:
+        """Give identity, time and ledger of the block at ``height``."""
+        block = self.block(height)
+        time_ms = self._store.genesis_ms if block is None else block.time_ms
+        return StoredHead(self._store.ids[height], time_ms, self._store.roots[height])
+
+    def has_entry(self, sequence: Sequence) -> bool:
+        """Say whether the log has an entry at ``sequence``."""
+        return sequence < len(self._store.log)
+
+    def entry(self, sequence: Sequence) -> bytes:
+        """Give the entry at ``sequence``."""
+        return self._store.log[sequence]
+
+    def height_of(self, sequence: Sequence) -> Height:
+        """Give the height of the block that took the entry at ``sequence``."""
+        return self._store.log_heights[sequence]
+
+    def read_tile(self, level: int, index: int) -> bytes:
+        """Give the hashes of one tile of the log."""
+        return self._store.tiles.durable.get((level, index), b"")
+
+    def read_node(self, node_hash: bytes) -> bytes:
+        """Give one node of the state map."""
+        return self._store.nodes.durable.get(node_hash, b"")

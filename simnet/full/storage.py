@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from consensus.core.effects import Execute, Persist, RecordEvidence
 from consensus.core.messages import BlocksResponse
 from consensus.core.ports import Restored
@@ -9,12 +11,19 @@ from consensus.core.restoring import restored_from
 from consensus.core.serving import blocks_from
 from ledger.core.admission import Verdict, examine_batch, examine_entries
 from ledger.core.block import Block, LedgerRoot
+from ledger.core.chain_check import chain_fault
+from ledger.core.errors import InvariantError
 from ledger.core.execute import execute_block
 from ledger.core.ids import BatchId, EventId, Height
+from ledger.core.merkle import TILE_WIDTH
 from simnet.full.ledger import LedgerStore, Origin, Refusal, Snapshot
 from simnet.safety_disk import SafetyDisk
 
 __all__ = ["FullStorage"]
+
+
+def _flipped(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
 
 
 class FullStorage:
@@ -28,6 +37,7 @@ class FullStorage:
         self.safety = safety
         self.chain = LedgerStore(origin)
         self.snapshot = Snapshot(self.chain)
+        self._genesis = origin.genesis
         self._validators_count = len(origin.genesis.validators)
         self._checked: set[BatchId] = set()
 
@@ -85,6 +95,28 @@ class FullStorage:
         """Forget the open transaction, and what was only in memory."""
         self.chain.lose_uncommitted()
         self._checked.clear()
+
+    def damage(self, where: int) -> None:
+        """Flip a bit at the end of the chain, before the machine starts again."""
+        chain, spot = self.chain, where % 4
+        if spot == 0 and chain.log:
+            chain.log[-1] = _flipped(chain.log[-1])
+        elif spot == 1 and chain.log:
+            place = (0, (len(chain.log) - 1) // TILE_WIDTH)
+            chain.tiles.durable[place] = _flipped(chain.tiles.durable[place])
+        elif spot == 2 and chain.blocks:
+            last = chain.blocks[-1]
+            chain.blocks[-1] = msgspec.structs.replace(last, parent_id=_flipped(last.parent_id))
+        else:
+            root = chain.roots[-1]
+            chain.roots[-1] = msgspec.structs.replace(root, log_root=_flipped(root.log_root))
+
+    def fault(self) -> str:
+        """Say what the check at opening finds wrong, or nothing."""
+        try:
+            return chain_fault(self.snapshot, self._genesis)
+        except InvariantError as error:
+            return str(error)
 
     # --- examining and serving --------------------------------------------------------------
 

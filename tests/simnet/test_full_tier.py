@@ -138,3 +138,15 @@ def test_a_table_shows_readers_what_is_committed_only() -> None:
     table.delete("a")
     table.commit()
     assert table.durable == {}
+
+
+def test_damage_at_the_end_of_a_chain_is_found(finished: tuple[World, FullFederation]) -> None:
+    """A flipped bit in the last entry, tile, block or root keeps a machine from starting."""
+    world, _ = finished
+    for where, machine in enumerate(world.machines[:4]):
+        storage = machine.storage
+        assert storage.fault() == ""
+        storage.damage(where)
+        assert storage.fault() != ""
+        storage.damage(where)
+        assert storage.fault() == ""
