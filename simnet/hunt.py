@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from simnet.marks import MARKS, Marks
+from simnet.marks import FULL_MARKS, MARKS, Marks
 from simnet.run import Outcome, simulate
 from simnet.scenario import Plan, Scenario
 from simnet.swarm import core_scenario, full_scenario
@@ -74,10 +74,10 @@ class Tally:
         self.virtual_us += other.virtual_us
         self.blocks += other.blocks
 
-    @property
-    def never_hit(self) -> list[str]:
-        """Marks that no run hit."""
-        return sorted(name for name in MARKS if not self.marks[name])
+    def never_hit(self, tier: str) -> list[str]:
+        """Give the marks of a tier that no run hit."""
+        due = MARKS if tier == "full" else set(MARKS) - FULL_MARKS
+        return sorted(name for name in due if not self.marks[name])
 
 
 def scenario_of(tier: str, seed: int, mutant: str = "") -> Scenario:

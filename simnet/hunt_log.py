@@ -26,7 +26,7 @@ def write_log(order: Order, tally: Tally) -> str:
     }
     table = "\n".join(f"| {name} | {text} |" for name, text in rows.items())
     marks = "\n".join(f"| {name} | {count:,} |" for name, count in sorted(tally.marks.items()))
-    missed = ", ".join(tally.never_hit) or "none"
+    missed = ", ".join(tally.never_hit(order.tier)) or "none"
     return (
         f"# Recorded hunt, {order.tier} tier\n\nWritten by `concordat sim hunt --log`.\n\n"
         f"| | |\n|---|---|\n{table}\n\n"

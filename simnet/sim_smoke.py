@@ -76,10 +76,10 @@ def check_digests(tier: str, first: int, count: int) -> tuple[bool, str]:
 
 
 def check_plan(path: Path) -> tuple[bool, str]:
-    """Replay a kept plan; it must end as it did."""
+    """Replay a kept plan; it must break the promise that it says, or none if it says none."""
     plan = read_plan(path)
-    outcome = replay(plan)
-    return outcome.plan.failure == plan.failure, outcome.plan.failure or "kept"
+    failure = replay(plan).plan.failure
+    return failure.partition(":")[0] == plan.failure.partition(":")[0], failure or "kept"
 
 
 def check_mutant(name: str) -> tuple[bool, str]:

@@ -82,7 +82,8 @@ def hunt_command(*, directory: Path, log_file: Path | None, **options: Any) -> N
                 lambda runs, left: status.update(f"shrinking: {left} faults after {runs} runs"),
             )
         click.echo(f"\n{kept}")
-    missed = tally.never_hit if tally.seeds >= LONG_SEEDS[order.tier] and not order.mutant else []
+    is_long = tally.seeds >= LONG_SEEDS[order.tier] and not order.mutant
+    missed = tally.never_hit(order.tier) if is_long else []
     if missed:
         click.secho(f"never reached: {', '.join(missed)}", fg="red", bold=True)
     if tally.failures or missed:

@@ -1,4 +1,4 @@
-"""Every command that README.md and docs/operations/ tell users to type is run as it stands.
+"""Every command that README.md, docs/simulation.md and docs/operations/ show is run as it stands.
 
 A document's `console` blocks are one shell script, in which its `python` blocks are programs; what
 ``make`` would do is only looked up.
@@ -17,7 +17,11 @@ import pytest
 from concordat import testnet
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs" / "operations").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "docs" / "simulation.md",
+    *sorted((ROOT / "docs" / "operations").glob("*.md")),
+]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 END_JOBS = "trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait; exit $code' EXIT"
 
