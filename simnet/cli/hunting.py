@@ -74,7 +74,7 @@ def hunt_command(*, directory: Path, log_file: Path | None, **options: Any) -> N
         log_file.write_text(write_log(order, tally), encoding="utf-8")
         click.echo(f"{log_file}: the log")
     console = Console(stderr=True)
-    for plan in tally.failures:
+    for plan in tally.failures[: order.failures_max]:
         with console.status("shrinking") as status:
             kept = keep_failure(
                 plan,
