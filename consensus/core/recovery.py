@@ -5,8 +5,13 @@ in the last certificate before the loss must be among them, and then sits out a 
 
 With n validators, quorum Q and f faulty: the highest round in which this key may have signed is
 r, entered through a certificate of r - 1 with at least Q - 1 other signers, of whom Q - 1 - f are
-honest and still prove a round of at least r. Of n - 1 peers, n - Q + f + 1 answers must contain
-one of those.
+honest and prove a round of at least r - 1. Of n - 1 peers, n - Q + f + 1 answers must contain
+one of those. So r is at most the highest proven round and one.
+
+The margin also brings the lost lock back. The key signs again in a round that was entered through a
+certificate of a round above r, made without it; among its signers is an honest one that voted in r
+with this key, and that one has reported or built on what both were locked on. A larger margin
+would prove nothing more, and more than f members that recover within it stop the network for good.
 """
 
 from ledger.core.ids import NodeIndex, Round

@@ -68,6 +68,9 @@ def _progress(parts: Parts, agreement: Agreement, missing: list[str], progress_m
         )
     if parts.rules.record.sit_out:
         return "sitting out: the safety record was lost; waiting for peers to prove their rounds"
+    signs_from = parts.rules.record.acted_round + 1
+    if signs_from > parts.pacemaker.round + 1:
+        return f"recovering: the safety record was lost; signs again from round {signs_from} on"
     target = parts.catch_up.target_height
     if target is not None:
         return f"syncing: at height {parts.tree.head.block.height} of at least {target}"

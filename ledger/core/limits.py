@@ -60,7 +60,7 @@ ROOTS_KEPT_MAX: Final = 1_024  # ledger roots of the last executed blocks
 VERIFIED_SIGNATURES_MAX: Final = 8_192  # signatures remembered as valid
 EVIDENCE_COUNT_MAX: Final = 1_000
 SYNC_INFO_INTERVAL_MS: Final = 100  # at most one answer to each straggler in this time
-RECOVERY_MARGIN_ROUNDS: Final = 100  # rounds sat out when the safety record was lost
+RECOVERY_MARGIN_ROUNDS: Final = 2  # rounds sat out beyond those proven, see recovery.py
 
 # --- dissemination --------------------------------------------------------------------------
 BATCH_INTERVAL_MS: Final = 10  # a non-empty batch is closed after this much

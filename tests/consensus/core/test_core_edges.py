@@ -144,6 +144,9 @@ def test_a_lost_record_sits_out_until_enough_peers_have_proven_their_rounds() ->
     bench.say(3, SyncInfo(bench.genesis_qc, bench.tc(50, bench.genesis_qc)))
     assert not bench.record.sit_out
     assert bench.record.acted_round == 51 + RECOVERY_MARGIN_ROUNDS
+    assert f"from round {52 + RECOVERY_MARGIN_ROUNDS}" in str(
+        bench.core.status(bench.now_ms)["progress"]
+    )
     assert not timeouts_in(bench.time_out())
     beyond = bench.record.acted_round
     bench.say(1, TimeoutCertificateMessage(bench.tc(beyond, bench.genesis_qc)))
