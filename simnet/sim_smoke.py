@@ -122,13 +122,13 @@ def check_model() -> tuple[bool, str]:
 def checks() -> Iterator[tuple[str, Check]]:
     """Give all checks, long ones first so that no process waits for another at the end."""
     yield "model", check_model
-    for number in range(6):
+    for number in range(15):
         yield f"full seeds, group {number}", partial(check_seeds, "full", 4 * number, 4)
     yield "digests, core", partial(check_digests, "core", 0, 40)
     yield "digests, full", partial(check_digests, "full", 0, 3)
     for name in MUTANTS:
         yield f"mutant {name}", partial(check_mutant, name)
-    for number in range(10):
+    for number in range(25):
         yield f"core seeds, group {number}", partial(check_seeds, "core", 60 * number, 60)
     yield "canary: nothing broken", partial(check_canary, 0, 60)
     yield "canary: too many twins", check_too_many_twins
