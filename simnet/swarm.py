@@ -15,7 +15,7 @@ from simnet.scenario import Scenario, Weather
 
 __all__ = ["core_scenario", "full_scenario"]
 
-_SIZES: Final = (4, 4, 4, 4, 4, 4, 4, 4, 5, 7)
+_SIZES: Final = (4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 5, 7)
 _TWIN: Final = 350_000  # of seeds: twins raised the yield of deep bugs 28 times
 _OTHER_ACTOR: Final = 350_000  # of the seeds without a twin
 _SECOND_ACTOR: Final = 400_000  # of the seeds with one, where f allows two
@@ -31,7 +31,7 @@ def core_scenario(seed: int) -> Scenario:
         seed=seed,
         validators=validators,
         calm_ms=_calm_ms(weather),
-        chaos_ms=(500, 800, 1_200, 2_000)[draw.below(4)],
+        chaos_ms=(400, 700, 1_000, 1_600)[draw.below(4)],
         submissions=(2, 5, 5, 10, 10, 20, 20, 100)[draw.below(8)],
         entry_bytes=(100, 100, 20_000, 60_000)[draw.below(4)],
         weather=weather,

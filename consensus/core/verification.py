@@ -2,14 +2,15 @@
 
 The same vote signature arrives alone, then inside a certificate, then inside blocks and
 timeouts. Each (signer, message, signature) is verified once; a bounded memory answers the rest.
+The same certificate arrives in every message of a round: whole ones are remembered too.
 """
 
 from collections.abc import Iterable
 
-from ledger.core.certificate import Domain
+from ledger.core.certificate import Domain, QuorumCertificate
 from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import Epoch, NodeIndex
-from ledger.core.limits import VERIFIED_SIGNATURES_MAX
+from ledger.core.limits import VERIFIED_CERTIFICATES_MAX, VERIFIED_SIGNATURES_MAX
 from ledger.core.signing import SignatureCheck, verify_many
 from ledger.core.validators import ValidatorSet
 
@@ -19,11 +20,22 @@ __all__ = ["RememberingDomain"]
 class RememberingDomain(Domain):
     """A domain that verifies each distinct signature once."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_certificates", "_known")
 
     def __init__(self, genesis_hash: bytes, epoch: Epoch, validators: ValidatorSet) -> None:
         super().__init__(genesis_hash, epoch, validators)
         self._known: dict[SignatureCheck, None] = {}
+        self._certificates: dict[QuorumCertificate, None] = {}
+
+    def has_verified(self, certificate: QuorumCertificate) -> bool:
+        """Say whether exactly this certificate, with these signatures, was found valid."""
+        return certificate in self._certificates
+
+    def note_verified(self, certificate: QuorumCertificate) -> None:
+        """Remember a valid certificate, and forget the oldest beyond the limit."""
+        if len(self._certificates) >= VERIFIED_CERTIFICATES_MAX:
+            del self._certificates[next(iter(self._certificates))]
+        self._certificates[certificate] = None
 
     def verdicts(self, checks: list[SignatureCheck]) -> list[bool]:
         """Give the verdict of each check; the good ones are remembered."""

@@ -67,6 +67,14 @@ class Domain:
         self.epoch = epoch
         self.validators = validators
 
+    def has_verified(self, certificate: "QuorumCertificate") -> bool:
+        """Say whether exactly this certificate was verified before; a plain domain forgets."""
+        del certificate
+        return False
+
+    def note_verified(self, certificate: "QuorumCertificate") -> None:
+        """Note that a certificate holds."""
+
     def require_epoch(self, epoch: Epoch) -> None:
         """Raise PeerFault unless ``epoch`` is this domain's."""
         if epoch != self.epoch:
@@ -164,9 +172,12 @@ class QuorumCertificate(Record, frozen=True):
         Raises:
             PeerFault: it is not a valid certificate of ``domain``.
         """
+        if domain.has_verified(self):
+            return
         domain.require_epoch(self.epoch)
         message = _vote_message(domain, self.round, self.block_id, self.commit)
         domain.require_signatures(((i, message, s) for i, s in self.signatures))
+        domain.note_verified(self)
 
 
 def genesis_certificate(block_id: BlockId) -> QuorumCertificate:

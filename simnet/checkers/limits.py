@@ -22,6 +22,7 @@ LIMITS: Final = {
     "_children": 1_025,
     "_roots": 1_024,
     "_known": 8_192,  # verified signatures
+    "_certificates": 256,  # verified quorum certificates
     "_proposals": 600,  # remembered to compare with later ones
     "_recorded": 1_000,  # evidence
     "_ordered": 8_192,  # ids of batches ordered lately

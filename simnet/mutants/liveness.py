@@ -23,7 +23,7 @@ def _never(*_args: object) -> None:
     """Do nothing."""
 
 
-@registry.breaks(_ROUNDS)
+@registry.breaks(_ROUNDS, seeds=400)
 def timeouts_said_once(patch: Patch) -> None:
     """Never say a timeout again: a lost one stops the network."""
     patch.set(Pacemaker, "resend_ms", property(lambda _self: 10**9))
@@ -35,7 +35,7 @@ def no_bracha_join(patch: Patch) -> None:
     patch.set(TimeoutCollector, "count", property(lambda _self: 0))
 
 
-@registry.breaks(_ROUNDS, mark="straggler helped", seeds=30)
+@registry.breaks(_ROUNDS, mark="straggler helped", seeds=60)
 def no_sync_info(patch: Patch) -> None:
     """Prove one's round to nobody."""
     patch.set(Agreement, "prove_round_to", _never)
