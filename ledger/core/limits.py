@@ -58,6 +58,7 @@ PROPOSALS_KEPT_MAX: Final = 4  # proposals waiting for ancestors, batches or exe
 PENDING_BLOCKS_MAX: Final = 1_024  # uncommitted blocks kept in memory
 ROOTS_KEPT_MAX: Final = 1_024  # ledger roots of the last executed blocks
 VERIFIED_SIGNATURES_MAX: Final = 8_192  # signatures remembered as valid
+VERIFIED_CERTIFICATES_MAX: Final = 256  # quorum certificates remembered as valid
 EVIDENCE_COUNT_MAX: Final = 1_000
 SYNC_INFO_INTERVAL_MS: Final = 100  # at most one answer to each straggler in this time
 RECOVERY_MARGIN_ROUNDS: Final = 2  # rounds sat out beyond those proven, see recovery.py
@@ -199,3 +200,14 @@ LIST_BODY_DEPTH_MAX: Final = 32  # nesting of a JSON body: the same on every Pyt
 PARAMETER_NAME_CHARS_MAX: Final = 64
 PROPOSALS_OPEN_MAX: Final = 256  # proposals of one governor that are neither done nor expired
 PROPOSAL_LIFE_MS_MAX: Final = 90 * 24 * 3_600_000
+
+# --- EBSI facade ----------------------------------------------------------------------------
+EBSI_PAGE_ITEMS: Final = 10  # EBSI's own numbers
+EBSI_PAGE_ITEMS_MAX: Final = 50
+EBSI_BODY_BYTES_MAX: Final = 256 * 2**10  # a signed transaction names its 32 KiB of data thrice
+EBSI_BATCH_CALLS_MAX: Final = 50  # calls of one JSON-RPC batch
+EBSI_DOCUMENTS_MAX: Final = 1_000_000  # entities of the log served as documents, 250 bytes each
+EBSI_DOCUMENT_EVENTS_MAX: Final = 10_000  # events of one document that are searched by their hash
+EBSI_INDEX_SLICE_EVENTS: Final = 2_000  # log entries indexed in one read transaction
+EBSI_TRANSACTIONS_MAX: Final = 65_536  # newest transactions whose receipts are found by hash
+EBSI_PENDING_MAX: Final = 1_024  # transactions handed in whose outcome is not known yet
