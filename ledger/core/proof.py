@@ -34,14 +34,18 @@ from ledger.core.merkle_proof import verify_inclusion
 from ledger.core.signing import verify_many
 
 __all__ = [
+    "CertifiedRoot",
     "ProofBundle",
     "ProofSource",
+    "RootSource",
     "VerifiedEvent",
     "Verifier",
     "build_bundle",
     "bundle_json",
+    "certified_root",
     "decode_bundle",
     "encode_bundle",
+    "plain",
     "verify_bundle",
 ]
 
@@ -88,16 +92,16 @@ class VerifiedEvent(NamedTuple):
     time_ms: int
 
 
-class ProofSource(Protocol):
-    """What making a bundle reads from a chain."""
+class CertifiedRoot(NamedTuple):
+    """A ledger root, a header that carries its digest, and what makes that header final."""
 
-    def entry(self, sequence: Sequence) -> bytes | None:
-        """Give the entry at ``sequence``, or None when the log is shorter."""
-        ...
+    root: LedgerRoot
+    header: Block
+    certificate: QuorumCertificate
 
-    def height_of(self, sequence: Sequence) -> Height:
-        """Give the height of the block that applied the entry at ``sequence``."""
-        ...
+
+class RootSource(Protocol):
+    """Where certified ledger roots are found."""
 
     def first_certified(self, at_least: Height) -> Height | None:
         """Give the lowest height from ``at_least`` on whose block has its own certificate."""
@@ -113,6 +117,18 @@ class ProofSource(Protocol):
 
     def root(self, height: Height) -> LedgerRoot | None:
         """Give the ledger after the block at ``height``."""
+        ...
+
+
+class ProofSource(RootSource, Protocol):
+    """What making a bundle reads from a chain."""
+
+    def entry(self, sequence: Sequence) -> bytes | None:
+        """Give the entry at ``sequence``, or None when the log is shorter."""
+        ...
+
+    def height_of(self, sequence: Sequence) -> Height:
+        """Give the height of the block that applied the entry at ``sequence``."""
         ...
 
     def read_tile(self, level: int, index: int) -> bytes:
@@ -153,18 +169,35 @@ def build_bundle(source: ProofSource, sequence: Sequence) -> ProofBundle | None:
     entry = source.entry(sequence)
     if entry is None:
         return None
-    applied = source.height_of(sequence)
-    height = source.first_certified(Height(applied + 1))
+    found = certified_root(source, source.height_of(sequence))
+    if found is None:
+        return None
+    root = found.root
+    path = tuple(inclusion_proof(source.read_tile, sequence, root.log_size))
+    return ProofBundle(1, entry, sequence, path, root, found.header, found.certificate, ())
+
+
+def certified_root(source: RootSource, at_least: Height) -> CertifiedRoot | None:
+    """Give the first ledger from height ``at_least`` on that a certified header carries.
+
+    Not every height has one: after a failed leader a header carries the ledger of a later block.
+
+    Returns:
+        None while there is none; it comes one or two blocks later.
+
+    Raises:
+        InvariantError: the chain lacks what it must hold.
+    """
+    height = source.first_certified(Height(at_least + 1))
     while height is not None:
         header, certificate = source.block(height), source.certificate(height)
         if header is None or certificate is None:
             raise InvariantError(f"the chain lacks the certified block at height {height}")
-        if header.executed_height >= applied:
+        if header.executed_height >= at_least:
             root = source.root(header.executed_height)
             if root is None:
                 raise InvariantError(f"the chain lacks the root at {header.executed_height}")
-            path = tuple(inclusion_proof(source.read_tile, sequence, root.log_size))
-            return ProofBundle(1, entry, sequence, path, root, header, certificate, ())
+            return CertifiedRoot(root, header, certificate)
         height = source.first_certified(Height(height + 1))
     return None
 
@@ -177,9 +210,9 @@ def bundle_json(bundle: ProofBundle) -> bytes:
     opened = open_entry(bundle.entry)
     document = {
         "id": opened.id.hex(),
-        "event": _plain(opened.event),
+        "event": plain(opened.event),
         **{
-            name: _plain(getattr(bundle, name))
+            name: plain(getattr(bundle, name))
             for name in ("version", "sequence", "path", "root", "header", "certificate")
         },
         "bundle": b64encode(encode_bundle(bundle)).decode(),
@@ -187,11 +220,12 @@ def bundle_json(bundle: ProofBundle) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Give a value as JSON has it: records with names, bytes in hexadecimal."""
     if isinstance(value, msgspec.Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value.hex() if isinstance(value, bytes) else value
 
 
@@ -226,16 +260,34 @@ class Verifier:
         verify_inclusion(
             bundle.sequence, root.log_size, leaf_hash(bundle.entry), root.log_root, bundle.path
         )
-        if header.executed_height != root.height or header.ledger_root != root.digest:
-            raise ProofError("the header does not carry this ledger root")
-        header_id = block_id(header)
-        self._verify_certificate(header, header_id, bundle.certificate)
+        header_id = self._verify_root(CertifiedRoot(root, header, bundle.certificate))
         sequence = Sequence(bundle.sequence)
-        self._require_one_history(root, sequence, opened.id)
-        self._remember(bundle, header_id, opened.id)
+        if self._events.get(sequence, opened.id) != opened.id:
+            raise ProofError(f"fork: two events are proven at sequence {sequence}")
+        self._require_one_history(root)
+        self._remember(CertifiedRoot(root, header, bundle.certificate), header_id)
+        _put(self._events, sequence, opened.id, PROOF_SEQUENCES_REMEMBERED_MAX)
         return VerifiedEvent(
             opened.event, opened.id, opened.entry, sequence, header.height, header.time_ms
         )
+
+    def verify_root(self, certified: CertifiedRoot) -> None:
+        """Check that the network agreed on a ledger root.
+
+        Raises:
+            ProofError: it is not shown, or contradicts a bundle that held.
+        """
+        header_id = self._verify_root(certified)
+        self._require_one_history(certified.root)
+        self._remember(certified, header_id)
+
+    def _verify_root(self, certified: CertifiedRoot) -> BlockId:
+        root, header, certificate = certified
+        if header.executed_height != root.height or header.ledger_root != root.digest:
+            raise ProofError("the header does not carry this ledger root")
+        header_id = block_id(header)
+        self._verify_certificate(header, header_id, certificate)
+        return header_id
 
     def _verify_entry(self, entry: bytes) -> OpenEntry:
         try:
@@ -265,10 +317,8 @@ class Verifier:
         if known is not None and known[0] != header_id:
             raise ProofError(f"fork: two blocks are proven final at height {header.height}")
 
-    def _require_one_history(self, root: LedgerRoot, sequence: Sequence, id_: EventId) -> None:
+    def _require_one_history(self, root: LedgerRoot) -> None:
         """Refuse what cannot be the same log as the accepted bundles' one."""
-        if self._events.get(sequence, id_) != id_:
-            raise ProofError(f"fork: two events are proven at sequence {sequence}")
         top = self._top
         if top is None:
             return
@@ -280,16 +330,11 @@ class Verifier:
         if lower.log_size > higher.log_size:
             raise ProofError(f"fork: the log shrinks between {lower.height} and {higher.height}")
 
-    def _remember(self, bundle: ProofBundle, header_id: BlockId, id_: EventId) -> None:
-        if self._top is None or bundle.root.height > self._top.height:
-            self._top = bundle.root
-        _put(
-            self._certified,
-            bundle.header.height,
-            (header_id, bundle.certificate),
-            PROOF_HEADERS_REMEMBERED_MAX,
-        )
-        _put(self._events, Sequence(bundle.sequence), id_, PROOF_SEQUENCES_REMEMBERED_MAX)
+    def _remember(self, certified: CertifiedRoot, header_id: BlockId) -> None:
+        root, header, certificate = certified
+        if self._top is None or root.height > self._top.height:
+            self._top = root
+        _put(self._certified, header.height, (header_id, certificate), PROOF_HEADERS_REMEMBERED_MAX)
 
 
 def _put(memory: dict[_K, _V], key: _K, value: _V, count_max: int) -> None:

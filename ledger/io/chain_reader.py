@@ -115,6 +115,11 @@ class ChainReader:
             found = cursor.set_range(number_key(at_least))
             return Height(self._number(cursor.key())) if found else None
 
+    def last_certified(self) -> Height | None:
+        """Give the highest height whose block has its own certificate."""
+        with self._transaction.cursor(self._tables.certificates) as cursor:
+            return Height(self._number(cursor.key())) if cursor.last() else None
+
     def first_height_at(self, time_ms: int) -> Height | None:
         """Give the first block whose time is ``time_ms`` or later, or None: times never fall."""
         low, high = 0, self.head_height() + 1

@@ -1,4 +1,4 @@
-"""A second verifier of proof bundles, written from docs/proofs.md alone.
+"""A second verifier of both kinds of proof bundles, written from docs/proofs.md alone.
 
 Owns nothing of the product and imports nothing of it: only a MessagePack, a BLAKE3 and an Ed25519
 library of others. So a mistake in the product's verifier, codec or signature rule shows as two
@@ -47,6 +47,59 @@ def verify(bundle: bytes, genesis_json: bytes) -> Shown:
     check_header(fields, integer(height), digest("ledger root", msgpack.packb(root)))
     check_certificate(certificate, fields, genesis_hash, [row[2] for row in genesis[2]])
     return Shown(event_id, integer(sequence), topic)
+
+
+class ShownState(NamedTuple):
+    """What a state bundle shows."""
+
+    key: bytes
+    value: bytes | None
+    height: int
+
+
+def verify_state(bundle: bytes, genesis_json: bytes) -> ShownState:
+    """Check a state bundle with nothing but the genesis file."""
+    genesis = canonical_genesis(json.loads(genesis_json))
+    genesis_hash = digest("genesis", msgpack.packb(genesis))
+    tag, version, key, value, proof, root, header, certificate, epoch_ends = array(
+        canonical(bundle), 9
+    )
+    require(text(tag) == "state", "another kind of bundle")
+    require(integer(version) == 1 and array(epoch_ends, 0) == [], "another format")
+    require(len(octets(key)) <= 1_024, "the key is too long")
+    require(value is None or len(octets(value)) <= 65_535, "the value is too long")
+    height, log_size, log_root, state_root, set_hash = array(root, 5)
+    for hash_ in (log_root, state_root, set_hash):
+        octets(hash_, 32)
+    integer(log_size)
+    leads_to = descend(octets(key), None if value is None else octets(value), array(proof, 2))
+    require(leads_to == state_root, "the path leads elsewhere")
+    fields = array(header, 12)
+    check_header(fields, integer(height), digest("ledger root", msgpack.packb(root)))
+    check_certificate(certificate, fields, genesis_hash, [row[2] for row in genesis[2]])
+    return ShownState(octets(key), None if value is None else octets(value), integer(height))
+
+
+def descend(key: bytes, value: bytes | None, proof: list[object]) -> bytes:
+    """Give the root of the state in which this value, or none, stands where the key belongs."""
+    siblings = [octets(item, 32) for item in array(proof[0])]
+    key_hash = digest("state key", key)
+    path = format(int.from_bytes(key_hash, "big"), "0256b")
+    require(len(siblings) <= len(path), "the path is too long")
+    if value is not None:
+        require(proof[1] is None, "both a value and another leaf")
+        total = digest("state leaf", key_hash + digest("state value", value))
+    elif proof[1] is None:
+        total = bytes(32)
+    else:
+        other_key, other_value = (octets(item, 32) for item in array(proof[1], 2))
+        other_path = format(int.from_bytes(other_key, "big"), "0256b")
+        require(other_key != key_hash, "the leaf is the key's own")
+        require(other_path[: len(siblings)] == path[: len(siblings)], "another leaf's path")
+        total = digest("state leaf", other_key + other_value)
+    for turn, sibling in reversed(list(zip(path, siblings, strict=False))):
+        total = digest("state inner", sibling + total if turn == "1" else total + sibling)
+    return total
 
 
 def canonical_genesis(document: dict[str, Any]) -> list[Any]:

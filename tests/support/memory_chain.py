@@ -4,6 +4,9 @@ Owns a network of n validators and one publisher, and grows a chain block by blo
 would. Never decides anything: what it is told to publish is in the log.
 """
 
+from collections.abc import Mapping
+
+from ledger.core import statemap
 from ledger.core.block import Block, LedgerRoot, block_id
 from ledger.core.certificate import Commit, Domain, QuorumCertificate, Vote, genesis_certificate
 from ledger.core.event import Event, OpenEntry, sign_event
@@ -82,16 +85,24 @@ class MemoryChain:
         self.blocks: dict[Height, Block] = {}
         self.certificates: dict[Height, QuorumCertificate] = {}
         self.roots = [LedgerRoot(Height(0), 0, EMPTY_ROOT, STATE_ROOT, self.set_hash)]
+        self.nodes: dict[bytes, bytes] = {}
         self._heights: list[Height] = []
         self._sequences: dict[EventId, Sequence] = {}
         self._tiles: dict[tuple[int, int], bytes] = {}
         self._tip = genesis_certificate(self.genesis.block_id)
         self._executed = Height(0)
 
-    def grow(self, opened: list[OpenEntry] | None = None, *, skip_round: bool = False) -> Block:
+    def grow(
+        self,
+        opened: list[OpenEntry] | None = None,
+        *,
+        skip_round: bool = False,
+        changes: Mapping[bytes, bytes | None] | None = None,
+    ) -> Block:
         """Add a block that applies these events, and the certificate that it is voted.
 
         With ``skip_round`` its round is not the next one, so that its certificate commits nothing.
+        ``changes`` are those of the state, which is empty at first, whatever genesis says.
         """
         height = Height(len(self.roots))
         if self._tip.commit is not None:
@@ -115,7 +126,7 @@ class MemoryChain:
         if not skip_round:
             self.certificates[parent.height] = self._tip
         self.blocks[height] = block
-        self._apply(height, opened or [])
+        self._apply(height, opened or [], changes or {})
         return block
 
     def certify(
@@ -128,7 +139,9 @@ class MemoryChain:
             rows.append((vote.signer, vote.signature))
         return QuorumCertificate(Epoch(0), round_, voted, commit, tuple(rows))
 
-    def _apply(self, height: Height, opened: list[OpenEntry]) -> None:
+    def _apply(
+        self, height: Height, opened: list[OpenEntry], changes: Mapping[bytes, bytes | None]
+    ) -> None:
         size = len(self.entries)
         hashes = leaf_hashes(item.entry for item in opened)
         self._tiles.update(append(self.read_tile, size, hashes))
@@ -137,8 +150,11 @@ class MemoryChain:
             self.entries.append(item.entry)
             self._heights.append(height)
         log_root = root(self.read_tile, len(self.entries))
+        before = self.roots[-1].state_root
+        state_root, nodes = statemap.update(self.read_node, before, changes)
+        self.nodes |= nodes
         self.roots.append(
-            LedgerRoot(height, len(self.entries), log_root, STATE_ROOT, self.set_hash)
+            LedgerRoot(height, len(self.entries), log_root, state_root, self.set_hash)
         )
 
     def entry(self, sequence: Sequence) -> bytes | None:
@@ -157,6 +173,10 @@ class MemoryChain:
         """Give the lowest height with a certificate of its own."""
         return min((h for h in self.certificates if h >= at_least), default=None)
 
+    def last_certified(self) -> Height | None:
+        """Give the highest height with a certificate of its own."""
+        return max(self.certificates, default=None)
+
     def block(self, height: Height) -> Block | None:
         """Give the block at ``height``."""
         return self.blocks.get(height)
@@ -172,3 +192,7 @@ class MemoryChain:
     def read_tile(self, level: int, index: int) -> bytes:
         """Give the hashes of a tile."""
         return self._tiles.get((level, index), b"")
+
+    def read_node(self, node_hash: bytes) -> bytes:
+        """Give a node of the state map."""
+        return self.nodes.get(node_hash, b"")
