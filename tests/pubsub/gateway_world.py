@@ -33,6 +33,7 @@ from ledger.core.execute import execute_block
 from ledger.core.ids import EventId, Height
 from ledger.io.chain_store import ChainStore
 from pubsub.core.cloudevents import cloudevent_json
+from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, create_app
 from pubsub.io.state import Gateway
 from tests.ledger.sample_network import GENESIS, batch, block_after, certificate_of, entry
@@ -203,7 +204,11 @@ class World:
 
 @asynccontextmanager
 async def gateway_world(
-    directory: Path, *, with_node: bool = True, with_store: bool = True
+    directory: Path,
+    *,
+    with_node: bool = True,
+    with_store: bool = True,
+    facades: Sequence[Facade] = (),
 ) -> AsyncIterator[World]:
     """Run a gateway in this process. LMDB opens a store once a process: both sides share it."""
     chain = Chain(directory / "chain")
@@ -212,7 +217,7 @@ async def gateway_world(
         control_path=directory / "control.sock",
         name="member-one",
     )
-    app = create_app(settings)
+    app = create_app(settings, facades)
     node = FakeNode(settings.control_path, chain)
     world = World(directory, app, chain, node)
     if with_store:
