@@ -146,7 +146,7 @@ LISTS: Final[dict[str, dict[str, _Rule]]] = {
     },
     "revoked-credentials": {"revocation": _empty},
     "did-documents": {"document": _json_object, "address": _empty},
-    "timestamps": {"timestamp": _json_object},
+    "timestamps": {"timestamp": _json_object, "record": _json_object},
 }
 """list -> kind -> rule: gives what is wrong with a body, or None."""
 
