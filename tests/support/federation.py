@@ -1,7 +1,7 @@
-"""A federation of real cores in virtual time: keyed delays, drops, crashes, stand-in execution.
+"""A few real cores in virtual time that talk and execute: for tests that direct what happens.
 
-Small on purpose: it shows the core's rules at work in tests. Whole nodes under every kind of
-fault are simnet's business.
+Small on purpose, and nothing in it goes wrong by itself: federations under every kind of fault are
+simnet's business.
 """
 
 import heapq
@@ -190,7 +190,6 @@ class Node:
         self.evidence: list[RecordEvidence] = []
         self.halted = ""
         self.busy_until = 0  # when the executor will have done all that it was given
-        self.crash_in = 0  # crash instead of carrying out this many-th effect from now; 0: do not
         self.tamper: Tamper = lambda effect: (effect,)
 
 
@@ -201,14 +200,9 @@ Filter = Callable[[NodeIndex, NodeIndex, Message], bool]
 class Federation:
     """n nodes, a heap of events, and a network whose delays are drawn by key."""
 
-    def __init__(
-        self, count: int = 4, seed: int = 0, loss_percent: int = 0, tuning: Tuning | None = None
-    ) -> None:
+    def __init__(self, count: int = 4, seed: int = 0, tuning: Tuning | None = None) -> None:
         self.genesis, self.signers = make_genesis(count)
         self.seed = seed
-        self.loss_percent = loss_percent
-        self.hold_percent = 0  # so many messages are held back for up to ``hold_ms``
-        self.hold_ms = 0
         self.execute_us = 200
         self.now = 0
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
@@ -216,7 +210,6 @@ class Federation:
         self.delivers: Filter = lambda _sender, _receiver, _message: True
         self.wire: list[tuple[NodeIndex, Message]] = []
         self.nodes = [Node(self, NodeIndex(i)) for i in range(count)]
-        self.twins: list[Node] = []
         self.tuning = tuning or Tuning()
         for node in self.nodes:
             self.start(node.index)
@@ -226,16 +219,6 @@ class Federation:
     def start(self, index: int) -> None:
         """Start (again) from what is on disk."""
         self._boot(self.nodes[index])
-
-    def add_twin(self, index: int) -> None:
-        """Start a second node, with a disk of its own, that signs with the key of ``index``."""
-        twin = Node(self, NodeIndex(index))
-        self.twins.append(twin)
-        self._boot(twin)
-        for node in (self.nodes[index], twin):
-            # An honest node stops when it sees what its key signed elsewhere; twins go on.
-            assert node.core is not None
-            vars(node.core._parts.rules)["note_own_statement"] = lambda _round: None
 
     def _boot(self, node: Node) -> None:
         index = node.index
@@ -253,7 +236,7 @@ class Federation:
         """Stop a node; only what its disk has synced survives."""
         node = self.nodes[index]
         node.core = None
-        node.crash_in = node.busy_until = 0
+        node.busy_until = 0
         node.timers.clear()
         node.disk.lose_unsynced()
         for other in self.nodes:
@@ -292,11 +275,6 @@ class Federation:
         if node.core is None:
             return
         for effect in node.core.step(input_, self.now_ms):
-            if node.crash_in:
-                node.crash_in -= 1
-                if not node.crash_in:
-                    self.crash(node.index)
-                    return
             for tampered in node.tamper(effect):
                 self._carry_out(node, tampered)
 
@@ -391,14 +369,11 @@ class Federation:
         occurrence = next(self._order)
         key = f"{self.seed}|{node.index}|{receiver}|{occurrence}".encode()
         draw = int.from_bytes(blake3(key).digest()[:8])
-        if not self.delivers(node.index, receiver, message) or draw % 100 < self.loss_percent:
+        if not self.delivers(node.index, receiver, message):
             return
         delay_us = 200 + draw // 100 % 1_800
-        if draw // 10**6 % 100 < self.hold_percent:
-            delay_us += draw // 10**9 % (self.hold_ms * 1_000)
-        for target in (self.nodes[receiver], *self.twins):
-            if target.index == receiver:
-                self._later(target, delay_us, lambda: PeerMessage(node.index, decode_message(data)))
+        target = self.nodes[receiver]
+        self._later(target, delay_us, lambda: PeerMessage(node.index, decode_message(data)))
 
     # --- what tests ask ---------------------------------------------------------------------
 

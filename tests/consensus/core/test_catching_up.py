@@ -20,7 +20,7 @@ from ledger.core.block import batch_id, block_id
 from ledger.core.errors import Offence
 from ledger.core.ids import Height, NodeIndex
 from ledger.core.limits import SERVE_BURST, SERVE_INTERVAL_MS
-from tests.consensus.core.actors import lie_about_blocks
+from simnet.actors.serving import lie_about_blocks
 from tests.consensus.core.bench import Bench, executed_in, faults_in, sent_to, votes_in
 from tests.support.federation import BAD_ENTRY, Federation
 
@@ -42,7 +42,7 @@ def behind() -> tuple[Bench, BlocksResponse]:
 def test_a_lying_server_is_found_out(kind: str) -> None:
     """Blocks that no certificate binds to the head change nothing and cost their sender."""
     bench, answer = behind()
-    effects = bench.say(2, lie_about_blocks(answer, kind))
+    effects = bench.say(2, lie_about_blocks(answer, kind)[0])
     assert [peer for peer, _ in faults_in(effects)] == [2]
     assert bench.height == 0
     bench.say(3, answer)
@@ -52,7 +52,7 @@ def test_a_lying_server_is_found_out(kind: str) -> None:
 def test_an_empty_or_late_answer_only_moves_the_question_on() -> None:
     """The next peer is asked when the one before has nothing or says nothing."""
     bench, answer = behind()
-    assert faults_in(bench.say(1, lie_about_blocks(answer, "empty"))) == []
+    assert faults_in(bench.say(1, lie_about_blocks(answer, "empty")[0])) == []
     asked = [
         e.peer
         for _ in range(4)
@@ -200,7 +200,7 @@ def test_one_lying_server_does_not_keep_a_node_from_catching_up(kind: str) -> No
             answer: Message = world._blocks(world.nodes[0], effect.from_height)
             assert isinstance(answer, BlocksResponse)
             if len(answer.blocks) > 2:
-                return (Send(effect.peer, lie_about_blocks(answer, kind)),)
+                return (Send(effect.peer, lie_about_blocks(answer, kind)[0]),)
         return (effect,)
 
     world.nodes[0].tamper = tamper  # type: ignore[assignment]

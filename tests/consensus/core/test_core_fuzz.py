@@ -22,7 +22,7 @@ from consensus.core.safety_record import decode_record, encode_record
 from ledger.core.errors import DecodeError
 from ledger.core.ids import NodeIndex
 from tests.consensus.core.bench import Bench
-from tests.consensus.core.storm import WireJudge
+from tests.consensus.core.wire_judge import WireJudge
 from tests.support.federation import Federation
 
 DECODERS: list[Callable[[bytes], object]] = [
