@@ -139,6 +139,7 @@ GATEWAY_WAIT_MS_MAX: Final = 60_000  # the longest wait a client may ask for
 GATEWAY_PAGE_EVENTS: Final = 100  # events of one page when the client does not say
 GATEWAY_PAGE_EVENTS_MAX: Final = 1_000
 GATEWAY_PAGE_BYTES_MAX: Final = 4 * 2**20  # a page ends when its entries reach this much
+GATEWAY_PROPOSALS_MAX: Final = 100  # open proposals that one answer shows
 GATEWAY_SCAN_ENTRIES: Final = 50_000  # log entries that one read transaction looks at
 GATEWAY_SCAN_MS_MAX: Final = 1_000  # a page that was filtered this long ends where it is
 GATEWAY_READERS_MAX: Final = 8  # threads that read the store
@@ -211,3 +212,34 @@ EBSI_DOCUMENT_EVENTS_MAX: Final = 10_000  # events of one document that are sear
 EBSI_INDEX_SLICE_EVENTS: Final = 2_000  # log entries indexed in one read transaction
 EBSI_TRANSACTIONS_MAX: Final = 65_536  # newest transactions whose receipts are found by hash
 EBSI_PENDING_MAX: Final = 1_024  # transactions handed in whose outcome is not known yet
+
+# --- FIWARE and DOME registries -------------------------------------------------------------
+REGISTRY_PAGE_ITEMS: Final = 10  # FIWARE's own numbers
+REGISTRY_PAGE_ITEMS_MAX: Final = 100
+REGISTRY_PAGE_NUMBER_MAX: Final = 2**31 - 1  # a 32-bit integer in both descriptions
+REGISTRY_BODY_BYTES_MAX: Final = 96 * 2**10  # an operation of 32 KiB, with generous white space
+
+# --- credentials and access tokens ----------------------------------------------------------
+TOKEN_CHARS_MAX: Final = 64 * 2**10  # a token or presentation with its credentials inside
+TOKEN_HEADER_CHARS_MAX: Final = 32 * 2**10  # mostly its chain of certificates
+PRESENTATION_CREDENTIALS_MAX: Final = 4
+PRESENTATION_LIFE_MS_MAX: Final = 5 * 60_000  # counted from `iat`; it is remembered for as long
+PRESENTATIONS_REMEMBERED_MAX: Final = 65_536  # 100 bytes each; more at one time are refused
+TOKEN_SKEW_MS: Final = 30_000  # a clock of others may be ahead of ours by this much
+TOKEN_LIFE_MS: Final = 2 * 3_600_000  # EBSI's own number
+TOKEN_KEY_LIFE_MS: Final = 30 * 24 * 3_600_000  # a key signs for this long
+TOKEN_KEY_AHEAD_MS: Final = 24 * 3_600_000  # and is published for this long before
+MANDATE_POWERS_MAX: Final = 256  # function and action pairs
+CERTIFICATES_COUNT_MAX: Final = 5  # of one `x5c`
+RSA_BITS_MIN: Final = 2_048
+RSA_BITS_MAX: Final = 4_096
+JWKS_KEYS_MAX: Final = 64
+JWKS_FRESH_MS: Final = 5 * 60_000  # fetched again when older
+JWKS_STALE_MS_MAX: Final = 60 * 60_000  # used so long when it cannot be fetched again
+JWKS_RETRY_MS: Final = 30_000  # an unknown `kid` makes us fetch again, but not more often
+STATUS_FRESH_MS: Final = 60_000  # a status list is fetched again when older
+STATUS_LIST_BYTES_MAX: Final = 2**20  # unpacked: eight million credentials
+FETCH_BYTES_MAX: Final = 256 * 2**10  # one document from outside
+FETCH_MS_MAX: Final = 10_000  # resolving, connecting, reading
+FETCHES_MAX: Final = 8  # at one time
+FETCHED_REMEMBERED_MAX: Final = 256  # documents

@@ -1,0 +1,1 @@
+"""Facades to the components of DOME, one folder each."""

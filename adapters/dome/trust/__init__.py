@@ -1,0 +1,1 @@
+"""DOME's trust registry and the files of its trust framework."""

@@ -1,0 +1,1 @@
+"""FIWARE's trusted issuers: the registry that verifiers read, and the list's management."""

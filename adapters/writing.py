@@ -1,0 +1,88 @@
+"""Writes of a facade: plan changes from one snapshot, carry them out as one operation.
+
+Every change names the revision that the plan saw, so that a write of somebody else in between is
+a conflict and never half of one plan and half of another.
+"""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from adapters.http import HttpError, in_snapshot
+from adapters.lists import Lists
+from adapters.member import Published, Writer
+from ledger.core.limits import LIST_CHANGES_COUNT_MAX
+from ledger.core.trust.bodies import body_fault
+from ledger.core.trust.lists import ListEntry, entry_codec, entry_key
+from ledger.core.trust.operations import ChangeList, PutEntry, RevokeEntry
+from ledger.io.chain_reader import ChainReader
+from pubsub.io.state import Gateway
+
+__all__ = ["Change", "Known", "Plan", "WriterFactory", "carry_out"]
+
+Change = PutEntry | RevokeEntry
+WriterFactory = Callable[[Gateway], Writer]
+
+
+class Known:
+    """One list as a plan sees it: what stands, and the revisions of what no longer does.
+
+    Attributes:
+        lists: the standing entries.
+    """
+
+    def __init__(self, name: str, reader: ChainReader, lists: Lists) -> None:
+        self.name = name
+        self.lists = lists
+        self._state = reader.state(reader.stored_head(reader.head_height()).root)
+
+    def entry(self, id_: str) -> ListEntry | None:
+        """Give an entry that stands, or None."""
+        return self.lists.entry(self.name, id_)
+
+    def children(self, id_: str) -> dict[str, ListEntry]:
+        """Give the standing entries that belong to one, by what follows the slash."""
+        return dict(self.lists.children(self.name, id_))
+
+    def revision(self, id_: str) -> int:
+        """Give the newest revision of an entry, revoked or not; 0 when there was none."""
+        value = self._state.get(entry_key(self.name, id_))
+        return 0 if value is None else entry_codec.decode(value).revision
+
+    def put(self, id_: str, kind: str, body: bytes, validity: tuple[int, int] = (0, 0)) -> PutEntry:
+        """Give the change that makes an entry, or its next revision.
+
+        Raises:
+            HttpError: the list does not take such a body.
+        """
+        fault = body_fault(self.name, kind, body)
+        if fault is not None:
+            raise HttpError(HTTPStatus.BAD_REQUEST, fault)
+        return PutEntry(id_, kind, body, *validity, self.revision(id_))
+
+    def revoke(self, id_: str) -> RevokeEntry:
+        """Give the change that ends an entry."""
+        return RevokeEntry(id_, self.revision(id_))
+
+
+Plan = Callable[[Known], Sequence[Change]]
+_TOO_MANY: Final = f"this would change more than {LIST_CHANGES_COUNT_MAX} entries at once"
+
+
+async def carry_out(gateway: Gateway, writer: Writer, list_name: str, plan: Plan) -> Published:
+    """Plan the changes of one list and carry them out, all or none.
+
+    Args:
+        plan: gives the changes, or raises HttpError.
+
+    Raises:
+        HttpError: the plan's, or there are too many changes.
+        ledger.core.errors.Rejected: the ledger refused, with its code.
+        ledger.core.errors.Unavailable: it is not final in time; it may still become so.
+    """
+    changes = await in_snapshot(
+        gateway, lambda reader, lists: tuple(plan(Known(list_name, reader, lists)))
+    )
+    if len(changes) > LIST_CHANGES_COUNT_MAX:
+        raise HttpError(HTTPStatus.BAD_REQUEST, _TOO_MANY)
+    return await writer.carry_out(ChangeList(list_name, changes))
