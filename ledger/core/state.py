@@ -22,6 +22,7 @@ from ledger.core.trust.operations import GOVERNANCE_TOPIC, IDENTITY_TOPIC
 
 __all__ = [
     "GOVERNORS_KEY",
+    "PARTICIPANT_PREFIX",
     "VALIDATORS_KEY",
     "Rights",
     "StateView",
@@ -32,7 +33,7 @@ __all__ = [
 
 VALIDATORS_KEY: Final = b"validators"
 GOVERNORS_KEY: Final = b"governors"
-_PARTICIPANT_PREFIX: Final = b"participant/"
+PARTICIPANT_PREFIX: Final = b"participant/"
 
 _OPEN_TOPICS: Final = frozenset({GOVERNANCE_TOPIC, IDENTITY_TOPIC})
 
@@ -147,4 +148,4 @@ def genesis_state(genesis: Genesis) -> tuple[bytes, dict[bytes, bytes]]:
 
 def participant_key(did: str) -> bytes:
     """Give the key of a participant."""
-    return _PARTICIPANT_PREFIX + did.encode()
+    return PARTICIPANT_PREFIX + did.encode()

@@ -19,6 +19,16 @@ from pubsub.core.documents import (
     ValidatorsDocument,
 )
 from pubsub.core.problems import Code, Problem, Refusal, problem_status
+from pubsub.core.trust_documents import (
+    EntriesDocument,
+    EntryDocument,
+    GovernanceDocument,
+    ListsDocument,
+    ParticipantDocument,
+    ParticipantsDocument,
+    ProposalDocument,
+    RevisionsDocument,
+)
 
 __all__ = ["Answer", "Json", "Operation", "Parameter", "describe_api", "reference"]
 
@@ -33,10 +43,19 @@ _DOCUMENTS = (
     ValidatorsDocument,
     Status,
     Health,
+    ListsDocument,
+    EntriesDocument,
+    EntryDocument,
+    RevisionsDocument,
+    ParticipantDocument,
+    ParticipantsDocument,
+    GovernanceDocument,
+    ProposalDocument,
     Problem,
 )
 _DESCRIPTION = """\
-Publish signed events, read them back in one agreed order, and get a proof for each.
+Publish signed events, read them back in one agreed order, and get a proof for each. Read the
+trusted lists that such events change, and prove what they held at a height.
 
 * An event is a [CloudEvent](https://cloudevents.io) whose `id` is the digest of what was signed.
 * `sequence` is an event's place in the ledger: it never changes and has no gap.
@@ -67,7 +86,7 @@ class Answer(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """What one path does for one method."""
+    """What one path does for one method; a path parameter ``{name:path}`` may hold slashes."""
 
     method: str
     path: str
@@ -93,7 +112,8 @@ def describe_api(operations: Sequence[Operation], version: str) -> Json:
     )
     paths: dict[str, Json] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        path = operation.path.replace(":path}", "}")
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
         "info": {

@@ -22,16 +22,20 @@ class HttpCode(StrEnum):
     BODY_TIMEOUT = "body_timeout"
     BODY_TOO_LARGE = "body_too_large"
     BLOCK_NOT_FOUND = "block_not_found"
+    ENTRY_NOT_FOUND = "entry_not_found"
     EVENT_NOT_FOUND = "event_not_found"
     EVENT_REFUSED = "event_refused"
     INTERNAL_ERROR = "internal_error"
     INVALID_PARAMETER = "invalid_parameter"
+    LIST_NOT_FOUND = "list_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NODE_UNAVAILABLE = "node_unavailable"
     NOT_ACCEPTABLE = "not_acceptable"
     NOT_FINAL_IN_TIME = "not_final_in_time"
     NOT_FOUND = "not_found"
+    PARTICIPANT_NOT_FOUND = "participant_not_found"
     PROOF_NOT_READY = "proof_not_ready"
+    PROPOSAL_NOT_FOUND = "proposal_not_found"
     SHUTTING_DOWN = "shutting_down"
     STORE_UNAVAILABLE = "store_unavailable"
     TOO_MANY_STREAMS = "too_many_streams"
@@ -60,16 +64,20 @@ _PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
     HttpCode.BODY_TIMEOUT: (408, "The body did not arrive in time"),
     HttpCode.BODY_TOO_LARGE: (413, "The body is too large"),
     HttpCode.BLOCK_NOT_FOUND: (404, "There is no such block"),
+    HttpCode.ENTRY_NOT_FOUND: (404, "There is no such entry"),
     HttpCode.EVENT_NOT_FOUND: (404, "There is no such event"),
     HttpCode.EVENT_REFUSED: (404, "The event was refused and is not in the ledger"),
     HttpCode.INTERNAL_ERROR: (500, "The gateway failed"),
     HttpCode.INVALID_PARAMETER: (400, "A parameter is unknown or invalid"),
+    HttpCode.LIST_NOT_FOUND: (404, "There is no such list"),
     HttpCode.METHOD_NOT_ALLOWED: (405, "The method is not allowed here"),
     HttpCode.NODE_UNAVAILABLE: (503, "The node cannot be reached"),
     HttpCode.NOT_ACCEPTABLE: (406, "No form of the answer is acceptable"),
     HttpCode.NOT_FINAL_IN_TIME: (504, "Not final in time; it may still become final"),
     HttpCode.NOT_FOUND: (404, "There is nothing here"),
+    HttpCode.PARTICIPANT_NOT_FOUND: (404, "There is no such participant"),
     HttpCode.PROOF_NOT_READY: (503, "The proof is not ready yet"),
+    HttpCode.PROPOSAL_NOT_FOUND: (404, "There is no such proposal"),
     HttpCode.SHUTTING_DOWN: (503, "The gateway is shutting down"),
     HttpCode.STORE_UNAVAILABLE: (503, "The chain store cannot be read yet"),
     HttpCode.TOO_MANY_STREAMS: (503, "Too many streams are open"),

@@ -3,11 +3,7 @@
 Routes, OpenAPI and the reference page are all made from ``ENDPOINTS``, so none can be forgotten.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
-
-from starlette.requests import Request
-from starlette.types import ASGIApp
+from typing import Final
 
 from ledger.core.errors import RejectCode
 from ledger.core.limits import (
@@ -35,19 +31,10 @@ from pubsub.core.documents import (
 from pubsub.core.openapi import Answer, Json, Operation, Parameter, reference
 from pubsub.core.problems import HttpCode
 from pubsub.io import operations, publish, reads
-from pubsub.io.state import Gateway
+from pubsub.io.endpoint import Endpoint
+from pubsub.io.trust_api import TRUST_ENDPOINTS
 
-__all__ = ["ENDPOINTS", "Endpoint", "Handler"]
-
-Handler = Callable[[Gateway, Request], Awaitable[ASGIApp]]
-
-
-class Endpoint(NamedTuple):
-    """One operation and what answers it."""
-
-    operation: Operation
-    handler: Handler
-
+__all__ = ["ENDPOINTS"]
 
 _BINARY: Final[Json] = {"type": "string", "format": "binary"}
 _TEXT: Final[Json] = {"type": "string"}
@@ -341,6 +328,7 @@ ENDPOINTS: Final = (
     Endpoint(_GET, reads.get_event),
     Endpoint(_PROOF, reads.get_proof),
     Endpoint(_STREAM, reads.get_stream),
+    *TRUST_ENDPOINTS,
     Endpoint(_BLOCK, reads.get_block),
     Endpoint(_VALIDATORS, reads.get_validators),
     Endpoint(_GENESIS, reads.get_genesis),

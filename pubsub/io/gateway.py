@@ -30,7 +30,8 @@ from pubsub.core.api_page import api_page
 from pubsub.core.openapi import describe_api
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.io.answers import problem_response, refusal_of
-from pubsub.io.api import ENDPOINTS, Endpoint
+from pubsub.io.api import ENDPOINTS
+from pubsub.io.endpoint import Endpoint
 from pubsub.io.facade import Facade
 from pubsub.io.http import Protocol
 from pubsub.io.operations import VERSION

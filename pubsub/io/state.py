@@ -26,6 +26,7 @@ from ledger.core.limits import (
     GATEWAY_STREAMS_MAX,
 )
 from pubsub.core.documents import Receipt
+from pubsub.core.trust_documents import ListSummary
 from pubsub.io.body import Bodies
 from pubsub.io.feed import Feed
 from pubsub.io.finality import Finality
@@ -99,6 +100,7 @@ class Gateway:
     Attributes:
         is_closing: no new stream or wait begins; those that are open end.
         fatal: why the process must end, or None.
+        list_counts: the state's root and the counts of the lists in it, as last counted.
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
@@ -110,6 +112,7 @@ class Gateway:
         self.bodies = Bodies()
         self.metrics = Metrics()
         self.streams_count = 0
+        self.list_counts: tuple[bytes, list[ListSummary]] = (b"", [])
         self.heartbeat_ms = settings.heartbeat_ms
         self.is_closing = False
         self.fatal: InvariantError | None = None

@@ -192,7 +192,8 @@ async def test_bug_is_a_500(world: World, monkeypatch: pytest.MonkeyPatch) -> No
 async def test_description_names_every_route(world: World) -> None:
     """OpenAPI describes every route, with summaries, answers, examples of each error."""
     document = (await world.get("/openapi.json")).json()
-    routes = {route.path for route in world.app.routes}  # type: ignore[attr-defined]
+    paths = [route.path for route in world.app.routes]  # type: ignore[attr-defined]
+    routes = {path.replace(":path}", "}") for path in paths}
     assert routes - {"/openapi.json", "/docs"} == set(document["paths"])
     names = set()
     for item in document["paths"].values():
@@ -225,7 +226,7 @@ async def test_reference_page(world: World) -> None:
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "<script" not in answer.text
     for endpoint in ENDPOINTS:
-        assert endpoint.operation.path in answer.text
+        assert endpoint.operation.path.replace(":path}", "}") in answer.text
         assert endpoint.operation.summary in answer.text.replace("&#x27;", "'")
 
 

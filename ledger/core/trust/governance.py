@@ -25,10 +25,14 @@ from ledger.core.trust.overlay import StateOverlay
 from ledger.core.validators import ValidatorSet
 
 __all__ = [
+    "OPEN_PROPOSALS_PREFIX",
+    "PARAMETER_PREFIX",
     "PENDING_VALIDATORS_KEY",
     "Proposal",
     "approve",
     "governors",
+    "open_proposals_codec",
+    "parameter_codec",
     "parameter_key",
     "proposal_codec",
     "proposal_key",
@@ -36,6 +40,8 @@ __all__ = [
 ]
 
 PENDING_VALIDATORS_KEY = b"pending validators"
+OPEN_PROPOSALS_PREFIX = b"open proposals\0"
+PARAMETER_PREFIX = b"parameter\0"
 _governors = Codec(Governors)
 
 
@@ -68,7 +74,8 @@ class OpenProposals(Record, frozen=True):
 
 
 proposal_codec = Codec(Proposal)
-_open_codec = Codec(OpenProposals)
+parameter_codec = Codec(ParameterValue)
+open_proposals_codec = Codec(OpenProposals)
 
 
 def proposal_key(proposal: bytes) -> bytes:
@@ -78,7 +85,7 @@ def proposal_key(proposal: bytes) -> bytes:
 
 def parameter_key(name: str) -> bytes:
     """Give the key of a parameter."""
-    return b"parameter\0" + name.encode()
+    return PARAMETER_PREFIX + name.encode()
 
 
 def governors(state: StateOverlay) -> Governors:
@@ -142,9 +149,9 @@ def _add_approval(
 
 def _note_open(state: StateOverlay, governor: str, id_: EventId, time_ms: int) -> bool:
     """Count a governor's open proposals, and forget those that are over; False when too many."""
-    key = b"open proposals\0" + governor.encode()
+    key = OPEN_PROPOSALS_PREFIX + governor.encode()
     encoded = state.get(key)
-    ids = () if encoded is None else _open_codec.decode(encoded).ids
+    ids = () if encoded is None else open_proposals_codec.decode(encoded).ids
     still = tuple(item for item in ids if _is_open(state, item, time_ms))
     if len(still) >= PROPOSALS_OPEN_MAX:
         return False
