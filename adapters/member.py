@@ -12,17 +12,22 @@ from typing import Protocol
 from msgspec import UNSET
 
 from ledger.core.errors import RejectCode, Rejected, Unavailable
-from ledger.core.event import Event, sign_event
+from ledger.core.event import Event, OpenEntry, sign_event
 from ledger.core.ids import EventId, Height, Sequence
 from ledger.core.limits import GATEWAY_WAIT_MS
 from ledger.core.signing import Signer
-from ledger.core.trust.operations import CONTENT_TYPE, Operation, operation_codec, topic_of
+from ledger.core.trust.operations import (
+    CONTENT_TYPE,
+    OPERATION_TYPE,
+    Operation,
+    operation_codec,
+    topic_of,
+)
 from pubsub.io.handing_in import Item, Wish, hand_in
 from pubsub.io.state import Gateway
 
 __all__ = ["OPERATION_TYPE", "Member", "Published", "Writer"]
 
-OPERATION_TYPE = "org.concordat.ledger.operation"
 _NONCE_BITS = 63
 
 
@@ -85,10 +90,7 @@ class Member:
             Rejected: the ledger refused it, with its code, or it breaks a limit (MALFORMED).
             Unavailable: it is not final in time; it may still become so.
         """
-        try:
-            opened = sign_event(self._event(topic, type_, fields), self._signer)
-        except ValueError as error:
-            raise Rejected(RejectCode.MALFORMED, str(error)) from None
+        opened = self.sign(topic, type_, fields)
         wish = Wish("final", GATEWAY_WAIT_MS)
         (receipt,) = await hand_in(self._gateway, [Item(opened.entry)], wish)
         if receipt.status == "refused":
@@ -99,6 +101,17 @@ class Member:
             time_ms = reader.stored_head(Height(receipt.height)).time_ms
         sequence, height = Sequence(receipt.sequence), Height(receipt.height)
         return Published(opened.id, sequence, height, time_ms)
+
+    def sign(self, topic: str, type_: str, fields: Mapping[str, object]) -> OpenEntry:
+        """Make one event, for a caller that hands it in itself.
+
+        Raises:
+            Rejected: it breaks a limit (MALFORMED).
+        """
+        try:
+            return sign_event(self._event(topic, type_, fields), self._signer)
+        except ValueError as error:
+            raise Rejected(RejectCode.MALFORMED, str(error)) from None
 
     def _event(self, topic: str, type_: str, fields: Mapping[str, object]) -> Event:
         values: dict[str, object] = {

@@ -40,6 +40,7 @@ _REJECTIONS = {
     **{str(code): code for code in RejectCode},
     str(HttpCode.INVALID_PARAMETER): RejectCode.MALFORMED,
     str(HttpCode.BODY_TOO_LARGE): RejectCode.TOO_LARGE,
+    str(HttpCode.LIST_NOT_FOUND): RejectCode.NO_SUCH_ENTRY,
 }
 
 

@@ -20,10 +20,12 @@ from ledger.core.ids import EventId
 from ledger.core.limits import CLIENT_CALL_MS_MAX, CLIENT_GIVE_UP_MS
 from ledger.core.proof import ProofBundle
 from pubsub.client.answers import Answer, LedgerEvent, Receipt
+from pubsub.client.async_trust import AsyncTrust
 from pubsub.client.calls import Calls, Page, Wait, chunks, event_id_of
 from pubsub.client.exchange import Call, Flow, Gateways, Lost, Pause, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
+from pubsub.client.trust_calls import TrustCalls
 from pubsub.client.wire import (
     CALL_TIMEOUT,
     STREAM_TIMEOUT,
@@ -112,6 +114,9 @@ class AsyncClient:
 
     Every method may raise ``Unavailable`` (no gateway could answer in time), ``Rejected`` (the
     request was refused, see its ``code``) and ``PeerFault`` (a gateway's answer is not of the API).
+
+    Attributes:
+        trust: the trusted lists, participants and governance.
     """
 
     def __init__(
@@ -137,6 +142,7 @@ class AsyncClient:
             timeout=CALL_TIMEOUT, verify=verify_argument(tls), transport=transport
         )
         self._carrier = AsyncCarrier(timing, http)
+        self.trust = AsyncTrust(self, TrustCalls(self._calls))
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,6 +158,10 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._carrier.aclose()
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Carry out the steps of a flow of requests and give its value."""
+        return await self._carrier.run(flow)
 
     async def publish(self, opened: OpenEntry, wait: Wait = "accepted") -> Receipt:
         """Publish one signed event (see ``Publisher.sign``).

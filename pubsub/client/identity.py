@@ -6,6 +6,15 @@ from typing import TypedDict, Unpack
 
 from ledger.core.event import Event, OpenEntry, sign_event
 from ledger.core.signing import Signer
+from ledger.core.trust.operations import (
+    CONTENT_TYPE,
+    OPERATION_TYPE,
+    AddKey,
+    Operation,
+    key_possession_message,
+    operation_codec,
+    topic_of,
+)
 
 __all__ = ["EventContent", "Publisher"]
 
@@ -72,3 +81,22 @@ class Publisher:
             tags=content.get("tags", ()),
         )
         return sign_event(event, self._signer)
+
+    def sign_operation(self, operation: Operation) -> OpenEntry:
+        """Make and sign the event that carries out an operation of the trust framework.
+
+        Raises:
+            ValueError: the operation does not fit an event.
+        """
+        return self.sign(
+            topic_of(operation),
+            OPERATION_TYPE,
+            content_type=CONTENT_TYPE,
+            data=operation_codec.encode(operation),
+        )
+
+    def new_key(self, signer: Signer) -> AddKey:
+        """Have the holder of another key show that it may speak for this participant, too."""
+        key = signer.public_key
+        message = key_possession_message(self.chain_id, self.did, key)
+        return AddKey(key, signer.sign(message))

@@ -24,6 +24,8 @@ from pubsub.client.calls import Calls, Page, Wait, chunks, event_id_of
 from pubsub.client.exchange import Call, Flow, Gateways, Lost, Pause, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
+from pubsub.client.sync_trust import Trust
+from pubsub.client.trust_calls import TrustCalls
 from pubsub.client.wire import (
     CALL_TIMEOUT,
     STREAM_TIMEOUT,
@@ -112,6 +114,9 @@ class Client:
 
     Every method may raise ``Unavailable`` (no gateway could answer in time), ``Rejected`` (the
     request was refused, see its ``code``) and ``PeerFault`` (a gateway's answer is not of the API).
+
+    Attributes:
+        trust: the trusted lists, participants and governance.
     """
 
     def __init__(
@@ -135,6 +140,7 @@ class Client:
         self._calls = Calls(Gateways(url_list(url), timing), genesis)
         http = httpx.Client(timeout=CALL_TIMEOUT, verify=verify_argument(tls), transport=transport)
         self._carrier = Carrier(timing, http)
+        self.trust = Trust(self, TrustCalls(self._calls))
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +156,10 @@ class Client:
     def close(self) -> None:
         """Close all connections."""
         self._carrier.close()
+
+    def run(self, flow: Flow[T]) -> T:
+        """Carry out the steps of a flow of requests and give its value."""
+        return self._carrier.run(flow)
 
     def publish(self, opened: OpenEntry, wait: Wait = "accepted") -> Receipt:
         """Publish one signed event (see ``Publisher.sign``).

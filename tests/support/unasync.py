@@ -12,10 +12,14 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[2] / "pubsub" / "client"
 SOURCE = FOLDER / "async_client.py"
 TARGET = FOLDER / "sync_client.py"
+PAIRS = ((SOURCE, TARGET), (FOLDER / "async_trust.py", FOLDER / "sync_trust.py"))
 
 RULES = (
     (r"The asynchronous client, for asyncio and trio: carries out.*", "The synchronous client."),
-    (r"``sync_client.py`` is made .*", "Made from async_client.py by tests/support/unasync.py."),
+    (r"The asynchronous client's side of", "The synchronous client's side of"),
+    (r"``sync_(\w+).py`` is made .*", r"Made from async_\1.py by tests/support/unasync.py."),
+    (r"client\.async_trust\b", "client.sync_trust"),
+    (r"for (\w+) in ([\w.]+):\n +yield \1\n", r"yield from \2\n"),
     (r"import ssl\n", "import ssl\nimport time\n"),
     (r"AsyncIterator, Callable, Iterable,", "Callable, Iterable, Iterator,"),
     (r"import anyio\n", ""),
@@ -34,10 +38,19 @@ def synchronous(text: str) -> str:
     """Give the synchronous form of the asynchronous client."""
     for pattern, replacement in RULES:
         text = re.sub(pattern, replacement, text)
-    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TARGET), "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
-    return done.stdout
+    name = str(TARGET)
+    for command in (["check", "--select", "I,RUF022", "--fix-only", "-q"], ["format"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", name, "-"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        text = done.stdout
+    return text
 
 
 if __name__ == "__main__":
-    TARGET.write_text(synchronous(SOURCE.read_text(encoding="utf-8")), encoding="utf-8")
+    for source, target in PAIRS:
+        target.write_text(synchronous(source.read_text(encoding="utf-8")), encoding="utf-8")

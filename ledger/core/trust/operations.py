@@ -27,6 +27,7 @@ __all__ = [
     "GOVERNANCE_TOPIC",
     "IDENTITY_TOPIC",
     "LIST_TOPIC_PREFIX",
+    "OPERATION_TYPE",
     "PARTICIPANTS_TOPIC",
     "Action",
     "AddKey",
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 CONTENT_TYPE: Final = "application/vnd.concordat.operation"
+OPERATION_TYPE: Final = "org.concordat.ledger.operation"  # of the event that carries one
 LIST_TOPIC_PREFIX: Final = RESERVED_PREFIX + "lists."
 PARTICIPANTS_TOPIC: Final = RESERVED_PREFIX + "participants"
 IDENTITY_TOPIC: Final = RESERVED_PREFIX + "identity"

@@ -50,8 +50,9 @@ def client(gateway: MemoryGateway) -> Iterator[Client]:
 
 def test_it_is_made_from_the_asynchronous_one() -> None:
     """The file in the tree is what tests/support/unasync.py makes: run it after a change."""
-    made = unasync.synchronous(unasync.SOURCE.read_text(encoding="utf-8"))
-    assert unasync.TARGET.read_text(encoding="utf-8") == made
+    for source, target in unasync.PAIRS:
+        made = unasync.synchronous(source.read_text(encoding="utf-8"))
+        assert target.read_text(encoding="utf-8") == made
 
 
 def test_publishing_and_reading(gateway: MemoryGateway, client: Client) -> None:
