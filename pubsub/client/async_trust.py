@@ -112,10 +112,15 @@ class AsyncTrust:
         return await self._port.run(flow)
 
     async def history(
-        self, list_name: str, id_: str, *, verified: bool = True
+        self,
+        list_name: str,
+        id_: str,
+        *,
+        at_least: Height | None = None,
+        verified: bool = True,
     ) -> list[Reading[ListEntry]]:
         """Read all revisions of an entry, oldest first; empty when there never was one."""
-        newest = await self.entry(list_name, id_, verified=verified)
+        newest = await self.entry(list_name, id_, at_least=at_least, verified=verified)
         count = 0 if newest.value is None else newest.value.revision
         return [
             await self.entry(

@@ -111,10 +111,15 @@ class Trust:
         return self._port.run(flow)
 
     def history(
-        self, list_name: str, id_: str, *, verified: bool = True
+        self,
+        list_name: str,
+        id_: str,
+        *,
+        at_least: Height | None = None,
+        verified: bool = True,
     ) -> list[Reading[ListEntry]]:
         """Read all revisions of an entry, oldest first; empty when there never was one."""
-        newest = self.entry(list_name, id_, verified=verified)
+        newest = self.entry(list_name, id_, at_least=at_least, verified=verified)
         count = 0 if newest.value is None else newest.value.revision
         return [
             self.entry(list_name, id_, revision=number, at_least=newest.height, verified=verified)

@@ -62,7 +62,7 @@ async def test_put_read_and_revoke_verified(tmp_path: Path) -> None:
         assert reading.height >= receipt.height
         assert verify_state_bundle(reading.bundle, GENESIS).value is not None
         ended = await trust.revoke(ALICE_PUBLISHER, "issuers", ISSUER, expected_revision=1)
-        history = await trust.history("issuers", ISSUER)
+        history = await trust.history("issuers", ISSUER, at_least=ended.height)
         assert [item.value and item.value.status for item in history] == [*EntryStatus]
         assert [row.id async for row in trust.entries("issuers")] == []
         rows = [row async for row in trust.entries("issuers", also_revoked=True)]
@@ -118,7 +118,7 @@ async def test_participants_and_their_keys(tmp_path: Path) -> None:
         with pytest.raises(Rejected) as caught:
             await trust.revoke_key(BOB_PUBLISHER, second.public_key)
         assert caught.value.code is RejectCode.REVOKED_KEY
-        assert (await trust.participant(new.did)).value == new
+        assert (await trust.participant(new.did, at_least=receipt.height)).value == new
         assert (await trust.participant("did:web:nobody")).value is None
 
 
@@ -131,7 +131,8 @@ async def test_governance(tmp_path: Path) -> None:
         assert proposal.value is not None
         assert proposal.value.action == action
         assert proposal.value.executed_ms
-        assert (await client.trust.governors()).value == GENESIS.governors
+        governors = await client.trust.governors(at_least=receipt.height)
+        assert governors.value == GENESIS.governors
         assert (await client.trust.governance()).parameters == {"speed": (3, 1)}
         with pytest.raises(Rejected) as caught:
             await client.trust.approve(ALICE_PUBLISHER, receipt.id.hex())
