@@ -243,3 +243,27 @@ FETCH_BYTES_MAX: Final = 256 * 2**10  # one document from outside
 FETCH_MS_MAX: Final = 10_000  # resolving, connecting, reading
 FETCHES_MAX: Final = 8  # at one time
 FETCHED_REMEMBERED_MAX: Final = 256  # documents
+
+# --- DOME's DLT adapter ---------------------------------------------------------------------
+DLT_SUBSCRIPTIONS_MAX: Final = 64  # of one gateway, ended ones included
+DLT_EVENT_TYPES_MAX: Final = 256  # of one subscription
+DLT_ENDPOINT_CHARS_MAX: Final = 2_048
+DLT_NOTIFY_MS_MAX: Final = 10_000  # one notification, from the name's resolution to the status
+DLT_NOTIFY_ANSWER_BYTES_MAX: Final = 4_096  # read of an endpoint's answer, and thrown away
+DLT_RETRY_MS: Final = 250  # pause after the first failed notification; doubles from then on
+DLT_RETRY_MS_MAX: Final = 30_000
+DLT_REFUSALS_MAX: Final = 4  # an event that an endpoint refuses so often is not sent again
+DLT_REFUSED_KEPT_MAX: Final = 1_000  # newest refused notifications that are remembered
+DLT_SILENCE_MS_MAX: Final = 24 * 3_600_000  # an endpoint that takes nothing so long is given up
+DLT_SLICE_EVENTS: Final = 64  # notifications made of the log at one time, a subscription
+DLT_OUTBOX_MAX: Final = 10_000  # events taken from clients and not final yet
+DLT_OUTBOX_BATCH: Final = 64  # of them handed in at one time
+DLT_LISTED_ENTITIES_MAX: Final = 100_000  # entities that one answer of `events` lists
+
+# --- snapshots: how a member joins ----------------------------------------------------------
+SNAPSHOT_CHUNK_BYTES: Final = 4 * 2**20  # an answer ends when its entries, nodes or blocks reach it
+SNAPSHOT_CHUNK_ITEMS: Final = 16_384  # and at so many of them
+SNAPSHOT_COMMIT_BYTES: Final = 16 * 2**20  # verified entries held in memory before they are written
+SNAPSHOT_READERS_MAX: Final = 2  # threads of a gateway that read for joining members
+SNAPSHOT_GAP_BLOCKS_MAX: Final = 2_048  # blocks between a ledger and the header that certifies it
+SNAPSHOT_AGE_MS_MAX: Final = 3_600_000  # an older ledger is taken only when that was asked for

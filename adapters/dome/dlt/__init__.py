@@ -1,0 +1,1 @@
+"""DOME's DLT adapter over the ledger: publishing, durable subscriptions, notifications, history."""

@@ -1,0 +1,83 @@
+"""Gateways that serve the DLT adapter over one real chain store with a played node."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from adapters.dome.dlt.events import PublishRequest, event_fields
+from adapters.dome.dlt.facade import DltAdapter, DltSettings
+from adapters.dome.dlt.identity import derived_address, iss_of
+from ledger.core.genesis import Participant, ParticipantKey
+from ledger.core.signing import SeedSigner
+from ledger.core.trust.operations import RegisterParticipant
+from tests.ledger.sample_network import START_MS, entry
+from tests.ledger.trust.test_application import operation_entry
+from tests.pubsub.gateway_world import World, gateway_world
+
+SHARED = Path(__file__).parents[4] / "shared"
+SELLER, BUYER = (SeedSigner(bytes([5, number]) + bytes(30)) for number in range(2))
+SELLER_ID, BUYER_ID = "VATES-S9999999E", "VATES-B0000000B"
+SELLER_DID, BUYER_DID = f"did:elsi:{SELLER_ID}", f"did:elsi:{BUYER_ID}"
+SIGNERS = {SELLER_DID: SELLER, BUYER_DID: BUYER}
+
+
+def example(name: str) -> Any:  # noqa: ANN401 - any JSON
+    """Give one of the reference examples."""
+    return json.loads((SHARED / "specs" / "dome" / "examples.json").read_text())[name]
+
+
+def publishing(number: int = 1, **changes: object) -> dict[str, object]:
+    """Give a request of the seller's for an entity of its own."""
+    known: dict[str, object] = example("publishEvent_request")
+    return known | {"entityId": f"0x{number:064x}"} | changes
+
+
+def admit(world: World) -> None:
+    """Let seller and buyer publish DOME's events."""
+    members = [
+        Participant(
+            did=did,
+            name=did,
+            keys=(ParticipantKey(signer.public_key, revoked=False),),
+            topics=("dome.*",),
+        )
+        for did, signer in SIGNERS.items()
+    ]
+    world.chain.extend(
+        [
+            operation_entry(RegisterParticipant(member), number)
+            for number, member in enumerate(members)
+        ]
+    )
+
+
+def adapter(directory: Path, did: str = SELLER_DID, **settings: Any) -> DltAdapter:  # noqa: ANN401
+    """Make the facade of a member whose state is in ``directory``."""
+    values = {"did": did, "state_path": directory / f"{did[-3:]}.sqlite"} | settings
+    return DltAdapter(DltSettings(**values), SIGNERS[did])
+
+
+@asynccontextmanager
+async def dlt_world(directory: Path, **settings: Any) -> AsyncIterator[World]:  # noqa: ANN401
+    """Run the seller's gateway. Its clock stands at the chain's beginning."""
+    clock = SimpleNamespace(time_ns=lambda: START_MS * 1_000_000)
+    with patch("adapters.member.time", clock):
+        async with gateway_world(directory, facades=[adapter(directory, **settings)]) as world:
+            world.node.finalises = True
+            admit(world)
+            yield world
+
+
+async def publish(world: World, did: str, request: Mapping[str, Any]) -> None:
+    """Put an event of a member's into the log as that member's own gateway would."""
+    wanted = msgspec.convert(request, PublishRequest)
+    fields = event_fields(wanted, iss_of(did.removeprefix("did:elsi:")), derived_address(did))
+    nonce = len(world.node.submissions) + world.chain.head().log_size + 1_000
+    values = fields | {"publisher": did, "time_ms": START_MS}
+    await world.node.extend([entry(nonce, SIGNERS[did], **values)])
