@@ -28,7 +28,7 @@ from ledger.core.limits import EBSI_DOCUMENT_EVENTS_MAX
 from ledger.io.chain_reader import ChainReader
 from pubsub.io.answers import json_response
 
-__all__ = ["Documents", "event_hash"]
+__all__ = ["Documents", "event_hash", "find_event"]
 
 _BLOCK_BYTES: Final = 32
 
@@ -89,7 +89,7 @@ class Documents:
         if name is None:
             raise bad_request("eventId must be a 32 bytes hexadecimal string")
         document, sequences = self._find(query)
-        found = _find_event(query.reader, document, sequences, f"0x{name}")
+        found = find_event(query.reader, document, sequences, f"0x{name}")
         if found is None:
             raise not_found("Event", f"Event {wanted} not found")
         sequence, opened = found
@@ -150,22 +150,23 @@ def event_hash(opened: OpenEntry) -> str:
     return f"0x{(opened.event.entity_hash or opened.id).hex()}"
 
 
-def _events(reader: ChainReader, sequences: list[Sequence]) -> Iterator[tuple[Sequence, OpenEntry]]:
-    for sequence in sequences[:EBSI_DOCUMENT_EVENTS_MAX]:
-        opened = _read(reader, sequence)
-        if sequence != sequences[0] or not _is_creation(opened):
-            yield sequence, opened
-
-
-def _find_event(
+def find_event(
     reader: ChainReader, document: bytes, sequences: list[Sequence], name: str
 ) -> tuple[Sequence, OpenEntry] | None:
+    """Find an event of a document by ``0x`` and its hash, or by its own id in the ledger."""
     own = reader.sequence_of(EventId(bytes.fromhex(name[2:])))
     if own is not None:
         opened = _read(reader, own)
         return (own, opened) if document_id(opened.event.subject) == document else None
     rows = _events(reader, sequences)
     return next((row for row in rows if event_hash(row[1]) == name), None)
+
+
+def _events(reader: ChainReader, sequences: list[Sequence]) -> Iterator[tuple[Sequence, OpenEntry]]:
+    for sequence in sequences[:EBSI_DOCUMENT_EVENTS_MAX]:
+        opened = _read(reader, sequence)
+        if sequence != sequences[0] or not _is_creation(opened):
+            yield sequence, opened
 
 
 def _read(reader: ChainReader, sequence: Sequence) -> OpenEntry:

@@ -4,16 +4,39 @@ Each version of an interface has its own mount; a version that is not served, an
 under EBSI's prefixes, is answered in EBSI's form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import anyio.lowlevel
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from adapters.ebsi import did_documents, issuers, schemas, timestamps
+from adapters.credentials.access import AccessVerifier
+from adapters.ebsi import (
+    did_documents,
+    did_plans,
+    issuer_plans,
+    issuers,
+    schema_plans,
+    schemas,
+    timestamp_plans,
+    timestamps,
+)
+from adapters.ebsi.access import TokenIssuer
+from adapters.ebsi.authorisation import Authorisation
+from adapters.ebsi.besu import Besu
+from adapters.ebsi.contracts import CONTRACTS, Contract
+from adapters.ebsi.control import check_controller
+from adapters.ebsi.document_plans import DocumentPlans
 from adapters.ebsi.documents import Documents
+from adapters.ebsi.json_rpc import JsonRpc, Writing
 from adapters.ebsi.log_index import LogIndex
 from adapters.ebsi.serving import Handler, Read, fallback, reading, route
+from adapters.ebsi.transactions import Transactions
+from adapters.member import Writer
+from pubsub.io.answers import json_response
 from pubsub.io.state import Gateway
 
 __all__ = ["EbsiFacade", "EbsiSettings"]
@@ -25,6 +48,8 @@ _REGISTRIES: Final[dict[str, tuple[tuple[str, ...], dict[str, Read]]]] = {
     "timestamp": (("v3", "v4"), timestamps.READS),
 }
 _DOCUMENTS: Final = "/track-and-trace/v1"
+_ABI: Final = ("trusted-schemas-registry/v3",)
+_VERSIONS: Final = ("v3", "v4")
 _PREFIXES: Final = (*_REGISTRIES, "track-and-trace", "ledger", "authorisation")
 
 
@@ -35,9 +60,17 @@ class EbsiSettings:
     Attributes:
         base_url: what links begin with, without a slash at its end; None for what the client
             called.
+        documents_topic: topic that Track and Trace publishes on; the member needs the right.
+        writer: gives the member in whose name the gateway writes; None for reads alone.
+        verifier: of access tokens; None refuses every write.
+        issuer: of access tokens; None when there is no authorisation endpoint.
     """
 
     base_url: str | None = None
+    documents_topic: str = "track-and-trace"
+    writer: Callable[[Gateway], Writer] | None = None
+    verifier: AccessVerifier | None = None
+    issuer: TokenIssuer | None = None
 
 
 class EbsiFacade:
@@ -45,10 +78,11 @@ class EbsiFacade:
 
     def __init__(self, settings: EbsiSettings) -> None:
         self._settings = settings
-        self._index = LogIndex(None)
 
     def routes(self, gateway: Gateway) -> Sequence[BaseRoute]:
         """Give the routes of every version, and those for what is not there."""
+        writer = self._settings.writer(gateway) if self._settings.writer else None
+        index = LogIndex(writer.did if writer else None)
         found: list[BaseRoute] = []
         for name, (versions, reads) in _REGISTRIES.items():
             for version in versions:
@@ -57,29 +91,79 @@ class EbsiFacade:
                     route(gateway, mount + path, self._read(gateway, read, mount))
                     for path, read in reads.items()
                 ]
-        return [*found, *self._document_routes(gateway), *self._fallbacks(gateway)]
+        found += self._documents(gateway, index)
+        found += self._writes(gateway, index, writer)
+        found += self._authorisation(gateway)
+        return [*found, *(fallback(gateway, prefix) for prefix in _PREFIXES)]
 
     async def run(self, gateway: Gateway) -> None:
         """Nothing is to be done beside the requests."""
         del gateway
-
-    def _document_routes(self, gateway: Gateway) -> list[BaseRoute]:
-        documents = Documents(self._index)
-        reads = documents.reads()
-        found: list[BaseRoute] = [
-            route(gateway, _DOCUMENTS + path, self._indexed(gateway, read))
-            for path, read in reads.items()
-        ]
-        accesses = self._indexed(gateway, documents.get_accesses)
-        head = Handler("HEAD", self._indexed(gateway, documents.head_accesses).answer)
-        return [*found, route(gateway, _DOCUMENTS + "/accesses", accesses, head)]
-
-    def _fallbacks(self, gateway: Gateway) -> list[BaseRoute]:
-        return [fallback(gateway, prefix) for prefix in _PREFIXES]
+        await anyio.lowlevel.checkpoint()
 
     def _read(self, gateway: Gateway, read: Read, mount: str) -> Handler:
         return reading(gateway, read, mount, self._settings.base_url)
 
-    def _indexed(self, gateway: Gateway, read: Read) -> Handler:
-        """Make a GET of a read that needs the index to know the log up to now."""
-        return reading(gateway, read, _DOCUMENTS, self._settings.base_url, self._index.catch_up)
+    def _documents(self, gateway: Gateway, index: LogIndex) -> list[BaseRoute]:
+        documents = Documents(index)
+
+        def indexed(read: Read) -> Handler:
+            base_url = self._settings.base_url
+            return reading(gateway, read, _DOCUMENTS, base_url, index.catch_up)
+
+        found: list[BaseRoute] = [
+            route(gateway, _DOCUMENTS + path, indexed(read))
+            for path, read in documents.reads().items()
+        ]
+        head = Handler("HEAD", indexed(documents.head_accesses).answer)
+        accesses = indexed(documents.get_accesses)
+        return [*found, route(gateway, _DOCUMENTS + "/accesses", accesses, head)]
+
+    def _writes(self, gateway: Gateway, index: LogIndex, writer: Writer | None) -> list[BaseRoute]:
+        """Give the routes of writes; without a member they refuse, as with no token."""
+        transactions = Transactions(gateway, index, writer)
+        plans = DocumentPlans(index, self._settings.documents_topic).plans()
+        for more in (issuer_plans, schema_plans, did_plans, timestamp_plans):
+            plans |= more.PLANS
+        verifier = self._settings.verifier if writer else None
+        member = writer.did if writer else ""
+        writing = Writing(gateway, member, transactions, plans, verifier)
+        found: list[BaseRoute] = []
+        for mount, contract in CONTRACTS.items():
+            post = Handler("POST", JsonRpc(writing, contract).answer)
+            found.append(route(gateway, f"/{mount}/jsonrpc", post))
+        besu = Handler("POST", Besu(gateway, transactions, member).answer)
+        actions = "identifiers/{did}/actions"
+        check = Handler("POST", check_controller(gateway))
+        more_paths = [
+            *((f"/ledger/{version}/blockchains/besu", besu) for version in _VERSIONS),
+            *((f"/did-registry/{version}/{actions}", check) for version in ("v4", "v5")),
+            *((f"/{mount}/abi", _abi(CONTRACTS[mount])) for mount in _ABI),
+        ]
+        return [*found, *(route(gateway, path, handler) for path, handler in more_paths)]
+
+    def _authorisation(self, gateway: Gateway) -> list[BaseRoute]:
+        issuer = self._settings.issuer
+        if issuer is None:
+            return []
+        found: list[BaseRoute] = []
+        for version in _VERSIONS:
+            mount = f"/authorisation/{version}"
+            served = Authorisation(gateway, issuer, mount, self._settings.base_url)
+            for path, answer in (
+                ("/.well-known/openid-configuration", served.get_configuration),
+                ("/jwks", served.get_jwks),
+                ("/presentation-definitions", served.get_definition),
+            ):
+                found.append(route(gateway, mount + path, Handler("GET", answer)))
+            found.append(route(gateway, mount + "/token", Handler("POST", served.post_token)))
+        return found
+
+
+def _abi(contract: Contract) -> Handler:
+    document = contract.abi()
+
+    async def answer(_request: Request) -> Response:
+        return json_response(document)
+
+    return Handler("GET", answer)

@@ -19,6 +19,7 @@ __all__ = [
     "base58_encode",
     "hex_bytes",
     "is_did",
+    "multihash_id",
     "read_hash",
     "require_did",
     "schema_id",
@@ -107,20 +108,21 @@ def schema_id(text: str) -> str | None:
 
 def timestamp_id(hash_value: bytes) -> str:
     """Give the id of the timestamp of a hash: multibase, multihash, SHA-256 of the hash."""
-    return _multibase(sha256(hash_value).digest())
+    return multihash_id(sha256(hash_value).digest())
 
 
-def _multibase(digest: bytes) -> str:
+def multihash_id(digest: bytes) -> str:
+    """Give the id that names a SHA-256 digest: multibase of its multihash."""
     return "u" + urlsafe_b64encode(_SHA256_MULTIHASH + digest).decode().rstrip("=")
 
 
 def timestamp_id_digest(text: str) -> bytes | None:
     """Give the digest inside a timestamp's or record's id, or None for any other text."""
-    if len(text) != len(_multibase(bytes(_HASH_BYTES))) or not text.startswith("u"):
+    if len(text) != len(multihash_id(bytes(_HASH_BYTES))) or not text.startswith("u"):
         return None
     try:
         raw = urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))
     except (binascii.Error, ValueError):
         return None
     digest = raw.removeprefix(_SHA256_MULTIHASH)
-    return digest if _multibase(digest) == text else None
+    return digest if multihash_id(digest) == text else None

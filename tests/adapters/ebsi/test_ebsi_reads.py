@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from adapters.ebsi.identifiers import timestamp_id
 from tests.adapters.ebsi import ebsi_world as ebsi
 from tests.adapters.ebsi.ebsi_world import DIDR, LEGAL, TIMESTAMP, TIR, TNT, TSR, problem
 from tests.ledger.sample_network import ALICE_DID, entry
@@ -13,9 +15,9 @@ from tests.pubsub.gateway_world import World
 
 ABSENT_DID = "did:elsi:VATES-99999999"
 ABSENT_HASH = "0x" + "ee" * 32
-STAMP_ID = ebsi.timestamp_id(ebsi.HASH)
-FIRST = "0x" + ebsi.sha256(b"urn:x:1").hexdigest()
-SECOND = "0x" + ebsi.sha256(b"urn:x:2").hexdigest()
+STAMP_ID = timestamp_id(ebsi.HASH)
+FIRST = "0x" + sha256(b"urn:x:1").hexdigest()
+SECOND = "0x" + sha256(b"urn:x:2").hexdigest()
 LISTS = {
     f"{TIR}/issuers": ebsi.LIMITED,
     f"{TIR}/issuers/{LEGAL}/attributes": 2,
