@@ -23,39 +23,75 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from ledger.core.event import Event, OpenEntry
-    from ledger.core.genesis import Genesis, read_genesis
+    from ledger.core.genesis import (
+        Genesis,
+        Governors,
+        Participant,
+        ParticipantKey,
+        read_genesis,
+    )
     from ledger.core.proof import ProofBundle, VerifiedEvent, Verifier
     from ledger.core.signing import SeedSigner, Signer
+    from ledger.core.state_proof import StateProofBundle, VerifiedState
+    from ledger.core.trust.lists import EntryStatus, ListEntry
+    from ledger.core.trust.operations import (
+        ChangeList,
+        PutEntry,
+        RevokeEntry,
+        SetGovernors,
+        SetParameter,
+        SetParticipant,
+    )
     from pubsub.client.answers import LedgerEvent, Receipt
     from pubsub.client.async_client import AsyncClient, AsyncSubscription
+    from pubsub.client.async_trust import AsyncTrust
     from pubsub.client.identity import Publisher
     from pubsub.client.sync_client import Client, Subscription
+    from pubsub.client.sync_trust import Trust
+    from pubsub.client.trust_calls import Reading
 
 __all__ = [
     "AsyncClient",
     "AsyncSubscription",
+    "AsyncTrust",
+    "ChangeList",
     "Client",
     "ConcordatError",
     "DecodeError",
+    "EntryStatus",
     "Event",
     "Genesis",
+    "Governors",
     "LedgerEvent",
+    "ListEntry",
     "OpenEntry",
+    "Participant",
+    "ParticipantKey",
     "PeerFault",
     "ProofBundle",
     "ProofError",
     "Publisher",
+    "PutEntry",
+    "Reading",
     "Receipt",
     "RejectCode",
     "Rejected",
+    "RevokeEntry",
     "SeedSigner",
+    "SetGovernors",
+    "SetParameter",
+    "SetParticipant",
     "Signer",
+    "StateProofBundle",
     "Subscription",
+    "Trust",
     "Unavailable",
     "VerifiedEvent",
+    "VerifiedState",
     "Verifier",
     "read_genesis",
     "verify",
+    "verify_state",
 ]
 
 _MODULES = {
@@ -69,13 +105,32 @@ _MODULES = {
         "Unavailable",
     ),
     "ledger.core.event": ("Event", "OpenEntry"),
-    "ledger.core.genesis": ("Genesis", "read_genesis"),
+    "ledger.core.genesis": (
+        "Genesis",
+        "Governors",
+        "Participant",
+        "ParticipantKey",
+        "read_genesis",
+    ),
     "ledger.core.proof": ("ProofBundle", "VerifiedEvent", "Verifier"),
     "ledger.core.signing": ("SeedSigner", "Signer"),
+    "ledger.core.state_proof": ("StateProofBundle", "VerifiedState"),
+    "ledger.core.trust.lists": ("EntryStatus", "ListEntry"),
+    "ledger.core.trust.operations": (
+        "ChangeList",
+        "PutEntry",
+        "RevokeEntry",
+        "SetGovernors",
+        "SetParameter",
+        "SetParticipant",
+    ),
     "pubsub.client.answers": ("LedgerEvent", "Receipt"),
     "pubsub.client.async_client": ("AsyncClient", "AsyncSubscription"),
+    "pubsub.client.async_trust": ("AsyncTrust",),
     "pubsub.client.identity": ("Publisher",),
     "pubsub.client.sync_client": ("Client", "Subscription"),
+    "pubsub.client.sync_trust": ("Trust",),
+    "pubsub.client.trust_calls": ("Reading",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -98,6 +153,23 @@ def verify(bundle: bytes, genesis: "Genesis | bytes") -> "VerifiedEvent":
 
     trusted = read_genesis(genesis) if isinstance(genesis, bytes) else genesis
     return verify_bundle(decode_bundle(bundle), trusted)
+
+
+def verify_state(bundle: bytes, genesis: "Genesis | bytes") -> "VerifiedState":
+    """Check a state bundle offline, against genesis alone: what the state held, and when.
+
+    Compare the ``key`` of what is shown with the one that you asked about.
+
+    Args and errors as for :func:`verify`.
+    """
+    from ledger.core.genesis import read_genesis  # noqa: PLC0415 - loaded when used
+    from ledger.core.state_proof import (  # noqa: PLC0415 - loaded when used
+        decode_state_bundle,
+        verify_state_bundle,
+    )
+
+    trusted = read_genesis(genesis) if isinstance(genesis, bytes) else genesis
+    return verify_state_bundle(decode_state_bundle(bundle), trusted)
 
 
 if not TYPE_CHECKING:  # a checker would take any name for one of ours

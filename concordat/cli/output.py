@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -10,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from concordat.cli.failure import JSON_KEY
 
-__all__ = ["emit", "is_terminal", "json_option"]
+__all__ = ["emit", "is_terminal", "json_option", "moment"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +26,11 @@ def json_option(command: F) -> F:
         is_eager=True,
         help="Print JSON for programs, one object a line; errors too, on standard error.",
     )(command)
+
+
+def moment(time_ms: int) -> str:
+    """Write a time for people, in UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def is_terminal() -> bool:

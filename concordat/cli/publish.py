@@ -9,11 +9,11 @@ import msgspec
 from concordat.cli.drafts import Draft, read_drafts, sign_draft
 from concordat.cli.failure import CommandFailed
 from concordat.cli.options import Target, target_options
-from concordat.cli.output import emit, json_option
+from concordat.cli.output import json_option
 from concordat.cli.passwords import open_key_with_password
+from concordat.cli.receipts import show_receipt
 from concordat.home import Home
 from ledger.io.keystore import KeyPurpose
-from pubsub.client.answers import Receipt
 from pubsub.client.identity import Publisher
 from pubsub.client.sync_client import Client
 
@@ -70,7 +70,7 @@ def publish(  # noqa: PLR0913 - one argument for each option
     with Client(target.url, genesis) as client:
         receipts = client.publish_many(entries, wait)
     for receipt in receipts:
-        _show(receipt, as_json=as_json)
+        show_receipt(receipt, as_json=as_json)
     refused = sum(receipt.status == "refused" for receipt in receipts)
     if refused:
         raise CommandFailed(f"{refused} of {len(receipts)} events were refused")
@@ -91,22 +91,3 @@ def _draft(parts: dict[str, object]) -> Draft:
         data=msgspec.Raw(b"" if data is None else msgspec.json.encode(data)),
         tags=msgspec.convert(parts["tags"], tuple[str, ...]),
     )
-
-
-def _show(receipt: Receipt, *, as_json: bool) -> None:
-    document = {
-        "id": receipt.id.hex(),
-        "status": receipt.status,
-        "code": receipt.code,
-        "detail": receipt.detail,
-        "sequence": receipt.sequence,
-        "height": receipt.height,
-        "duplicate": receipt.duplicate,
-    }
-    if receipt.status == "refused":
-        human = f"{receipt.id.hex()}  refused: {receipt.code}  {receipt.detail}".rstrip()
-    elif receipt.status == "final":
-        human = f"{receipt.id.hex()}  final at sequence {receipt.sequence}, block {receipt.height}"
-    else:
-        human = f"{receipt.id.hex()}  accepted by a node, not yet final"
-    emit(document, human, as_json=as_json)
