@@ -14,13 +14,14 @@ from adapters.credentials.did_keys import ASSERTION, AUTHENTICATION
 from adapters.credentials.fetching import Remembered
 from adapters.credentials.jose import Jws, VerifyingKey, key_of_jwk, parse_jws, verify_jws
 from adapters.credentials.keys import KeyFinder
-from adapters.credentials.members import Json
+from adapters.credentials.members import Json, Reader
 from adapters.credentials.presentation import (
     Presentation,
     need_audience,
     need_time,
     read_presentation,
 )
+from adapters.credentials.recovery import recovered_key
 from adapters.credentials.replay import ReplayMemory
 from adapters.credentials.trust import LedgerView, need_listed_issuer
 
@@ -35,12 +36,15 @@ class Expected(NamedTuple):
         types: every credential must be of one of these types; None for any.
         nonce: that we gave out, or None when the holder chooses one.
         needs_credential: at least one credential must be in it.
+        onboards: the holder's DID is not registered yet; its key is the one that `kid` names by
+            its thumbprint. Then only the credential says who the holder is.
     """
 
     audiences: frozenset[str]
     types: frozenset[str] | None = None
     nonce: str | None = None
     needs_credential: bool = True
+    onboards: bool = False
 
 
 class Presented(NamedTuple):
@@ -128,7 +132,7 @@ class Checker:
         if expected.needs_credential and not presentation.credentials:
             raise AccessRefused(Refusal.CREDENTIAL_TYPE, "the presentation holds no credential")
         found = [await self.credential(token, expected.types) for token in presentation.credentials]
-        key = await self._holder_key(jws, presentation.holder, found)
+        key = await self._holder_key(jws, presentation.holder, found, expected)
         verify_jws(jws, key, "presentation")
         return Presented(presentation.holder, tuple(found), key)
 
@@ -137,13 +141,17 @@ class Checker:
         self._replay.use(*names, now_ms=self.clock_ms())
 
     async def _holder_key(
-        self, jws: Jws, holder: str, credentials: list[Credential]
+        self, jws: Jws, holder: str, credentials: list[Credential], expected: Expected
     ) -> VerifyingKey:
         """Give the holder's own key, if all credentials are bound to it or to the holder."""
         for credential in credentials:
             if credential.holder_key is None and holder not in credential.holders:
                 raise AccessRefused(Refusal.HOLDER, "the credential was given to somebody else")
-        key = await self._keys.key(holder, jws, AUTHENTICATION, self.clock_ms())
+        if expected.onboards:
+            kid = Reader(jws.header, "header").need_text("kid")
+            key = recovered_key(jws, kid.rpartition("#")[2])
+        else:
+            key = await self._keys.key(holder, jws, AUTHENTICATION, self.clock_ms())
         for credential in credentials:
             bound = credential.holder_key
             if bound is not None and key_of_jwk(bound).thumbprint != key.thumbprint:

@@ -229,6 +229,7 @@ TOKEN_SKEW_MS: Final = 30_000  # a clock of others may be ahead of ours by this 
 TOKEN_LIFE_MS: Final = 2 * 3_600_000  # EBSI's own number
 TOKEN_KEY_LIFE_MS: Final = 30 * 24 * 3_600_000  # a key signs for this long
 TOKEN_KEY_AHEAD_MS: Final = 24 * 3_600_000  # and is published for this long before
+TOKEN_ROTATION_MS: Final = 60 * 60_000  # how often rotation is looked at
 MANDATE_POWERS_MAX: Final = 256  # function and action pairs
 CERTIFICATES_COUNT_MAX: Final = 5  # of one `x5c`
 RSA_BITS_MIN: Final = 2_048
