@@ -64,6 +64,10 @@ class StandInStorage:
         """Give the durable height."""
         return self._durable
 
+    def first_height(self) -> Height:
+        """Give the first height: machines begin with genesis."""
+        return Height(0)
+
     def block(self, height: Height) -> Block | None:
         """Give a durable block."""
         return self.blocks[height - 1] if 0 < height <= self._durable else None

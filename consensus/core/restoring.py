@@ -23,6 +23,10 @@ class ChainSource(Protocol):
         """Give the height of the last applied block."""
         ...
 
+    def first_height(self) -> Height:
+        """Give the height from which on every ledger is here: 0, or that of a snapshot."""
+        ...
+
     def block(self, height: Height, /) -> Block | None:
         """Give the block at ``height``; there is none at 0 and above the head."""
         ...
@@ -46,7 +50,7 @@ def restored_from(
     """
     head = chain.head_height()
     recent = range(max(1, head - schedule_blocks(validators_count) + 1), head + 1)
-    roots = range(max(0, head - ROOTS_KEPT_MAX + 1), head + 1)
+    roots = range(max(chain.first_height(), head - ROOTS_KEPT_MAX + 1), head + 1)
     return Restored(
         record=record,
         proposals=tuple(p for p in proposals if p.block.height > head),

@@ -43,6 +43,10 @@ class ChainView(Protocol):
         """Give the height of the last applied block."""
         ...
 
+    def first_height(self) -> Height:
+        """Give the height from which on every ledger is here."""
+        ...
+
     def stored_head(self, height: Height, /) -> HeadView:
         """Give identity, time and ledger of the block at ``height``."""
         ...
@@ -94,7 +98,7 @@ def chain_fault(chain: ChainView, genesis: Genesis) -> str:
             return f"block {height} is missing"
     elif block_id(block) != head.block_id or block.time_ms != head.time_ms:
         return f"block {height} is not the one that was stored"
-    else:
+    elif block.executed_height >= chain.first_height():
         executed = chain.root(block.executed_height)
         if executed is None or executed.digest != block.ledger_root:
             return f"the ledger after block {block.executed_height} is not the agreed one"
@@ -117,7 +121,8 @@ def _last_entry_fault(chain: ChainView, last: Sequence) -> str:
         return f"entry {last} is not the one in the log"
     height = chain.height_of(last)
     before, after = chain.root(Height(max(height - 1, 0))), chain.root(height)
-    if before is None or after is None or not before.log_size <= last < after.log_size:
+    begin = 0 if height == chain.first_height() else None if before is None else before.log_size
+    if begin is None or after is None or not begin <= last < after.log_size:
         return f"entry {last} is not of block {height}"
     return ""
 

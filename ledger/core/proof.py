@@ -103,6 +103,10 @@ class CertifiedRoot(NamedTuple):
 class RootSource(Protocol):
     """Where certified ledger roots are found."""
 
+    def first_height(self) -> Height:
+        """Give the height from which on every ledger is here: 0, or that of a snapshot."""
+        ...
+
     def first_certified(self, at_least: Height) -> Height | None:
         """Give the lowest height from ``at_least`` on whose block has its own certificate."""
         ...
@@ -188,12 +192,13 @@ def certified_root(source: RootSource, at_least: Height) -> CertifiedRoot | None
     Raises:
         InvariantError: the chain lacks what it must hold.
     """
-    height = source.first_certified(Height(at_least + 1))
+    first = max(at_least, source.first_height())
+    height = source.first_certified(Height(first + 1))
     while height is not None:
         header, certificate = source.block(height), source.certificate(height)
         if header is None or certificate is None:
             raise InvariantError(f"the chain lacks the certified block at height {height}")
-        if header.executed_height >= at_least:
+        if header.executed_height >= first:
             root = source.root(header.executed_height)
             if root is None:
                 raise InvariantError(f"the chain lacks the root at {header.executed_height}")

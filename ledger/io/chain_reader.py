@@ -83,6 +83,17 @@ class ChainReader:
                 raise damaged(self._path, "it holds no block, not even genesis")
             return Height(self._number(cursor.key()))
 
+    def first_height(self) -> Height:
+        """Give the height from which on every block and ledger is here: 0, or a snapshot's.
+
+        Below a snapshot's there are some blocks, without their ledgers; its own ledger holds all
+        earlier events, whose heights are not known any more: they count as its.
+        """
+        with self._transaction.cursor(self._tables.heads) as cursor:
+            found = cursor.set_range(number_key(1))
+            height = self._number(cursor.key()) if found else 0
+        return Height(0 if height == 1 else height)
+
     def stored_head(self, height: Height) -> StoredHead:
         """Give identity, time and ledger of the block at ``height``, which must be there."""
         stored = self._decode(heads_codec, self._get(self._tables.heads, number_key(height)))
@@ -121,8 +132,11 @@ class ChainReader:
             return Height(self._number(cursor.key())) if cursor.last() else None
 
     def first_height_at(self, time_ms: int) -> Height | None:
-        """Give the first block whose time is ``time_ms`` or later, or None: times never fall."""
-        low, high = 0, self.head_height() + 1
+        """Give the first block whose time is ``time_ms`` or later, or None: times never fall.
+
+        Blocks below ``first_height`` are not looked at.
+        """
+        low, high = int(self.first_height()), self.head_height() + 1
         end = high
         while low < high:
             middle = (low + high) // 2
@@ -144,6 +158,27 @@ class ChainReader:
         if batch is None or len(batch) < end:
             raise damaged(self._path, f"batch {location.batch_id.hex()} is missing or cut")
         return bytes(batch[location.offset : end])
+
+    def entries(self, first: Sequence, count_max: int, bytes_max: int) -> list[bytes]:
+        """Give consecutive entries from ``first`` on.
+
+        They end with the log, at ``count_max``, or with the entry that reaches ``bytes_max``.
+        """
+        found: list[bytes] = []
+        size, batch_id, batch = 0, b"", memoryview(b"")
+        while len(found) < count_max and size < bytes_max:
+            location = self.location(Sequence(first + len(found)))
+            if location is None:
+                break
+            if location.batch_id != batch_id:
+                batch_id = location.batch_id
+                batch = self._transaction.get(batch_id, db=self._tables.batches) or memoryview(b"")
+            entry = bytes(batch[location.offset : location.offset + location.length])
+            if len(entry) < location.length:
+                raise damaged(self._path, f"batch {batch_id.hex()} is missing or cut")
+            found.append(entry)
+            size += len(entry)
+        return found
 
     def location(self, sequence: Sequence) -> Location | None:
         """Give where the entry at ``sequence`` is and which block took it."""

@@ -36,7 +36,7 @@ from ledger.io.chain_schema import (
 from ledger.io.environment import Table
 from ledger.native.scan_rows import field_rows, id_rows, log_rows, number_keys
 
-__all__ = ["ChainWriter", "put_ledger"]
+__all__ = ["ChainWriter", "put_ledger", "put_log"]
 
 _evidence_digest = derived_digest("evidence")
 
@@ -157,34 +157,10 @@ class ChainWriter:
             self._transaction.delete(batch_id, db=tables.unordered)
 
     def _put_log(self, result: BlockResult) -> None:
-        """Write the log, the event ids and the indexes of the accepted events, table by table."""
-        accepted, tables = result.accepted, self._tables
-        if not accepted:
-            return
-        scan, batch_ids = accepted.scan, accepted.batch_ids
-        numbers = number_keys(accepted.first, len(accepted))
-        places = log_rows(scan, numbers, batch_ids, number_key(result.height))
-        self._put_all(tables.log, places, append=True)
-        self._put_all(tables.events, id_rows(scan, numbers))
-        indexes = (
-            ("topic", tables.topics),
-            ("subject", tables.subjects),
-            ("publisher", tables.publishers),
-            ("type", tables.types),
-        )
-        for field, table in indexes:
-            rows = field_rows(scan, field, numbers, INDEX_KEY_BYTES_MAX, _index_key)
-            self._put_all(table, rows, append=True)
-        self._read_back(accepted)
-
-    def _put_all(
-        self, table: Table, rows: list[tuple[bytes, bytes]], *, append: bool = False
-    ) -> None:
-        """Put rows, which come in the order of their keys."""
-        with self._transaction.cursor(table) as cursor:
-            _, added = cursor.putmulti(rows, append=append)
-        if added != len(rows):
-            raise InvariantError("a row was stored before")
+        """Write the log, the event ids and the indexes of the accepted events."""
+        if result.accepted:
+            put_log(self._tables, self._transaction, result.accepted, result.height)
+            self._read_back(result.accepted)
 
     def _put_refusals(self, result: BlockResult) -> None:
         """Write a receipt for each event that was refused and is not in the log."""
@@ -199,6 +175,46 @@ class ChainWriter:
         sequence = Sequence(accepted.first + len(accepted) - 1)
         if self.reader.entry(sequence) != accepted.entries[-1]:
             raise InvariantError(f"entry {sequence} is not where the log says")
+
+
+def put_log(
+    tables: Tables,
+    transaction: "lmdb.Transaction[memoryview]",
+    accepted: AcceptedEvents,
+    height: Height,
+) -> None:
+    """Write the log, the event ids and the indexes of events, table by table.
+
+    Raises:
+        InvariantError: one of them was stored before.
+    """
+    scan, numbers = accepted.scan, number_keys(accepted.first, len(accepted))
+    places = log_rows(scan, numbers, accepted.batch_ids, number_key(height))
+    _put_all(transaction, tables.log, places, append=True)
+    _put_all(transaction, tables.events, id_rows(scan, numbers))
+    indexes = (
+        ("topic", tables.topics),
+        ("subject", tables.subjects),
+        ("publisher", tables.publishers),
+        ("type", tables.types),
+    )
+    for field, table in indexes:
+        rows = field_rows(scan, field, numbers, INDEX_KEY_BYTES_MAX, _index_key)
+        _put_all(transaction, table, rows, append=True)
+
+
+def _put_all(
+    transaction: "lmdb.Transaction[memoryview]",
+    table: Table,
+    rows: list[tuple[bytes, bytes]],
+    *,
+    append: bool = False,
+) -> None:
+    """Put rows, which come in the order of their keys."""
+    with transaction.cursor(table) as cursor:
+        _, added = cursor.putmulti(rows, append=append)
+    if added != len(rows):
+        raise InvariantError("a row was stored before")
 
 
 def put_ledger(

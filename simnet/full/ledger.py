@@ -256,6 +256,10 @@ class Snapshot:
 
     # --- what the check at opening looks at -------------------------------------------------
 
+    def first_height(self) -> Height:
+        """Give the first height: machines begin with genesis."""
+        return Height(0)
+
     def stored_head(self, height: Height) -> StoredHead:
         """Give identity, time and ledger of the block at ``height``."""
         block = self.block(height)

@@ -169,6 +169,10 @@ class MemoryChain:
         """Give the height of the block that applied the entry."""
         return self._heights[sequence]
 
+    def first_height(self) -> Height:
+        """Give the first height: the chain begins with genesis."""
+        return Height(0)
+
     def first_certified(self, at_least: Height) -> Height | None:
         """Give the lowest height with a certificate of its own."""
         return min((h for h in self.certificates if h >= at_least), default=None)
