@@ -4,6 +4,7 @@ Owns the way from a route to a handler and back: whatever a handler raises becom
 sentence, which the facade's own form turns into a document. Never tells how the code looks inside.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import TypeVar
@@ -27,9 +28,10 @@ __all__ = [
     "Answer",
     "Form",
     "HttpError",
-    "did_of",
     "in_snapshot",
+    "name_of",
     "origin_of",
+    "present_ms",
     "read_json",
     "route",
 ]
@@ -133,19 +135,27 @@ async def read_json(gateway: Gateway, request: Request, type_: type[T]) -> T:
             raise HttpError(HTTPStatus.BAD_REQUEST, str(error)) from None
 
 
+def present_ms(lists: Lists) -> int:
+    """Give the time by which validity is judged: a chain at rest prolongs nobody's trust."""
+    return max(lists.time_ms, time.time_ns() // 1_000_000)
+
+
 def origin_of(request: Request, base_url: str | None) -> str:
     """Give what links begin with: the configured URL, or else what the client called."""
     return base_url.rstrip("/") if base_url else f"{request.url.scheme}://{request.url.netloc}"
 
 
-def did_of(request: Request, name: str) -> str:
-    """Give the DID at the end of a path, with or without a slash behind it.
+def name_of(request: Request, parameter: str) -> str:
+    """Give the name at the end of a path, with or without a slash behind it.
 
     Some clients put a DID behind the slash as it is, others encode it first, and both are the same
     but for a DID with a ``%`` of its own. It is taken as it stands when it looks like a DID there
     whose ``%`` nobody encoded.
     """
-    decoded = str(request.path_params[name]).rstrip("/")
+    decoded: str = request.path_params[parameter]
     raw: bytes = request.scope.get("raw_path") or b""
-    last = raw.partition(b"?")[0].rstrip(b"/").rpartition(b"/")[2].decode("ascii", "replace")
+    path = raw.partition(b"?")[0]
+    if path.endswith(b"/"):
+        decoded = decoded.removesuffix("/")
+    last = path.rstrip(b"/").rpartition(b"/")[2].decode("ascii", "replace")
     return last if last.startswith("did:") and "%" in last and "%25" not in last else decoded

@@ -4,13 +4,16 @@ Every change names the revision that the plan saw, so that a write of somebody e
 a conflict and never half of one plan and half of another.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from http import HTTPStatus
 from typing import Final
 
+from starlette.requests import Request
+
+from adapters.access import WriteAccess
 from adapters.http import HttpError, in_snapshot
 from adapters.lists import Lists
-from adapters.member import Published, Writer
+from adapters.member import Writer
 from ledger.core.limits import LIST_CHANGES_COUNT_MAX
 from ledger.core.trust.bodies import body_fault
 from ledger.core.trust.lists import ListEntry, entry_codec, entry_key
@@ -18,7 +21,7 @@ from ledger.core.trust.operations import ChangeList, PutEntry, RevokeEntry
 from ledger.io.chain_reader import ChainReader
 from pubsub.io.state import Gateway
 
-__all__ = ["Change", "Known", "Plan", "WriterFactory", "carry_out"]
+__all__ = ["Change", "Known", "Plan", "WriterFactory", "Writing"]
 
 Change = PutEntry | RevokeEntry
 WriterFactory = Callable[[Gateway], Writer]
@@ -69,20 +72,47 @@ Plan = Callable[[Known], Sequence[Change]]
 _TOO_MANY: Final = f"this would change more than {LIST_CHANGES_COUNT_MAX} entries at once"
 
 
-async def carry_out(gateway: Gateway, writer: Writer, list_name: str, plan: Plan) -> Published:
-    """Plan the changes of one list and carry them out, all or none.
+class Writing:
+    """The writes of one facade: who may ask for them, and in whose name they are done.
 
     Args:
-        plan: gives the changes, or raises HttpError.
-
-    Raises:
-        HttpError: the plan's, or there are too many changes.
-        ledger.core.errors.Rejected: the ledger refused, with its code.
-        ledger.core.errors.Unavailable: it is not final in time; it may still become so.
+        writer: None refuses every write.
     """
-    changes = await in_snapshot(
-        gateway, lambda reader, lists: tuple(plan(Known(list_name, reader, lists)))
-    )
-    if len(changes) > LIST_CHANGES_COUNT_MAX:
-        raise HttpError(HTTPStatus.BAD_REQUEST, _TOO_MANY)
-    return await writer.carry_out(ChangeList(list_name, changes))
+
+    def __init__(self, gateway: Gateway, writer: Writer | None, access: WriteAccess) -> None:
+        self.gateway = gateway
+        self._writer = writer
+        self._access = access
+
+    async def require(self, request: Request, credential_types: Collection[str]) -> None:
+        """Refuse a request whose sender may not write, before its body is read.
+
+        Args:
+            credential_types: of which the token's credential must be one.
+
+        Raises:
+            HttpError: 401 or 403.
+            ledger.core.errors.Unavailable: the token cannot be checked for now.
+        """
+        if self._writer is None:
+            raise HttpError(HTTPStatus.FORBIDDEN, "this gateway has no key to write with")
+        await self._access.require(request, credential_types)
+
+    async def carry_out(self, list_name: str, plan: Plan) -> None:
+        """Plan the changes of one list and carry them out, all or none.
+
+        Args:
+            plan: gives the changes, or raises HttpError.
+
+        Raises:
+            HttpError: the plan's, or there are too many changes.
+            ledger.core.errors.Rejected: the ledger refused, with its code.
+            ledger.core.errors.Unavailable: it is not final in time; it may still become so.
+        """
+        assert self._writer is not None, "the request was admitted"
+        changes = await in_snapshot(
+            self.gateway, lambda reader, lists: tuple(plan(Known(list_name, reader, lists)))
+        )
+        if len(changes) > LIST_CHANGES_COUNT_MAX:
+            raise HttpError(HTTPStatus.BAD_REQUEST, _TOO_MANY)
+        await self._writer.carry_out(ChangeList(list_name, changes))

@@ -33,11 +33,16 @@ class TimeRange(_Document, frozen=True):
 
 
 class Claim(_Document, frozen=True):
-    """The values that an issuer may attest of one claim; each one is any JSON value."""
+    """The values that an issuer may attest of one claim; each one is any JSON value.
+
+    Attributes:
+        descriptions: of the values, in their order: DOME's form has them, FIWARE's does not.
+    """
 
     name: str
     path: str | None = None
     allowed_values: tuple[msgspec.Raw, ...] | None = None
+    descriptions: tuple[str, ...] | None = None
 
 
 class Credential(_Document, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from adapters.access import WriteAccess
 from adapters.fiware.issuers import ISSUERS
 from adapters.fiware.management import Management
 from adapters.fiware.registry import Registry
-from adapters.writing import WriterFactory
+from adapters.writing import WriterFactory, Writing
 from pubsub.io.state import Gateway
 
 __all__ = ["FiwareFacade", "FiwareSettings"]
@@ -58,7 +58,7 @@ class FiwareFacade:
         return [
             *Registry(gateway, settings.prefix, ISSUERS, base_url).routes(),
             *participants.routes(),
-            *Management(gateway, settings.prefix, writer, self._access).routes(),
+            *Management(settings.prefix, Writing(gateway, writer, self._access)).routes(),
         ]
 
     async def run(self, gateway: Gateway) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from adapters.bodies import members_of
 from adapters.fiware.attributes import Draft
 from adapters.http import HttpError
 from adapters.lists import Lists
@@ -26,12 +27,6 @@ _REVOKED: Final = "Revoked"
 _CREDENTIAL: Final = "credential"
 _METADATA: Final = "metadata"
 _METADATA_SUFFIX: Final = "/metadata"
-
-
-class _Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The members of an attribute's metadata that matter here."""
-
-    issuer_type: str
 
 
 def credentials_of(lists: Lists, did: str) -> dict[str, ListEntry]:
@@ -116,14 +111,8 @@ def _assign(
     return new
 
 
-class _Typed(msgspec.Struct, frozen=True, rename="camel"):
-    """The one member of a credential that it is recognised by."""
-
-    credentials_type: object
-
-
 def _type_of(body: bytes) -> object:
-    return msgspec.json.decode(body, type=_Typed).credentials_type
+    return members_of(body)["credentialsType"]
 
 
 def _is_same(entry: ListEntry | None, draft: Draft) -> bool:
@@ -138,7 +127,7 @@ def _retype(known: Known, id_: str, old: str | None, new: str | None) -> list[Ch
         return []
     if new in (None, NO_TYPE):
         return [] if old is None else [known.revoke(id_ + _METADATA_SUFFIX)]
-    body = msgspec.json.encode(_Metadata(str(new)))
+    body = msgspec.json.encode({"issuerType": new})
     return [known.put(id_ + _METADATA_SUFFIX, _METADATA, body)]
 
 
@@ -153,9 +142,7 @@ def _credentials(children: dict[str, ListEntry]) -> dict[str, ListEntry]:
 
 def _types(children: dict[str, ListEntry]) -> dict[str, str]:
     return {
-        name.removesuffix(_METADATA_SUFFIX): msgspec.json.decode(
-            entry.body, type=_Metadata
-        ).issuer_type
+        name.removesuffix(_METADATA_SUFFIX): str(members_of(entry.body)["issuerType"])
         for name, entry in children.items()
         if entry.kind == _METADATA
     }

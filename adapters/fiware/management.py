@@ -13,19 +13,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from adapters.access import EMPLOYEE, MACHINE, WriteAccess
+from adapters.access import EMPLOYEE, MACHINE
 from adapters.fiware import issuers
 from adapters.fiware.attributes import Draft, TrustedIssuer, draft_of
 from adapters.fiware.issuers import ISSUERS
 from adapters.fiware.paging import read_paging
 from adapters.fiware.problems import problem_details
-from adapters.http import HttpError, did_of, in_snapshot, read_json, route
+from adapters.http import HttpError, in_snapshot, name_of, read_json, route
 from adapters.lists import Lists
-from adapters.member import Writer
-from adapters.writing import Plan, carry_out
+from adapters.writing import Writing
 from ledger.io.chain_reader import ChainReader
 from pubsub.io.answers import json_response
-from pubsub.io.state import Gateway
 
 __all__ = ["Management"]
 
@@ -38,17 +36,12 @@ class Management:
 
     Args:
         prefix: what stands in front of ``/issuer``.
-        writer: None refuses every write.
-        access: who may write.
     """
 
-    def __init__(
-        self, gateway: Gateway, prefix: str, writer: Writer | None, access: WriteAccess
-    ) -> None:
-        self._gateway = gateway
+    def __init__(self, prefix: str, writing: Writing) -> None:
+        self._gateway = writing.gateway
         self._path = prefix + _PATH
-        self._writer = writer
-        self._access = access
+        self._writing = writing
 
     def routes(self) -> Sequence[BaseRoute]:
         """Give the routes, with and without a slash at the end."""
@@ -81,39 +74,36 @@ class Management:
 
     async def get_issuer(self, request: Request) -> Response:
         """Answer with an issuer and its credentials, also those outside their validity."""
-        return await self._answer(did_of(request, "did"))
+        return await self._answer(name_of(request, "did"))
 
     async def post_issuer(self, request: Request) -> Response:
         """Make an issuer."""
-        await self._access.require(request, _CREDENTIALS)
+        await self._writing.require(request, _CREDENTIALS)
         issuer = await read_json(self._gateway, request, TrustedIssuer)
         drafts = _drafts(issuer)
-        await self._write(lambda known: issuers.create(known, issuer.did, drafts))
+        await self._writing.carry_out(
+            ISSUERS, lambda known: issuers.create(known, issuer.did, drafts)
+        )
         location = f"{self._path}/{quote(issuer.did, safe=':')}"
         return Response(status_code=HTTPStatus.CREATED, headers={"location": location})
 
     async def put_issuer(self, request: Request) -> Response:
         """Replace what an issuer may issue."""
-        await self._access.require(request, _CREDENTIALS)
-        did = did_of(request, "did")
+        await self._writing.require(request, _CREDENTIALS)
+        did = name_of(request, "did")
         issuer = await read_json(self._gateway, request, TrustedIssuer)
         if issuer.did != did:
             raise HttpError(HTTPStatus.BAD_REQUEST, "the DIDs of the path and the body differ")
         drafts = _drafts(issuer)
-        await self._write(lambda known: issuers.replace(known, did, drafts))
+        await self._writing.carry_out(ISSUERS, lambda known: issuers.replace(known, did, drafts))
         return await self._answer(did)
 
     async def delete_issuer(self, request: Request) -> Response:
         """End an issuer."""
-        await self._access.require(request, _CREDENTIALS)
-        did = did_of(request, "did")
-        await self._write(lambda known: issuers.remove(known, did))
+        await self._writing.require(request, _CREDENTIALS)
+        did = name_of(request, "did")
+        await self._writing.carry_out(ISSUERS, lambda known: issuers.remove(known, did))
         return Response(status_code=HTTPStatus.NO_CONTENT)
-
-    async def _write(self, plan: Plan) -> None:
-        if self._writer is None:
-            raise HttpError(HTTPStatus.FORBIDDEN, "this gateway has no key to write with")
-        await carry_out(self._gateway, self._writer, ISSUERS, plan)
 
     async def _answer(self, did: str) -> Response:
         def read(_: ChainReader, lists: Lists) -> list[msgspec.Raw]:

@@ -5,7 +5,6 @@ validity covers the present. Consumers compare the types alone, so a credential 
 validity is not served here; the management interface shows it.
 """
 
-import time
 from base64 import b64encode
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -19,7 +18,7 @@ from starlette.routing import BaseRoute
 from adapters.fiware.issuers import ISSUERS, NO_TYPE, credentials_of
 from adapters.fiware.paging import page_document, read_paging
 from adapters.fiware.problems import problem_details
-from adapters.http import HttpError, did_of, in_snapshot, origin_of, route
+from adapters.http import HttpError, in_snapshot, name_of, origin_of, present_ms, route
 from adapters.lists import Lists
 from ledger.core.trust.lists import ListEntry
 from ledger.io.chain_reader import ChainReader
@@ -70,10 +69,10 @@ class Registry:
 
     async def get_issuer(self, request: Request) -> Response:
         """Answer with one entry and what it may issue, or 404 when it is not trusted."""
-        did = did_of(request, "did")
+        did = name_of(request, "did")
 
         def read(_: ChainReader, lists: Lists) -> list[ListEntry]:
-            now_ms = max(lists.time_ms, time.time_ns() // 1_000_000)  # no trust by a chain at rest
+            now_ms = present_ms(lists)
             entry = lists.entry(self._list, did)
             if entry is None or not entry.is_valid_at(now_ms):
                 raise HttpError(HTTPStatus.NOT_FOUND, f"{did} is not trusted")

@@ -3,15 +3,13 @@
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from adapters.access import WriteAccess
 from adapters.fiware.facade import FiwareFacade, FiwareSettings
 from ledger.core.trust.operations import RevokeEntry
-from tests.adapters.registry_world import NOW_MS, RegistryWorld, alice, put, registry_world
+from tests.adapters.registry_world import NOW_MS, RegistryWorld, put, registry_world
 
 DIDS = [f"did:elsi:VATES-{number:03}" for number in range(7)]
 CREDENTIAL = {
@@ -19,14 +17,6 @@ CREDENTIAL = {
     "credentialsType": "CustomerCredential",
     "claims": [{"name": "roles", "path": "$.roles", "allowedValues": [True, 12, "GOLD", 1.5]}],
 }
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryWorld]:
-    """Give a network in which everybody may write."""
-    facade = FiwareFacade(FiwareSettings(), alice, WriteAccess(is_open=True))
-    async with registry_world(tmp_path, monkeypatch, facade) as running:
-        yield running
 
 
 async def test_an_issuer_that_was_posted_is_served_to_verifiers(world: RegistryWorld) -> None:
