@@ -62,6 +62,8 @@ def _parsed(body: bytes, *, names: bool = True) -> dict[str, object] | str:
         value = json.loads(
             body.decode(), object_pairs_hook=_once, parse_constant=_no_constant, parse_int=str
         )
+        # Infinite numbers and lone surrogates: whoever serves the list could not write them again.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:
         return f"not JSON: {error}"
     if not isinstance(value, dict):
