@@ -15,6 +15,7 @@ from ledger.core import limits
 __all__ = [
     "Config",
     "ConsensusSection",
+    "DltAdapterSection",
     "GatewaySection",
     "KeysSection",
     "LogSection",
@@ -139,6 +140,48 @@ class GatewaySection(Section, frozen=True):
     ] = limits.GATEWAY_HEARTBEAT_MS
 
 
+class DltAdapterSection(Section, frozen=True):
+    """DOME's DLT adapter, served by the gateway for Desmos: see docs/adapters/dlt-adapter.md."""
+
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="Serve /api/v1 and /api/v2. Nobody proves who they are there: whoever "
+            "reaches it publishes in the member's name, so keep it inside your own network."
+        ),
+    ] = False
+    key: Annotated[
+        _Path, Meta(description="The member's publisher key; its owner is who publishes.")
+    ] = "keys/publisher.json"
+    organisation: Annotated[
+        str,
+        Meta(
+            description="The organisation identifier that Desmos is configured with; the SHA-256 "
+            "of it is `iss`. Empty: the member's DID, without did:elsi: in front."
+        ),
+    ] = ""
+    state: Annotated[
+        _Path, Meta(description="File of subscriptions and of events on their way (SQLite).")
+    ] = "data/dlt-adapter.sqlite"
+    endpoints: Annotated[
+        Literal["private", "public"],
+        Meta(
+            description="Where notifications may go. private: http and https, also to private and "
+            "loopback addresses, as where Desmos runs beside its gateway; public: https to port "
+            "443 of the internet only. Never to link-local addresses."
+        ),
+    ] = "private"
+    endpoint_hosts: Annotated[
+        str,
+        Meta(
+            description="When not empty, the only hosts that may be notified, with spaces between."
+        ),
+    ] = ""
+    open_to_internet: Annotated[
+        bool, Meta(description="Take requests from public addresses, too.")
+    ] = False
+
+
 class LogSection(Section, frozen=True):
     """What is logged, on standard error."""
 
@@ -162,4 +205,5 @@ class Config(Section, frozen=True):
     node: NodeSection = NodeSection()
     consensus: ConsensusSection = ConsensusSection()
     gateway: GatewaySection = GatewaySection()
+    dlt_adapter: DltAdapterSection = DltAdapterSection()
     log: LogSection = LogSection()

@@ -1,7 +1,10 @@
-"""From a member's home to a running gateway. It opens no key: it needs none."""
+"""From a member's home to a running gateway. It opens no key: only facades that write need one."""
+
+from collections.abc import Sequence
 
 from concordat.home import Home, split_address
 from ledger.io.keystore import KeyFileError, read_key_info
+from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 
 __all__ = ["gateway_settings", "run_gateway"]
@@ -21,10 +24,10 @@ def gateway_settings(home: Home) -> GatewaySettings:
     )
 
 
-def run_gateway(home: Home) -> None:
+def run_gateway(home: Home, facades: Sequence[Facade] = ()) -> None:
     """Serve until SIGINT or SIGTERM; blocks."""
     host, port = split_address(home.config.gateway.listen)
-    serve_gateway(gateway_settings(home), host, port)
+    serve_gateway(gateway_settings(home), host, port, facades)
 
 
 def _member_name(home: Home) -> str:

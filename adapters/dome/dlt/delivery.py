@@ -5,7 +5,6 @@ it finally; only then its place is written down, so that a gateway that is kille
 that one event again. Nothing is queued in memory: the log is the queue.
 """
 
-import math
 import time
 from typing import Final
 
@@ -101,7 +100,7 @@ class Delivery:
                 await anyio.to_thread.run_sync(self._state.give_up, held.id)
                 self._say("subscriber_given_up", held, told, outcome)
                 return False
-            if pause_ms == DLT_RETRY_MS or math.log2(pause_ms / DLT_RETRY_MS).is_integer():
+            if pause_ms < DLT_RETRY_MS_MAX:  # later attempts say nothing new
                 self._say("notification_failed", held, told, outcome)
             await anyio.sleep(pause_ms / 1000)
             pause_ms = min(2 * pause_ms, DLT_RETRY_MS_MAX)

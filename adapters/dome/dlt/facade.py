@@ -92,7 +92,7 @@ class DltAdapter:
         self._outbox = Outbox(gateway, self._state, member)
         self._delivery = Delivery(gateway, self._state, self._settings.egress, member.did)
         found: list[BaseRoute] = [
-            route(gateway, "/health", _form(HTTPStatus.OK, _HEALTH), {"GET": _health})
+            route(gateway, "/health", _no_path, {"GET": _health})
         ]
         for mount in _MOUNTS:
             for path, form, answers in self._paths():

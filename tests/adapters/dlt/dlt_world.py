@@ -59,7 +59,7 @@ def admit(world: World) -> None:
 
 def adapter(directory: Path, did: str = SELLER_DID, **settings: Any) -> DltAdapter:  # noqa: ANN401
     """Make the facade of a member whose state is in ``directory``."""
-    values = {"did": did, "state_path": directory / f"{did[-3:]}.sqlite"} | settings
+    values: dict[str, Any] = {"did": did, "state_path": directory / f"{did[-3:]}.sqlite"} | settings
     return DltAdapter(DltSettings(**values), SIGNERS[did])
 
 

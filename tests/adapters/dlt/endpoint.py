@@ -70,7 +70,7 @@ class Endpoint:
 async def listening(port: int = 0) -> AsyncIterator[Endpoint]:
     """Listen on a loopback port while the block runs."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
-    endpoint = Endpoint(listener.extra(SocketAttribute.local_port))
+    endpoint = Endpoint(listener.extra(SocketAttribute.local_port))  # noqa: S610 - no Django
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, endpoint.serve)
         yield endpoint
