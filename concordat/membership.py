@@ -2,7 +2,7 @@
 
 A member makes its home alone, its private keys never leave it, and it hands out a *card*: its
 validator's and its publisher's public entry, in the words of the genesis file. Whoever makes the
-genesis file collects the cards of all. Governors are the members; more
+genesis file collects the cards of all. Governors are the members unless others are named; more
 than two thirds of them decide together.
 """
 
@@ -24,7 +24,15 @@ from ledger.core.signing import SeedSigner
 from ledger.core.validators import Validator
 from ledger.io.keystore import KeyPurpose, create_key, write_private_file
 
-__all__ = ["Card", "Member", "create_home", "make_genesis", "participant_entry", "read_card"]
+__all__ = [
+    "Card",
+    "Governing",
+    "Member",
+    "create_home",
+    "make_genesis",
+    "participant_entry",
+    "read_card",
+]
 
 Json = dict[str, object]
 """A JSON object."""
@@ -52,6 +60,19 @@ class Member:
     topics: tuple[str, ...]
     password: bytes | None
     settings: dict[str, dict[str, Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class Governing:
+    """Who governs a new network.
+
+    Attributes:
+        members: DIDs of participants; empty for the validators' organisations.
+        threshold: how many of them decide; 0 for more than two thirds.
+    """
+
+    members: Sequence[str] = ()
+    threshold: int = 0
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,29 +140,43 @@ def read_card(path: Path) -> Card:
 
 
 def make_genesis(
-    name: str, cards: Sequence[Card], participants: Sequence[Json], time_ms: int
+    name: str,
+    cards: Sequence[Card],
+    participants: Sequence[Json],
+    time_ms: int,
+    governors: Governing = Governing(),
 ) -> Genesis:
     """Put cards, and participants that run no validator, together into a genesis.
 
     Validators stand in the order of their names, so that the same cards give the same network.
 
     Raises:
-        HomeError: the network could not run; the message says why.
+        HomeError: the network could not run, or nobody could govern; the message says why.
     """
     ordered = sorted(cards, key=lambda card: str(card.validator.get("name")))
-    members = sorted({str(card.validator.get("did")) for card in ordered})
+    members = list(dict.fromkeys(governors.members)) or sorted(
+        {str(card.validator.get("did")) for card in ordered}
+    )
     document = {
         "name": name,
         "time_ms": time_ms,
         "validators": [card.validator for card in ordered],
         "participants": [*(card.participant for card in ordered), *participants],
-        # More than two thirds: a Byzantine third can neither decide nor prevent.
-        "governors": {"threshold": len(members) * 2 // 3 + 1, "members": members},
+        "governors": {"threshold": governors.threshold or _majority(members), "members": members},
     }
     try:
-        return read_genesis(json.dumps(document).encode())
+        genesis = read_genesis(json.dumps(document).encode())
     except DecodeError as error:
         raise HomeError(f"these members make no network: {_in_words(str(error))}") from None
+    known = {participant.did for participant in genesis.participants}
+    if strangers := [did for did in members if did not in known]:
+        raise HomeError(f"the governor {strangers[0]} is no participant and could sign nothing")
+    return genesis
+
+
+def _majority(members: Sequence[str]) -> int:
+    """More than two thirds: a Byzantine third can neither decide nor prevent."""
+    return len(members) * 2 // 3 + 1
 
 
 def _in_words(message: str) -> str:

@@ -8,15 +8,22 @@ directory/publishers/<name>.json   publisher keys of participants that run no va
 import random
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from concordat.compose.node import make_stores
 from concordat.config_file import Value
 from concordat.home import Home, HomeError
-from concordat.membership import Json, Member, create_home, make_genesis, participant_entry
+from concordat.membership import (
+    Governing,
+    Json,
+    Member,
+    create_home,
+    make_genesis,
+    participant_entry,
+)
 from ledger.core.genesis import Genesis
 from ledger.io.keystore import KeyPurpose, create_key, write_private_file
 
@@ -43,6 +50,9 @@ class TestnetPlan:
             publish to ``<prefix><name>.>``.
         publishers: names of further participants, with the same right.
         topic_prefix: what every topic of the network begins with, ending in a dot, or empty.
+        rights: further patterns of topics by name, such as ``ledger.lists.issuers``.
+        governors: names of who governs; empty for the validators. threshold: how many of them
+            decide; 0 for more than two thirds.
     """
 
     name: str
@@ -50,6 +60,9 @@ class TestnetPlan:
     publishers: Sequence[str] = ()
     topic_prefix: str = ""
     settings: dict[str, dict[str, Value]] | None = None
+    rights: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    governors: Sequence[str] = ()
+    threshold: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,9 @@ def create_testnet(directory: Path, plan: TestnetPlan) -> Testnet:
     genesis_path = directory / "genesis.json"
     if genesis_path.exists():
         raise HomeError(f"{directory} holds a network already; choose another directory")
+    known = {*plan.publishers, *(name for name, _ in plan.validators)}
+    if strangers := sorted({*plan.rights, *plan.governors} - known):
+        raise HomeError(f"the network has no participant named {strangers[0]}")
     homes = {name: directory / name for name, _ in plan.validators}
     cards = [
         create_home(homes[name], _member(plan, name, ports)) for name, ports in plan.validators
@@ -86,7 +102,9 @@ def create_testnet(directory: Path, plan: TestnetPlan) -> Testnet:
         participants.append(
             participant_entry(info.owner, info.public_key, name, _topics(plan, name))
         )
-    genesis = make_genesis(plan.name, cards, participants, time.time_ns() // 1_000_000)
+    governing = Governing([*map(_did, plan.governors)], plan.threshold)
+    now_ms = time.time_ns() // 1_000_000
+    genesis = make_genesis(plan.name, cards, participants, now_ms, governing)
     for home in homes.values():
         make_stores(Home.open(home), genesis)
         write_private_file(home / "genesis.json", genesis.to_json())
@@ -132,4 +150,4 @@ def _did(name: str) -> str:
 
 
 def _topics(plan: TestnetPlan, name: str) -> tuple[str, ...]:
-    return (f"{plan.topic_prefix}{name}.>",)
+    return (f"{plan.topic_prefix}{name}.>", *plan.rights.get(name, ()))

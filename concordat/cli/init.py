@@ -17,7 +17,7 @@ from concordat.cli.output import emit, json_option
 from concordat.cli.passwords import new_password
 from concordat.compose.node import make_stores
 from concordat.home import Home, HomeError, load_genesis
-from concordat.membership import Json, Member, create_home, make_genesis, read_card
+from concordat.membership import Governing, Json, Member, create_home, make_genesis, read_card
 from ledger.core.genesis import Genesis
 from ledger.core.limits import KEY_FILE_BYTES_MAX
 from ledger.io.keystore import read_key_info, write_private_file
@@ -87,13 +87,27 @@ def member(  # noqa: PLR0913 - one argument for each option
     multiple=True,
     help="A publisher without a validator: the output of `concordat keys export-public`.",
 )
+@click.option(
+    "--governor",
+    "governors",
+    multiple=True,
+    metavar="DID",
+    help="A participant that governs. Default: every validator's organisation.",
+)
+@click.option(
+    "--threshold",
+    type=click.IntRange(1, 100),
+    help="How many governors decide. Default: more than two thirds.",
+)
 @json_option
-def genesis(
+def genesis(  # noqa: PLR0913 - one argument for each option
     *,
     home: Path,
     network: str,
     cards: tuple[Path, ...],
     participants: tuple[Path, ...],
+    governors: tuple[str, ...],
+    threshold: int | None,
     as_json: bool,
 ) -> None:
     """Make the genesis file of a new network out of cards; HOME's own is included."""
@@ -103,6 +117,7 @@ def genesis(
         [read_card(card) for card in (opened.path / "member.json", *cards)],
         [_read_participant(path) for path in participants],
         time.time_ns() // 1_000_000,
+        Governing(governors, threshold or 0),
     )
     _install(opened, made)
     _report(opened, made, as_json=as_json)
@@ -140,6 +155,8 @@ def _report(home: Home, genesis: Genesis, *, as_json: bool) -> None:
         "genesis_hash": genesis.hash.hex(),
         "validators": [validator.name for validator in validators.members],
         "participants": len(genesis.participants),
+        "governors": list(genesis.governors.members),
+        "threshold": genesis.governors.threshold,
     }
     human = (
         f"{home.path} belongs to the network {genesis.chain_id}\n"
@@ -147,6 +164,7 @@ def _report(home: Home, genesis: Genesis, *, as_json: bool) -> None:
         f"  validators    {', '.join(v.name for v in validators.members)}"
         f" (tolerates {validators.faulty_max} faulty)\n"
         f"  participants  {len(genesis.participants)}\n"
+        f"  governors     any {genesis.governors.threshold} of {len(genesis.governors.members)}\n"
         f"Every member must see this hash. Next: concordat run --home {home.path}"
     )
     emit(document, human, as_json=as_json)

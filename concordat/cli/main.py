@@ -24,6 +24,9 @@ _COMMANDS = {
     "publish": ("publish", "Sign and publish one event or a file of them."),
     "subscribe": ("subscribe", "Follow events as they become final."),
     "get": ("get", "Get one event, or its proof."),
+    "trust": ("trust", "Read, write and prove the trusted lists."),
+    "governance": ("governance", "Propose, approve and see what governors decide together."),
+    "identity": ("identity", "See participants; add and revoke one's own keys."),
     "verify": ("verify", "Check a proof with the genesis file alone, offline."),
     "completion": ("completion", "Print the shell completion script."),
 }

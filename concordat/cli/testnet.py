@@ -35,9 +35,34 @@ __all__ = ["testnet"]
     show_default=True,
     help="Member i listens to peers on this port + i and serves HTTP 1000 above that.",
 )
+@click.option(
+    "--right",
+    "rights",
+    multiple=True,
+    metavar="NAME=TOPIC",
+    help="Let a member or publisher publish there, too, such as "
+    "publisher0=ledger.lists.issuers; may be repeated.",
+)
+@click.option(
+    "--governor", "governors", multiple=True, metavar="NAME", help="Default: every validator."
+)
+@click.option(
+    "--threshold",
+    type=click.IntRange(1, 100),
+    help="How many governors decide. Default: more than two thirds.",
+)
 @json_option
 def testnet(  # noqa: PLR0913 - one argument for each option
-    *, directory: Path, validators: int, publishers: int, name: str, base_port: int, as_json: bool
+    *,
+    directory: Path,
+    validators: int,
+    publishers: int,
+    name: str,
+    base_port: int,
+    rights: tuple[str, ...],
+    governors: tuple[str, ...],
+    threshold: int | None,
+    as_json: bool,
 ) -> None:
     """Make a network in DIRECTORY: member homes with UNENCRYPTED keys, and a genesis file.
 
@@ -51,6 +76,9 @@ def testnet(  # noqa: PLR0913 - one argument for each option
                 (f"node{i}", Ports(base_port + i, base_port + 1000 + i)) for i in range(validators)
             ],
             publishers=[f"publisher{i}" for i in range(publishers)],
+            rights=_rights(rights),
+            governors=governors,
+            threshold=threshold or 0,
         ),
     )
     document = {
@@ -65,3 +93,13 @@ def testnet(  # noqa: PLR0913 - one argument for each option
         f"its keys have no password. Start each member in a terminal of its own:\n{runs}"
     )
     emit(document, human, as_json=as_json)
+
+
+def _rights(options: tuple[str, ...]) -> dict[str, list[str]]:
+    rights: dict[str, list[str]] = {}
+    for option in options:
+        name, equals, topic = option.partition("=")
+        if not equals or not topic:
+            raise click.UsageError(f"--right is NAME=TOPIC, not {option!r}")
+        rights.setdefault(name, []).append(topic)
+    return rights

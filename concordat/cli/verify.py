@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,11 +9,19 @@ import click
 import msgspec
 
 from concordat.cli.failure import CommandFailed
-from concordat.cli.output import emit, json_option
+from concordat.cli.output import emit, json_option, moment
+from concordat.cli.trust_output import json_text, key_in_words, value_document
 from concordat.home import load_genesis
 from ledger.core.errors import DecodeError, ProofError
+from ledger.core.genesis import Genesis
 from ledger.core.limits import PROOF_FILE_BYTES_MAX
 from ledger.core.proof import ProofBundle, decode_bundle, verify_bundle
+from ledger.core.state_proof import (
+    StateProofBundle,
+    decode_state_bundle,
+    is_state_bundle,
+    verify_state_bundle,
+)
 
 __all__ = ["verify"]
 
@@ -36,53 +43,86 @@ class _JsonForm(msgspec.Struct, frozen=True):
 )
 @json_option
 def verify(*, bundle: BinaryIO, genesis_file: Path, as_json: bool) -> None:
-    """Check the proof in BUNDLE (- for standard input). Exit code 1 when it does not hold."""
+    """Check the proof in BUNDLE (- for standard input). Exit code 1 when it does not hold.
+
+    It may be of an event (`concordat get --proof`) or of what the state held, such as an entry of a
+    trusted list (`concordat trust proof`).
+    """
     genesis = load_genesis(genesis_file)
     try:
-        verified = verify_bundle(read_bundle(bundle.read(PROOF_FILE_BYTES_MAX + 1)), genesis)
+        read = read_bundle(bundle.read(PROOF_FILE_BYTES_MAX + 1))
+        if isinstance(read, StateProofBundle):
+            document, human = _show_state(read, genesis)
+        else:
+            document, human = _show_event(read, genesis)
     except DecodeError as error:
         raise CommandFailed(f"this is no proof: {error}") from None
     except ProofError as error:
         raise CommandFailed(
-            f"THE PROOF DOES NOT HOLD: {error}", hint="Conclude nothing from this event."
+            f"THE PROOF DOES NOT HOLD: {error}", hint="Conclude nothing from it."
         ) from None
-    final = datetime.fromtimestamp(verified.time_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    document = {
-        "verified": True,
-        "chain_id": genesis.chain_id,
+    emit(
+        {"verified": True, "chain_id": genesis.chain_id, **document},
+        f"The proof holds: the network {genesis.chain_id} agreed on {human}",
+        as_json=as_json,
+    )
+
+
+def _show_event(bundle: ProofBundle, genesis: Genesis) -> tuple[dict[str, object], str]:
+    verified = verify_bundle(bundle, genesis)
+    event = verified.event
+    document: dict[str, object] = {
         "id": verified.id.hex(),
         "sequence": verified.sequence,
         "height": verified.height,
         "time_ms": verified.time_ms,
-        "publisher": verified.event.publisher,
-        "topic": verified.event.topic,
-        "type": verified.event.type,
-        "subject": verified.event.subject,
+        "publisher": event.publisher,
+        "topic": event.topic,
+        "type": event.type,
+        "subject": event.subject,
     }
-    human = (
-        f"The proof holds: the network {genesis.chain_id} agreed on this event.\n"
+    place = f"{verified.sequence}, final in block {verified.height} at {moment(verified.time_ms)}"
+    return document, (
+        "this event.\n"
         f"  event      {verified.id.hex()}\n"
-        f"  publisher  {verified.event.publisher}\n"
-        f"  topic      {verified.event.topic}\n"
-        f"  type       {verified.event.type}\n"
-        f"  subject    {verified.event.subject}\n"
-        f"  sequence   {verified.sequence}, final in block {verified.height} at {final}"
+        f"  publisher  {event.publisher}\n"
+        f"  topic      {event.topic}\n"
+        f"  type       {event.type}\n"
+        f"  subject    {event.subject}\n"
+        f"  sequence   {place}"
     )
-    emit(document, human, as_json=as_json)
 
 
-def read_bundle(data: bytes) -> ProofBundle:
-    """Read a bundle in its binary or its JSON form.
+def _show_state(bundle: StateProofBundle, genesis: Genesis) -> tuple[dict[str, object], str]:
+    verified = verify_state_bundle(bundle, genesis)
+    value = value_document(verified)
+    about = key_in_words(verified.key)
+    document: dict[str, object] = {
+        "key": verified.key.hex(),
+        "about": about,
+        "present": verified.value is not None,
+        "value": value,
+        "height": verified.height,
+        "time_ms": verified.time_ms,
+    }
+    when = f"after block {verified.height}, shown by one of {moment(verified.time_ms)}"
+    if verified.value is None:
+        return document, f"this: there was NOTHING at {about}\n  {when}"
+    return document, f"this state of {about}\n  {when}\n{json_text(value)}"
+
+
+def read_bundle(data: bytes) -> ProofBundle | StateProofBundle:
+    """Read a bundle of either kind in its binary or its JSON form.
 
     Raises:
         DecodeError: it is neither.
     """
     if len(data) > PROOF_FILE_BYTES_MAX:
         raise DecodeError("too large")
-    if data.lstrip()[:1] != b"{":
-        return decode_bundle(data)
-    try:
-        form = msgspec.json.decode(data, type=_JsonForm)
-        return decode_bundle(base64.b64decode(form.bundle, validate=True))
-    except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError) as error:
-        raise DecodeError(str(error)) from None
+    if data.lstrip()[:1] == b"{":
+        try:
+            form = msgspec.json.decode(data, type=_JsonForm)
+            data = base64.b64decode(form.bundle, validate=True)
+        except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError) as error:
+            raise DecodeError(str(error)) from None
+    return decode_state_bundle(data) if is_state_bundle(data) else decode_bundle(data)
