@@ -61,6 +61,9 @@ class Participant(Record, frozen=True):
             if not is_acceptable_key(item.key):
                 msg = f"{self.did}: not an acceptable Ed25519 key: {item.key.hex()}"
                 raise ValueError(msg)
+        if len({item.key for item in self.keys}) != len(self.keys):
+            msg = f"{self.did}: a key is listed twice"
+            raise ValueError(msg)
 
 
 class Governors(Record, frozen=True):

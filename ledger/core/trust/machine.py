@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.core.codec import Codec, encode
+from ledger.core.codec import encode
 from ledger.core.errors import DecodeError, RejectCode
 from ledger.core.event import Event
 from ledger.core.genesis import Participant, ParticipantKey
@@ -39,8 +39,6 @@ from ledger.core.trust.operations import (
 from ledger.core.trust.overlay import StateOverlay
 
 __all__ = ["apply", "read_operation"]
-
-_participants = Codec(Participant)
 
 
 def read_operation(event: Event) -> Operation | None:
@@ -151,18 +149,13 @@ def _change_entry(
 # --- participants and their keys ------------------------------------------------------------
 
 
-def _participant(state: StateOverlay, did: str) -> Participant | None:
-    encoded = state.get(participant_key(did))
-    return None if encoded is None else _participants.decode(encoded)
-
-
 def _reserved(participant: Participant) -> list[str]:
     return [text for text in participant.topics if text.startswith(RESERVED_PREFIX)]
 
 
 def _register(state: StateOverlay, new: Participant) -> RejectCode | None:
     """Take a participant from a registrar, who can neither grant nor touch reserved rights."""
-    old = _participant(state, new.did)
+    old = governance.participant(state, new.did)
     if _reserved(new) or new.did in governance.governors(state).members:
         return RejectCode.OPERATION_REFUSED
     if old is not None and (_reserved(old) or old.keys != new.keys):
@@ -172,7 +165,7 @@ def _register(state: StateOverlay, new: Participant) -> RejectCode | None:
 
 
 def _add_key(state: StateOverlay, event: Event, operation: AddKey) -> RejectCode | None:
-    old = _participant(state, event.publisher)
+    old = governance.participant(state, event.publisher)
     if old is None:
         return RejectCode.UNKNOWN_PUBLISHER
     if any(item.key == operation.key for item in old.keys):
@@ -189,7 +182,7 @@ def _add_key(state: StateOverlay, event: Event, operation: AddKey) -> RejectCode
 
 
 def _revoke_key(state: StateOverlay, did: str, key: bytes) -> RejectCode | None:
-    old = _participant(state, did)
+    old = governance.participant(state, did)
     if old is None:
         return RejectCode.UNKNOWN_PUBLISHER
     if not any(item.key == key for item in old.keys):

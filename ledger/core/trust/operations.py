@@ -17,6 +17,7 @@ from ledger.core.limits import (
     LIST_ID_CHARS_MAX,
     LIST_KIND_CHARS_MAX,
     PARAMETER_NAME_CHARS_MAX,
+    VALIDATORS_COUNT_MAX,
 )
 from ledger.core.signing import signable
 from ledger.core.topics import RESERVED_PREFIX
@@ -133,7 +134,7 @@ class SetGovernors(Record, frozen=True, tag=1):
 class SetValidators(Record, frozen=True, tag=2):
     """Set the validators of the next epoch."""
 
-    validators: tuple[Validator, ...]
+    validators: Annotated[tuple[Validator, ...], Meta(max_length=VALIDATORS_COUNT_MAX)]
 
 
 class SetParameter(Record, frozen=True, tag=3):
