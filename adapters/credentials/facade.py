@@ -54,6 +54,8 @@ _FIELDS_MAX: Final = 16
 _PUBLIC: Final = {"cache-control": "public, max-age=300"}
 _SECRET: Final = {"cache-control": "no-store", "pragma": "no-cache"}
 
+_pairs = partial(parse_qsl, strict_parsing=True, keep_blank_values=True)
+
 Grant = Callable[[Form, str, frozenset[str]], Awaitable[dict[str, object]]]
 
 
@@ -104,7 +106,6 @@ class Authorisation:
         self._anchors = TrustAnchors(settings.trust_anchors)
         self._keys = TokenKeys(settings.key_path, clock_ms)
         self._verifier: TokenVerifier | None = None
-        self._grants: Grants | None = None
 
     async def access(self, token: str) -> Access:
         """Judge a bearer token. See ``AccessVerifier``."""
@@ -128,7 +129,6 @@ class Authorisation:
             key_sets,
             self._audiences,
         )
-        self._grants = grants
         found: list[BaseRoute] = []
         for mount in _EBSI:
             grant = partial(self._token, gateway, VP_TOKEN, grants.presentation, mount)
@@ -228,12 +228,7 @@ async def _read_form(gateway: Gateway, request: Request) -> Form:
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {_FORM}")
     async with gateway.bodies.read(request, _FORM_BYTES_MAX) as body:
         try:
-            pairs = parse_qsl(
-                body.decode("ascii"),
-                errors="strict",
-                max_num_fields=_FIELDS_MAX,
-                strict_parsing=True,
-            )
+            pairs = _pairs(body.decode("ascii"), errors="strict", max_num_fields=_FIELDS_MAX)
         except ValueError:
             raise malformed("the body is no form") from None
     form = dict(pairs)

@@ -114,7 +114,7 @@ class Grants:
         return self._answer(subject, issuer)
 
     def _need_inner_claims(self, payload: Json, audiences: frozenset[str]) -> None:
-        """Hold what a machine's presentation says about itself; the assertion around it is fresh."""
+        """Hold a machine's presentation to what it says; the assertion around it is fresh."""
         claims = Reader(payload, "presentation")
         if "aud" in payload and audiences.isdisjoint(claims.texts("aud")):
             raise AccessRefused(Refusal.AUDIENCE, "the presentation is not meant for us")
@@ -123,7 +123,7 @@ class Grants:
             raise AccessRefused(Refusal.EXPIRED, "the presentation has expired")
 
     def _answer(self, subject: _Subject, issuer: str) -> dict[str, object]:
-        claims = self._claims(subject, issuer) | subject.claims
+        claims = {**self._claims(subject, issuer), **subject.claims}
         life = int(str(claims["exp"])) - int(str(claims["iat"]))
         return {
             "access_token": self._keys.sign(claims),

@@ -36,9 +36,10 @@ __all__ = [
     "verify_jws",
 ]
 
-ALGORITHMS: Final = ("ES256", "ES256K", "EdDSA", "RS256")
+ALGORITHMS: Final = ("ES256", "ES256K", "EdDSA", "Ed25519", "RS256")
 Public = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
+_ALIASES: Final = {"Ed25519": "EdDSA"}  # its new name, RFC 9864
 _PARTS: Final = 3
 _COORDINATE_BYTES: Final = 32
 _EXPONENT_MAX: Final = 2**32
@@ -138,7 +139,7 @@ def verify_jws(jws: Jws, key: VerifyingKey, what: str = "token") -> None:
     Raises:
         AccessRefused: ALGORITHM when the token names another one, BAD_SIGNATURE.
     """
-    if jws.header.get("alg") != key.alg:
+    if _ALIASES.get(str(jws.header.get("alg")), jws.header.get("alg")) != key.alg:
         raise AccessRefused(Refusal.ALGORITHM, f"{what}: its key is one for {key.alg}")
     stated = jws.header.get("jwk")
     if stated is not None and key_of_jwk(stated).thumbprint != key.thumbprint:
@@ -181,7 +182,11 @@ def key_of_jwk(value: object) -> VerifyingKey:
         key = key_of_public(make(jwk))
     except (ValueError, UnsupportedAlgorithm):
         raise malformed("JWK is no key") from None
-    if jwk.text("alg") not in (None, key.alg) or jwk.text("use") not in (None, "sig"):
+    stated = jwk.text("alg")
+    if _ALIASES.get(stated or "", stated) not in (None, key.alg) or jwk.text("use") not in (
+        None,
+        "sig",
+    ):
         raise AccessRefused(Refusal.ALGORITHM, f"JWK: not meant for {key.alg}")
     return key
 
