@@ -3,22 +3,23 @@
 It signs with ``eth_account``, which shares no code with the gateway.
 """
 
+import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from starlette.routing import BaseRoute
 
 from adapters.credentials.access import Access, AccessRefused, Refusal
 from adapters.ebsi.facade import EbsiFacade, EbsiSettings
 from adapters.lists import Lists
 from adapters.member import Member, Writer
 from ledger.core.trust.lists import ListEntry
-from ledger.core.trust.operations import ChangeList
+from ledger.core.trust.operations import ChangeList, PutEntry, RevokeEntry
 from pubsub.io.state import Gateway
 from tests.adapters.ebsi.ebsi_world import put
 from tests.ledger.sample_network import ALICE, ALICE_DID, START_MS
@@ -53,11 +54,16 @@ MINE, OTHER = wallet(1), wallet(2)
 
 
 class EbsiWorld:
-    """A gateway whose member is Alice, with her address in the list."""
+    """A gateway whose member is Alice, with her address in the list.
+
+    Attributes:
+        submitted: what the node had been handed at some time, for a later comparison.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self._number = 1_000
+        self.submitted: list[tuple[bytes, ...]] = []
 
     async def post(
         self, path: str, body: object, token: str | None = f"{ALICE_DID} {' '.join(SCOPES)}"
@@ -147,6 +153,19 @@ class EbsiWorld:
         operation = ChangeList(list_name, tuple(put(*entry) for entry in entries))
         self.world.chain.extend([operation_entry(operation, self._number)])
 
+    def revoke(self, list_name: str, id_: str) -> None:
+        """Let Alice end an entry by an event of her own."""
+        self._number += 1
+        operation = ChangeList(list_name, (RevokeEntry(id_, None),))
+        self.world.chain.extend([operation_entry(operation, self._number)])
+
+    def change_once(self, did: str, account: LocalAccount, ended_ms: int) -> None:
+        """Let Alice say that an address acted for a DID until a time."""
+        self._number += 1
+        id_ = f"{did}/address/{account.address.lower()}"
+        operation = ChangeList("did-documents", (PutEntry(id_, "address", b"", 0, ended_ms, None),))
+        self.world.chain.extend([operation_entry(operation, self._number)])
+
     def register(self, did: str, account: LocalAccount) -> None:
         """Let Alice register a DID with an address."""
         document = {"@context": [], "id": did, "controller": [did]}
@@ -159,11 +178,11 @@ class EbsiWorld:
 
 def sign(unsigned: Mapping[str, str], who: LocalAccount = MINE) -> dict[str, object]:
     """Sign a transaction and give the parameters that send it."""
-    fields = {
+    fields: dict[str, Any] = {
         "nonce": int(unsigned["nonce"], 16),
         "gasPrice": int(unsigned["gasPrice"], 16),
         "gas": int(unsigned["gasLimit"], 16),
-        "to": unsigned["to"],
+        "to": bytes.fromhex(unsigned["to"][2:]),
         "value": int(unsigned["value"], 16),
         "data": unsigned["data"],
         "chainId": int(unsigned["chainId"], 16),
@@ -179,10 +198,13 @@ def sign(unsigned: Mapping[str, str], who: LocalAccount = MINE) -> dict[str, obj
     }
 
 
-def facade() -> EbsiFacade:
-    """Give a facade whose member is Alice."""
-    settings = EbsiSettings(documents_topic="catalog.documents", writer=alice, verifier=Tokens())
-    return EbsiFacade(settings)
+SETTINGS = EbsiSettings(documents_topic="catalog.documents")
+
+
+def facade(settings: EbsiSettings = SETTINGS) -> EbsiFacade:
+    """Give a facade whose member is Alice, with a verifier, where nothing else is said."""
+    writer, verifier = settings.writer or alice, settings.verifier or Tokens()
+    return EbsiFacade(dataclasses.replace(settings, writer=writer, verifier=verifier))
 
 
 def alice(gateway: Gateway) -> Writer:
@@ -190,16 +212,13 @@ def alice(gateway: Gateway) -> Writer:
     return Member(gateway, ALICE_DID, ALICE)
 
 
-def routes_of(world: World) -> list[BaseRoute]:
-    """Give a second facade's routes over the same gateway, as after a restart of its process."""
-    return list(facade().routes(world.gateway))
-
-
 @asynccontextmanager
-async def ebsi_world(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EbsiWorld]:
+async def ebsi_world(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, served: EbsiFacade | None = None
+) -> AsyncIterator[EbsiWorld]:
     """Run a gateway with a node that makes everything final at once."""
     monkeypatch.setattr("time.time_ns", lambda: NOW_MS * 1_000_000)
-    async with gateway_world(directory, facades=[facade()]) as world:
+    async with gateway_world(directory, facades=[served or facade()]) as world:
         world.node.finalises = True
         running = EbsiWorld(world)
         address = f"{ALICE_DID}/address/{MINE.address.lower()}"

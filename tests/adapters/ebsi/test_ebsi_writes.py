@@ -94,7 +94,7 @@ async def test_an_issuer_is_accredited_and_accepts(ebsi: EbsiWorld) -> None:
 
 
 async def test_issuers_of_version_4(ebsi: EbsiWorld) -> None:
-    """insertIssuer sets data and metadata at once; updateIssuer makes the next revision."""
+    """InsertIssuer sets data and metadata at once; updateIssuer makes the next revision."""
     await make_root(ebsi)
     mount = "/trusted-issuers-registry/v4"
     given = {"did": LEGAL, "issuerType": 3, "taoDid": ALICE_DID, "taoAttributeId": ROOT_ATTRIBUTE}
