@@ -4,6 +4,7 @@ All events of a block were admitted by the state before it. An operation sees wh
 the same block did; what it must not do in the state as it then is, refuses its event.
 """
 
+from ledger.core.errors import RejectCode
 from ledger.core.event import open_entry
 from ledger.core.ids import EventId
 from ledger.core.scanning import Scan, verdict
@@ -28,10 +29,13 @@ def carry_out_operations(scan: Scan, state: StateView, time_ms: int) -> dict[byt
     if not any(topic.startswith(RESERVED_PREFIX) for _, topic, _, _ in scan.groups()):
         return {}
     overlay = StateOverlay(state.get)
+    refused: dict[RejectCode, set[bytes]] = {}
     rows = zip(scan.field("topic"), scan.ids(), scan.entries(), strict=True)
     for topic, id_, entry in rows:
         if topic.startswith(_RESERVED):
             refusal = apply(overlay, open_entry(entry).event, EventId(id_), time_ms)
             if refusal is not None:
-                scan.refuse_known({id_}, verdict(refusal))
+                refused.setdefault(refusal, set()).add(id_)
+    for refusal, ids in refused.items():  # each looks at every event once
+        scan.refuse_known(ids, verdict(refusal))
     return overlay.changes

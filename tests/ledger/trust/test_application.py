@@ -1,5 +1,6 @@
 """Operations as part of blocks: rights, order, receipts, the state's root, and the flat state."""
 
+import time
 from pathlib import Path
 
 from ledger.core import statemap, statemap_proof
@@ -89,6 +90,23 @@ def test_any_bytes_on_a_reserved_topic_are_refused_with_a_code() -> None:
     ]
     result = ledger.extend(*wrong)
     assert [item.code for item in result.refused] == [RejectCode.OPERATION_MALFORMED] * 3
+
+
+def test_refusing_many_operations_costs_no_more_for_each() -> None:
+    """Who may only publish makes no block of refusals slow: time grows with their number."""
+    entries = [entry(number, topic="ledger.identity", data=b"x") for number in range(4_000)]
+    payload = [batch(entries[start : start + 500], start) for start in range(0, 4_000, 500)]
+    seconds = {}
+    for size in (1, 8):
+        ledger = MemoryLedger()
+        ledger.batches.update(payload)
+        begin = time.process_time()
+        result = ledger.execute(payload[:size], checked=True)
+        seconds[size] = time.process_time() - begin
+        assert [item.code for item in result.refused] == [
+            RejectCode.OPERATION_MALFORMED
+        ] * 500 * size
+    assert seconds[8] < 20 * seconds[1]
 
 
 def test_the_store_keeps_the_state_flat_and_in_order(tmp_path: Path) -> None:
