@@ -30,6 +30,7 @@ from consensus.core.control import (
 from ledger.core.errors import RejectCode
 from ledger.core.event import OpenEntry, open_entry
 from ledger.core.execute import execute_block
+from ledger.core.genesis import Genesis
 from ledger.core.ids import EventId, Height
 from ledger.io.chain_store import ChainStore
 from pubsub.core.cloudevents import cloudevent_json
@@ -44,8 +45,8 @@ WAIT_S = 5
 class Chain:
     """The node's side of the chain store."""
 
-    def __init__(self, path: Path) -> None:
-        self.store = ChainStore.create(path, GENESIS)
+    def __init__(self, path: Path, genesis: Genesis = GENESIS) -> None:
+        self.store = ChainStore.create(path, genesis)
         self._number = 0
 
     def extend(self, entries: Sequence[bytes] = (), *, certified: bool = True) -> Height:
@@ -209,9 +210,10 @@ async def gateway_world(
     with_node: bool = True,
     with_store: bool = True,
     facades: Sequence[Facade] = (),
+    genesis: Genesis = GENESIS,
 ) -> AsyncIterator[World]:
     """Run a gateway in this process. LMDB opens a store once a process: both sides share it."""
-    chain = Chain(directory / "chain")
+    chain = Chain(directory / "chain", genesis)
     settings = GatewaySettings(
         chain_dir=directory / ("chain" if with_store else "none"),
         control_path=directory / "control.sock",
