@@ -1,14 +1,16 @@
 """Gateways that serve the DLT adapter over one real chain store with a played node."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import anyio
 import msgspec
+from starlette.routing import BaseRoute
 
 from adapters.dome.dlt.events import PublishRequest, event_fields
 from adapters.dome.dlt.facade import DltAdapter, DltSettings
@@ -16,6 +18,7 @@ from adapters.dome.dlt.identity import derived_address, iss_of
 from ledger.core.genesis import Participant, ParticipantKey
 from ledger.core.signing import SeedSigner
 from ledger.core.trust.operations import RegisterParticipant
+from pubsub.io.state import Gateway
 from tests.ledger.sample_network import START_MS, entry
 from tests.ledger.trust.test_application import operation_entry
 from tests.pubsub.gateway_world import World, gateway_world
@@ -63,15 +66,50 @@ def adapter(directory: Path, did: str = SELLER_DID, **settings: Any) -> DltAdapt
     return DltAdapter(DltSettings(**values), SIGNERS[did])
 
 
+class Stoppable:
+    """A facade that a test may end before its gateway."""
+
+    def __init__(self, facade: DltAdapter) -> None:
+        self._facade = facade
+        self._ended = anyio.Event()
+        self._scope = anyio.CancelScope()
+
+    def routes(self, gateway: Gateway) -> Sequence[BaseRoute]:
+        """Give the facade's routes."""
+        return self._facade.routes(gateway)
+
+    async def run(self, gateway: Gateway) -> None:
+        """Run the facade until it is stopped."""
+        with self._scope:
+            await self._facade.run(gateway)
+        self._ended.set()
+
+    async def stop(self) -> None:
+        """End the facade's tasks."""
+        self._scope.cancel()
+        await self._ended.wait()
+
+
 @asynccontextmanager
 async def dlt_world(directory: Path, **settings: Any) -> AsyncIterator[World]:  # noqa: ANN401
     """Run the seller's gateway. Its clock stands at the chain's beginning."""
+    async with stoppable_world(directory, **settings) as (world, _):
+        yield world
+
+
+@asynccontextmanager
+async def stoppable_world(
+    directory: Path,
+    **settings: Any,  # noqa: ANN401
+) -> AsyncIterator[tuple[World, Stoppable]]:
+    """Run the seller's gateway, and give the facade with it."""
     clock = SimpleNamespace(time_ns=lambda: START_MS * 1_000_000)
+    facade = Stoppable(adapter(directory, **settings))
     with patch("adapters.member.time", clock):
-        async with gateway_world(directory, facades=[adapter(directory, **settings)]) as world:
+        async with gateway_world(directory, facades=[facade]) as world:
             world.node.finalises = True
             admit(world)
-            yield world
+            yield world, facade
 
 
 async def publish(world: World, did: str, request: Mapping[str, Any]) -> None:
