@@ -7,6 +7,7 @@ Signing is libsodium's; a verdict never is, because its rule differs.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from nacl.signing import SigningKey
@@ -67,6 +68,10 @@ def verify_many(checks: Sequence[SignatureCheck]) -> list[bool]:
     return _verify_many(checks)
 
 
+@lru_cache(maxsize=16_384)
 def is_acceptable_key(key: bytes) -> bool:
-    """Say whether ``key`` may be registered: a curve point, and not of small order."""
+    """Say whether ``key`` may be registered: a curve point, and not of small order.
+
+    Remembered, because it is asked for every key of a participant whenever one is decoded.
+    """
     return is_valid_point(key) and not is_small_order(key)
