@@ -41,6 +41,8 @@ def insert_did_document(view: View, caller: Caller, call: Call) -> Planned:
     caller.require_did(did)
     if view.lists.entry(DID_DOCUMENTS, did) is not None:
         raise RpcRefused("did already exists")
+    if not caller.is_member and view.belongs_to_another(did):
+        raise RpcRefused(f"The DID {did} was not registered by the member of this gateway")
     if not call.number("isSecp256k1"):
         raise RpcRefused("first publicKey must be for secp256k1")
     address = address_of(call.raw("publicKey"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import anyio.lowlevel
+import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -36,6 +36,7 @@ from adapters.ebsi.log_index import LogIndex
 from adapters.ebsi.serving import Handler, Read, fallback, reading, route
 from adapters.ebsi.transactions import Transactions
 from adapters.member import Writer
+from ledger.core.limits import GATEWAY_POLL_MS
 from pubsub.io.answers import json_response
 from pubsub.io.state import Gateway
 
@@ -78,11 +79,12 @@ class EbsiFacade:
 
     def __init__(self, settings: EbsiSettings) -> None:
         self._settings = settings
+        self._index: LogIndex | None = None
 
     def routes(self, gateway: Gateway) -> Sequence[BaseRoute]:
         """Give the routes of every version, and those for what is not there."""
         writer = self._settings.writer(gateway) if self._settings.writer else None
-        index = LogIndex(writer.did if writer else None)
+        index = self._index = LogIndex(writer.did if writer else None)
         found: list[BaseRoute] = []
         for name, (versions, reads) in _REGISTRIES.items():
             for version in versions:
@@ -97,9 +99,12 @@ class EbsiFacade:
         return [*found, *(fallback(gateway, prefix) for prefix in _PREFIXES)]
 
     async def run(self, gateway: Gateway) -> None:
-        """Nothing is to be done beside the requests."""
-        del gateway
-        await anyio.lowlevel.checkpoint()
+        """Read the log before the first request has to."""
+        assert self._index is not None, "routes come first"
+        while not gateway.access.is_open:
+            await anyio.sleep(GATEWAY_POLL_MS / 1000)
+        while await gateway.access.in_thread(self._index.catch_up_some):
+            pass
 
     def _read(self, gateway: Gateway, read: Read, mount: str) -> Handler:
         return reading(gateway, read, mount, self._settings.base_url)

@@ -129,11 +129,13 @@ class LogIndex:
 
     def catch_up(self, store: ChainStore) -> None:
         """Read what the log has more than at the last time."""
-        with self._lock:
-            while True:
-                with store.read() as reader:
-                    if not self._read_slice(reader):
-                        return
+        while self.catch_up_some(store):
+            pass
+
+    def catch_up_some(self, store: ChainStore) -> bool:
+        """Read a slice of it; say whether there was anything."""
+        with self._lock, store.read() as reader:
+            return self._read_slice(reader)
 
     def documents(self, offset: int, limit: int) -> tuple[int, list[bytes]]:
         """Give the number of documents and some of their ids, in the order of their creation."""

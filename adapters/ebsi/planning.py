@@ -100,6 +100,11 @@ class View:
                 return first.writer
         return None
 
+    def belongs_to_another(self, did: str) -> bool:
+        """Say whether a DID is a participant's own, or one that another member made known."""
+        is_participant = self._state.participant(did) is not None
+        return is_participant or self.registrar(did) not in (None, self._member)
+
     def _own_revision(self, list_name: str, id_: str) -> int:
         """Give the newest revision of an entry, 0 for none, refusing one that is not ours."""
         value = self._state.get(entry_key(list_name, id_))

@@ -22,7 +22,7 @@ from tests.adapters.ebsi.ebsi_world import (
     TNT,
     TSR,
 )
-from tests.ledger.sample_network import ALICE_DID
+from tests.ledger.sample_network import ALICE_DID, BOB_DID
 
 SCHEMA_BYTES = bytes([9]) * 32
 SCHEMA = "z" + base58_encode(SCHEMA_BYTES)
@@ -244,37 +244,197 @@ async def test_documents_and_their_events(ebsi: EbsiWorld) -> None:
     assert (native["topic"], native["source"]) == ("catalog.documents", ALICE_DID)
 
 
+KEY = Account.from_key(bytes([3]) * 32)
+DID_CALL = {
+    "from": KEY.address,
+    "did": LEGAL,
+    "baseDocument": json.dumps({"@context": ["https://www.w3.org/ns/did/v1"]}),
+    "vMethodId": "key-1",
+    "publicKey": hexadecimal(b"\4" + KEY._key_obj.public_key.to_bytes()),
+    "isSecp256k1": True,
+    "notBefore": 0,
+    "notAfter": 0,
+}
+
+
+async def write_did(ebsi: EbsiWorld, method: str, call: dict[str, object], did: str) -> str | None:
+    """Write with the DID's own key; give the words of a refusal."""
+    token = f"{did} openid didr_write didr_invite"
+    answer = await ebsi.call(DIDR, method, {"from": KEY.address, **call}, token)
+    if answer.status_code == 200:
+        answer = await ebsi.send(DIDR, sign(answer.json()["result"], KEY), token)
+    if answer.status_code == 200:
+        return None
+    message: str = answer.json()["error"]["message"]
+    return message
+
+
 async def test_a_did_is_inserted_with_its_key_and_loses_it(ebsi: EbsiWorld) -> None:
     """The first key signs its own insertion; when it is revoked its address acts no more."""
-    key = Account.from_key(bytes([3]) * 32)
-    public = b"\4" + key._key_obj.public_key.to_bytes()
-    call = {
-        "from": key.address,
-        "did": LEGAL,
-        "baseDocument": json.dumps({"@context": ["https://www.w3.org/ns/did/v1"]}),
-        "vMethodId": "key-1",
-        "publicKey": hexadecimal(public),
-        "isSecp256k1": True,
-        "notBefore": 0,
-        "notAfter": 0,
-    }
-    token = f"{LEGAL} openid didr_invite"
-    unsigned = (await ebsi.call(DIDR, "insertDidDocument", call, token)).json()["result"]
-    sent = await ebsi.send(DIDR, sign(unsigned, key), token)
-    assert sent.status_code == 200, sent.text
+    assert await write_did(ebsi, "insertDidDocument", DID_CALL, LEGAL) is None
     document = await ebsi.json(f"{DIDR}/identifiers/{LEGAL}")
     assert document["id"] == LEGAL
     assert document["authentication"] == [f"{LEGAL}#key-1"]
-    address = f"{LEGAL}/address/{key.address.lower()}"
+    address = f"{LEGAL}/address/{KEY.address.lower()}"
     assert entry_of(ebsi, "did-documents", address) is not None
-    body = {"jsonrpc": "2.0", "method": "checkController", "params": [key.address], "id": 1}
-    asked = await ebsi.post(f"{DIDR}/identifiers/{LEGAL}/actions", body, None)
-    assert asked.json()["result"] is True
-    own = f"{LEGAL} openid didr_write"
-    revoke = {"from": key.address, "did": LEGAL, "vMethodId": "key-1", "notAfter": 0}
-    unsigned = (await ebsi.call(DIDR, "revokeVerificationMethod", revoke, own)).json()["result"]
-    sent = await ebsi.send(DIDR, sign(unsigned, key), own)
-    assert sent.status_code == 200, sent.text
+    assert await write_did(ebsi, "insertDidDocument", DID_CALL, LEGAL) == "did already exists"
+    revoke: dict[str, object] = {"did": LEGAL, "vMethodId": "key-1", "notAfter": 0}
+    assert await write_did(ebsi, "revokeVerificationMethod", revoke, LEGAL) is None
     assert entry_of(ebsi, "did-documents", address) is None
-    asked = await ebsi.post(f"{DIDR}/identifiers/{LEGAL}/actions", body, None)
-    assert asked.json()["result"] is False
+    told = await write_did(ebsi, "addController", {"did": LEGAL, "controller": ALICE_DID}, LEGAL)
+    assert told == f"The DID {LEGAL} is not controlled by the address {KEY.address}"
+
+
+@pytest.mark.parametrize(
+    ("did", "change", "message"),
+    [
+        (BOB_DID, {}, f"The DID {BOB_DID} was not registered by the member of this gateway"),
+        (LEGAL, {"isSecp256k1": False}, "first publicKey must be for secp256k1"),
+        (
+            LEGAL,
+            {"publicKey": "0x04" + "00" * 64},
+            "the transaction must be signed with the key that it inserts",
+        ),
+        (LEGAL, {"baseDocument": "{}"}, "invalid baseDocument"),
+        (LEGAL, {"baseDocument": '{"@context":[],"id":"x"}'}, "invalid baseDocument"),
+        (LEGAL, {"notBefore": 2, "notAfter": 1}, "invalid dates"),
+        (LEGAL, {"vMethodId": ""}, "invalid vMethodId"),
+    ],
+)
+async def test_dids_that_are_not_inserted(
+    ebsi: EbsiWorld, did: str, change: dict[str, object], message: str
+) -> None:
+    """A participant's DID, another key than the signer's, or half a document is refused."""
+    before = ebsi.state()
+    call = {**DID_CALL, "did": did, **change}
+    assert await write_did(ebsi, "insertDidDocument", call, did) == message
+    assert ebsi.state() == before
+
+
+async def test_keys_and_controllers_of_a_did(ebsi: EbsiWorld) -> None:
+    """Keys, relationships and controllers come and go; a rolled key takes its address along."""
+    await write_did(ebsi, "insertDidDocument", DID_CALL, LEGAL)
+    key: dict[str, object] = {
+        "did": LEGAL,
+        "vMethodId": "key-2",
+        "publicKey": hexadecimal(b'{"kty":"EC","crv":"P-256","x":"x","y":"y"}'),
+        "isSecp256k1": False,
+    }
+    period: dict[str, object] = {"notBefore": 0, "notAfter": 4_000_000_000}
+    relationship = {"did": LEGAL, "name": "assertionMethod", "vMethodId": "key-2", **period}
+    rolled = {
+        **DID_CALL,
+        **period,
+        "vMethodId": "key-3",
+        "publicKey": hexadecimal(b"\4" + OTHER._key_obj.public_key.to_bytes()),
+        "oldVMethodId": "key-1",
+        "duration": 0,
+    }
+    rolled.pop("baseDocument")
+    steps: list[tuple[str, dict[str, object], str | None]] = [
+        ("addVerificationRelationship", relationship, "vMethodId doesn't exist"),
+        ("addVerificationMethod", key, None),
+        ("addVerificationMethod", key, "vMethodId already exists"),
+        ("addVerificationRelationship", relationship, None),
+        ("addController", {"did": LEGAL, "controller": ALICE_DID}, None),
+        ("addController", {"did": LEGAL, "controller": ALICE_DID}, "controller exists"),
+        ("revokeController", {"did": LEGAL, "controller": ALICE_DID}, None),
+        (
+            "revokeController",
+            {"did": LEGAL, "controller": LEGAL},
+            "controller unknown, or the last",
+        ),
+        ("updateBaseDocument", {"did": LEGAL, "baseDocument": '{"@context":["x"]}'}, None),
+        ("expireVerificationMethod", {"did": LEGAL, "vMethodId": "key-2", "notAfter": 0}, None),
+        ("rollVerificationMethod", rolled, None),
+    ]
+    for method, call, expected in steps:
+        assert await write_did(ebsi, method, call, LEGAL) == expected, method
+    document = await ebsi.json(f"{DIDR}/identifiers/{LEGAL}")
+    assert (document["@context"], document["controller"]) == (["x"], [LEGAL])
+    assert document["assertionMethod"] == []
+    assert document["capabilityInvocation"] == [f"{LEGAL}#key-3"]
+    gone, new = (f"{LEGAL}/address/{who.address.lower()}" for who in (KEY, OTHER))
+    assert entry_of(ebsi, "did-documents", gone) is None
+    entry = entry_of(ebsi, "did-documents", new)
+    assert entry is not None
+    assert entry.valid_to_ms == 4_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("method", "call", "message"),
+    [
+        (
+            "setAttributeMetadata",
+            {"issuerType": 3, "taoDid": ALICE_DID},
+            "Policy error: the attribute of the TAO accredits nobody",
+        ),
+        (
+            "setAttributeMetadata",
+            {"issuerType": 3, "taoDid": BOB_DID},
+            "Access token sub doesn't match the DID from the payload",
+        ),
+        ("setAttributeMetadata", {"issuerType": 5, "taoDid": ALICE_DID}, "invalid issuerType"),
+        ("setAttributeMetadata", {"issuerType": 0, "taoDid": ALICE_DID}, "invalid issuerType"),
+        (
+            "setAttributeMetadata",
+            {"issuerType": 1, "taoDid": ALICE_DID, "did": "nobody"},
+            "did must be a valid DID v1",
+        ),
+        (
+            "setAttributeData",
+            {"attributeData": "0x00"},
+            "Access token sub doesn't match the DID from the payload",
+        ),
+        (
+            "setAttributeData",
+            {"attributeData": "0x00", "did": ALICE_DID},
+            "attribute has not been found",
+        ),
+    ],
+)
+async def test_accreditations_that_are_refused(
+    ebsi: EbsiWorld, method: str, call: dict[str, object], message: str
+) -> None:
+    """Who is accredited by nobody accredits nobody, and data need an accreditation."""
+    given: dict[str, object] = {"did": LEGAL, "attributeId": ROOT_ATTRIBUTE}
+    if method == "setAttributeMetadata":
+        given["taoAttributeId"] = ROOT_ATTRIBUTE
+    assert await ebsi.refused(TIR, method, given | call) == message
+
+
+async def test_only_the_member_is_a_root(ebsi: EbsiWorld) -> None:
+    """A registered DID cannot make itself the root of accreditation."""
+    ebsi.register(LEGAL, OTHER)
+    call = {
+        "did": LEGAL,
+        "attributeId": ROOT_ATTRIBUTE,
+        "issuerType": 1,
+        "taoDid": LEGAL,
+        "taoAttributeId": ZERO,
+    }
+    unsigned = await ebsi.build(TIR, "setAttributeMetadata", call, OTHER)
+    answer = await ebsi.send(TIR, sign(unsigned, OTHER), f"{LEGAL} tir_write")
+    told = answer.json()["error"]["message"]
+    assert told == "Policy error: only the gateway's member accredits a RootTAO"
+
+
+async def test_only_its_accreditor_changes_an_accreditation(ebsi: EbsiWorld) -> None:
+    """Another TAO of the same member cannot take an issuer over."""
+    await make_root(ebsi)
+    tao = "did:elsi:VATES-TAO"
+    ebsi.register(tao, OTHER)
+    given: dict[str, object] = {"taoDid": ALICE_DID, "taoAttributeId": ROOT_ATTRIBUTE}
+    as_tao = given | {"did": tao, "attributeId": ROOT_ATTRIBUTE, "issuerType": 2}
+    await ebsi.write(TIR, "setAttributeMetadata", as_tao)
+    taken = {"did": tao, "attributeId": ROOT_ATTRIBUTE, "attributeData": hexadecimal(JWT)}
+    unsigned = await ebsi.build(TIR, "setAttributeData", taken, OTHER)
+    token = f"{tao} tir_write"
+    assert (await ebsi.send(TIR, sign(unsigned, OTHER), token)).status_code == 200
+    issuer = given | {"did": LEGAL, "attributeId": "0x" + JWT_ID, "issuerType": 3}
+    await ebsi.write(TIR, "setAttributeMetadata", issuer)
+    other = issuer | {"taoDid": tao}
+    unsigned = await ebsi.build(TIR, "setAttributeMetadata", other, OTHER)
+    answer = await ebsi.send(TIR, sign(unsigned, OTHER), token)
+    told = answer.json()["error"]["message"]
+    assert told == f"Policy error: sender is not TAO/RootTao of current did {LEGAL}"
