@@ -1,5 +1,6 @@
 """``concordat governance``: who decides, and what is decided together."""
 
+import time
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from concordat.cli.trust_output import facts, json_text
 from concordat.cli.writing import Signing, expiry_ms, signing_options
 from ledger.core.genesis import Governors
 from ledger.core.limits import INT_MAX, PROPOSAL_LIFE_MS_MAX
+from ledger.core.trust.governance import Proposal
 from ledger.core.trust.operations import (
     Action,
     Approve,
@@ -25,11 +27,14 @@ from ledger.core.trust.operations import (
 )
 from pubsub.client.calls import event_id_of
 from pubsub.client.sync_client import Client
+from pubsub.client.trust_calls import Reading
 from pubsub.core.trust_documents import ProposalDocument, proposal_document
 
 __all__ = ["governance"]
 
 _HOURS_MAX = PROPOSAL_LIFE_MS_MAX // 3_600_000
+_PATIENCE_S = 3
+_POLL_S = 0.1
 _expires = click.option(
     "--expires-in",
     "hours",
@@ -78,12 +83,25 @@ def show(
 def _show_proposal(target: Target, text: str, *, as_json: bool) -> None:
     id_ = _event_id(text)
     with Client(target.url, target.genesis()) as client:
-        reading = client.trust.proposal(id_)
-    if reading.value is None:
-        raise CommandFailed(f"no event {text} made a proposal")
+        reading = _proposal(client, id_)
+    assert reading.value is not None
     document = proposal_document(bytes.fromhex(id_), reading.value, reading.time_ms)
     when = f"proven: so after block {reading.height}, by {moment(reading.time_ms)}"
     emit(document, Group(_view(document), Text(when)), as_json=as_json)
+
+
+def _proposal(client: Client, id_: str) -> Reading[Proposal]:
+    """Read a proposal; another gateway may have seen it a moment before this one.
+
+    Raises:
+        CommandFailed: there is none.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while (reading := client.trust.proposal(id_)).value is None:
+        if time.monotonic() > deadline:
+            raise CommandFailed(f"no event {id_} made a proposal")
+        time.sleep(_POLL_S)
+    return reading
 
 
 def _view(proposal: ProposalDocument) -> Group:
@@ -239,9 +257,11 @@ def approve(  # noqa: PLR0913 - one argument for each option
     as_json: bool,
 ) -> None:
     """Approve PROPOSAL. The approval that completes the threshold carries it out."""
-    id_ = event_id_of(_event_id(proposal))
+    id_ = _event_id(proposal)
     signing = Signing(Target.find(home, url, genesis_file), key_file, password_file)
-    signing.carry_out(Approve(id_), as_json=as_json)
+    with signing.client() as client:
+        _proposal(client, id_)
+    signing.carry_out(Approve(event_id_of(id_)), as_json=as_json)
 
 
 def _event_id(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Every command that README.md, docs/simulation.md and docs/operations/ show is run as it stands.
+"""Every command that README.md and the pages below (``DOCUMENTS``) show is run as it stands.
 
 A document's `console` blocks are one shell script, in which its `python` blocks are programs; what
 ``make`` would do is only looked up.
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "docs" / "simulation.md",
+    ROOT / "docs" / "trust.md",
     *sorted((ROOT / "docs" / "operations").glob("*.md")),
 ]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
