@@ -82,12 +82,13 @@ class TokenKeys:
     def rotate(self) -> None:
         """Make the next key when it is time, and forget those that no token needs any more."""
         now_ms = self._clock_ms()
+        retired = now_ms - TOKEN_KEY_AHEAD_MS - TOKEN_LIFE_MS
+        successors = self._keys[1:]
         keys = [
             key
-            for key, successor in zip(self._keys, [*self._keys[1:], None], strict=True)
-            if successor is None
-            or now_ms < successor.stored.made_ms + TOKEN_KEY_AHEAD_MS + TOKEN_LIFE_MS
-        ]
+            for key, successor in zip(self._keys, successors, strict=False)
+            if successor.stored.made_ms > retired
+        ] + self._keys[-1:]
         if not keys or now_ms >= keys[-1].stored.made_ms + TOKEN_KEY_LIFE_MS:
             keys.append(_Key(_new_key(now_ms)))
         if keys != self._keys:

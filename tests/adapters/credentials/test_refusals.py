@@ -312,7 +312,7 @@ async def test_a_bound_key_does_not_speak_for_another_did(world: World) -> None:
     token = world.credential(payload | {"sub": "anybody"})
     forged = presentation(thief, token, did=did_key(victim))
     code = await refusal_of(world.checker().presentation(forged, EXPECTED))
-    assert code is Refusal.BAD_SIGNATURE
+    assert code is Refusal.HOLDER
 
 
 async def test_a_presentation_without_credentials_is_refused_where_one_is_needed(
@@ -344,7 +344,7 @@ async def test_replays_are_refused_for_as_long_as_they_could_live(world: World) 
     assert await refusal_of(checker.presentation(again, EXPECTED)) is Refusal.REPLAYED
     await checker.presentation(presentation(world.holder, token, nonce="n-2"), EXPECTED)
     world.now_ms += 330_000
-    late = presentation(world.holder, token, iat=world.now_ms // 1000, exp=world.now_ms)
+    late = presentation(world.holder, token, iat=world.now_ms // 1000, exp=world.now_ms + 1)
     await checker.presentation(late, EXPECTED)
 
 
