@@ -6,11 +6,8 @@ more of its members than that they are JSON.
 """
 
 import json
-from http import HTTPStatus
 
-from starlette.responses import Response
-
-__all__ = ["json_answer", "members_of"]
+__all__ = ["members_of"]
 
 
 def members_of(body: bytes) -> dict[str, object]:
@@ -18,9 +15,3 @@ def members_of(body: bytes) -> dict[str, object]:
     members: object = json.loads(body, parse_int=str, parse_float=str)
     assert isinstance(members, dict), "the ledger takes JSON objects alone"
     return members
-
-
-def json_answer(document: object) -> Response:
-    """Answer with a document made of bodies, in which half of a surrogate pair may stand."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return Response(text.encode(errors="replace"), HTTPStatus.OK, None, "application/json")

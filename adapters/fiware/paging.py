@@ -1,9 +1,14 @@
-"""Pages that are numbered from 0, as FIWARE's registry and DOME's have them."""
+"""Pages that are numbered from 0, as FIWARE's registry and DOME's have them.
+
+Links encode the brackets of the parameters' names: FIWARE's description calls them URIs, which
+cannot have bare ones, though its examples do.
+"""
 
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 from starlette.requests import Request
 
@@ -57,7 +62,7 @@ def page_document(
     last = max(0, -(-total // paging.size) - 1)
 
     def link(page: int) -> str:
-        return f"{url}?{AFTER}={page}&{SIZE}={paging.size}"
+        return f"{url}?{quote(AFTER)}={page}&{quote(SIZE)}={paging.size}"
 
     links = {"first": link(0), "last": link(last)}
     if paging.page > 0 or has_all_links:

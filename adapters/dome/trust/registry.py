@@ -14,7 +14,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
 from adapters.access import EMPLOYEE
-from adapters.bodies import json_answer
 from adapters.dome.trust.collections import Collection
 from adapters.dome.trust.problems import wrong_request
 from adapters.fiware.paging import page_document, read_paging
@@ -77,7 +76,7 @@ class Registry:
         url = origin_of(request, self._base_url) + self._path
         names = [collection.name_of(id_) for id_, _ in page.items]
         items = [{"did": name, "href": f"{url}/{quote(name, safe=':')}"} for name in names]
-        return json_answer(page_document(url, paging, page.total, items, has_all_links=True))
+        return json_response(page_document(url, paging, page.total, items, has_all_links=True))
 
     async def get(self, request: Request) -> Response:
         """Answer with one entry that holds now."""
@@ -90,7 +89,7 @@ class Registry:
                 raise HttpError(HTTPStatus.NOT_FOUND, f"{name} is not registered")
             return collection.read(lists, id_)
 
-        return json_answer(await in_snapshot(self._gateway, read))
+        return json_response(await in_snapshot(self._gateway, read))
 
     async def post(self, request: Request) -> Response:
         """Make an entry; of a participant, answer with the digest of its DID."""

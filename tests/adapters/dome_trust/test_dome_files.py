@@ -97,10 +97,10 @@ async def test_revocations_are_listed_while_they_stand(world: RegistryWorld) -> 
 
 
 async def test_any_text_that_the_ledger_took_can_be_written(world: RegistryWorld) -> None:
-    """Control characters, half surrogates and odd types end in a file that can be read."""
+    """Control characters, what is no character, and odd types end in a file that can be read."""
     await world.change(
         "services",
-        put("a", "service", b'{"clientId":"\\u0000\\ud800\\ufeff","scopes":{"a":[null,1.5]}}'),
+        put("a", "service", b'{"clientId":"\\u0000\\uffff\\ufeff","scopes":{"a":[null,1.5]}}'),
     )
     (client,) = (await load(world, SERVICES))["clients"]
     assert client["scopes"] == {"a": [None, "1.5"]}

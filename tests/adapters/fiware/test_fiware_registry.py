@@ -61,11 +61,13 @@ async def test_pages_are_those_of_a_naive_list(world: RegistryWorld) -> None:
     for size in (1, 2, 3, 6, 7, 8, 100):
         last = (len(DIDS) - 1) // size
         for page in range(last + 3):
-            query = f"?page[after]={page}&page[size]={size}"
+            query = f"?page%5Bafter%5D={page}&page%5Bsize%5D={size}"
             document = (await world.http.get(f"/v4/issuers/{query}")).json()
+            bare = f"/v4/issuers/?page[after]={page}&page[size]={size}"
+            assert (await world.http.get(bare)).json() == document
             expected = DIDS[page * size : (page + 1) * size]
             links = {
-                name: f"{base}?page[after]={number}&page[size]={size}"
+                name: f"{base}?page%5Bafter%5D={number}&page%5Bsize%5D={size}"
                 for name, number in (
                     ("first", 0),
                     ("last", last),
@@ -194,7 +196,7 @@ async def test_links_begin_with_the_configured_address(
         document = (await world.http.get("/fiware/v4/issuers?page[size]=5")).json()
     base = "https://tir.example/fiware/v4/issuers/"
     assert document["items"] == [{"did": DIDS[0], "href": base + DIDS[0]}]
-    assert document["self"] == f"{base}?page[after]=0&page[size]=5"
+    assert document["self"] == f"{base}?page%5Bafter%5D=0&page%5Bsize%5D=5"
 
 
 async def test_other_methods_are_refused_in_the_same_form(world: RegistryWorld) -> None:
