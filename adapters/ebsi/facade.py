@@ -36,6 +36,7 @@ from adapters.ebsi.log_index import LogIndex
 from adapters.ebsi.serving import Handler, Read, fallback, reading, route
 from adapters.ebsi.transactions import Transactions
 from adapters.member import Writer
+from ledger.core.errors import InvariantError
 from ledger.core.limits import GATEWAY_POLL_MS
 from pubsub.io.answers import json_response
 from pubsub.io.state import Gateway
@@ -101,10 +102,13 @@ class EbsiFacade:
     async def run(self, gateway: Gateway) -> None:
         """Read the log before the first request has to."""
         assert self._index is not None, "routes come first"
-        while not gateway.access.is_open:
+        while not gateway.access.is_open:  # noqa: ASYNC110 - it has no event
             await anyio.sleep(GATEWAY_POLL_MS / 1000)
-        while await gateway.access.in_thread(self._index.catch_up_some):
-            pass
+        try:
+            while await gateway.access.in_thread(self._index.catch_up_some):
+                pass
+        except InvariantError as error:
+            gateway.fail(error)
 
     def _read(self, gateway: Gateway, read: Read, mount: str) -> Handler:
         return reading(gateway, read, mount, self._settings.base_url)
