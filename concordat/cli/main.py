@@ -17,6 +17,7 @@ _COMMANDS = {
     "keys": ("keys", "Make and show key files."),
     "init": ("init", "Make a member's home, make a genesis file, or join a network."),
     "testnet": ("testnet", "Make a network on this machine for development."),
+    "join": ("join", "Copy the ledger from other members before the first start."),
     "run": ("run", "Run a member: one node and one gateway."),
     "node": ("node", "Run a member's node alone."),
     "gateway": ("gateway", "Run a member's gateway alone."),

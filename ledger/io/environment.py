@@ -21,7 +21,7 @@ import lmdb
 from ledger.core.limits import STORE_MAP_BYTES, STORE_READERS_MAX
 from ledger.io.errors import StorageError, lmdb_errors, storage_errors
 
-__all__ = ["Environment", "Table"]
+__all__ = ["Environment", "Table", "sync_names"]
 
 FORMAT_VERSION: Final = 2
 _META: Final = b"meta"
@@ -123,12 +123,7 @@ class Environment:
     def sync_directory(self) -> None:
         """Make the files' names durable: a synced file without a name is lost."""
         with storage_errors(self.path, "sync the directory"):
-            for directory in (self.path, self.path.parent):
-                handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+            sync_names(self.path)
 
     @contextmanager
     def write(self) -> Iterator["lmdb.Transaction[memoryview]"]:
@@ -187,6 +182,16 @@ class Environment:
             f"the {kind} store has format {version}, this program knows {FORMAT_VERSION}",
             "Install the release of Concordat that wrote it",
         )
+
+
+def sync_names(path: Path) -> None:
+    """Make the name of a directory, and those in it, durable. Raises OSError."""
+    for directory in (path, path.parent):
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _version_value(version: int) -> bytes:

@@ -32,6 +32,7 @@ from pubsub.core.openapi import Answer, Json, Operation, Parameter, reference
 from pubsub.core.problems import HttpCode
 from pubsub.io import operations, publish, reads
 from pubsub.io.endpoint import Endpoint
+from pubsub.io.snapshot_api import SNAPSHOT_ENDPOINTS
 from pubsub.io.trust_api import TRUST_ENDPOINTS
 
 __all__ = ["ENDPOINTS"]
@@ -332,6 +333,7 @@ ENDPOINTS: Final = (
     Endpoint(_BLOCK, reads.get_block),
     Endpoint(_VALIDATORS, reads.get_validators),
     Endpoint(_GENESIS, reads.get_genesis),
+    *SNAPSHOT_ENDPOINTS,
     Endpoint(_STATUS, operations.get_status),
     Endpoint(_LIVEZ, operations.get_livez),
     Endpoint(_READYZ, operations.get_readyz),

@@ -119,6 +119,12 @@ async def get_block(gateway: Gateway, request: Request) -> Response:
     with store.read() as reader:
         block = reader.block(height)
         root, certificate = reader.root(height), reader.certificate(height)
+        first = reader.first_height()
+    if block is None and 0 < height < first:
+        raise Refusal(
+            HttpCode.BLOCK_NOT_FOUND,
+            f"this member joined at height {first} and never had this block: ask another member",
+        )
     if block is None:
         genesis = " (the genesis block has no content, see /v1/genesis)" if height == 0 else ""
         raise Refusal(HttpCode.BLOCK_NOT_FOUND, f"no final block has height {height}{genesis}")

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from ledger.core.limits import GATEWAY_READERS_MAX
+from ledger.core.limits import GATEWAY_READERS_MAX, SNAPSHOT_READERS_MAX
 from ledger.io.chain_store import ChainStore
 from ledger.io.errors import StorageError
 from pubsub.core.problems import HttpCode, Refusal
@@ -35,6 +35,7 @@ class StoreAccess:
         self._path = path
         self._store: ChainStore | None = None
         self._limiter = anyio.CapacityLimiter(GATEWAY_READERS_MAX)
+        self._bulk_limiter = anyio.CapacityLimiter(SNAPSHOT_READERS_MAX)
         self.error: str | None = f"{path}: not opened yet"
 
     def try_open(self) -> bool:
@@ -72,3 +73,11 @@ class StoreAccess:
         """Run a longer read in a worker thread. Raises Refusal while there is no store."""
         store = self.store
         return await anyio.to_thread.run_sync(lambda: read(store), limiter=self._limiter)
+
+    async def in_bulk_thread(self, read: Callable[[ChainStore], T]) -> T:
+        """Run a read of megabytes in one of a few worker threads, so that others need not wait.
+
+        Raises Refusal while there is no store.
+        """
+        store = self.store
+        return await anyio.to_thread.run_sync(lambda: read(store), limiter=self._bulk_limiter)

@@ -1,0 +1,130 @@
+"""A chain worth copying, and a copy of it made piece by piece as a joining member makes it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ledger.core.execute import execute_block
+from ledger.core.ids import Sequence as SequenceNumber
+from ledger.core.snapshot import (
+    Manifest,
+    new_manifest,
+    read_blocks,
+    read_log,
+    read_state,
+)
+from ledger.core.trust.operations import ChangeList, PutEntry
+from ledger.io.chain_reader import ChainReader
+from ledger.io.chain_store import ChainStore
+from ledger.io.snapshot_store import SnapshotStore
+from tests.ledger.sample_network import (
+    GENESIS,
+    batch,
+    block_after,
+    certificate_of,
+    entry,
+)
+from tests.ledger.trust.test_application import operation_entry
+
+BLOCKS = 40
+BLOCK_EVENTS = 16
+KEPT = 20
+
+
+def grow(store: ChainStore, rows: Sequence[bytes], number: int) -> None:
+    """Apply the next block, certified, with one batch of these entries."""
+    with store.write() as writer:
+        payload = []
+        if rows:
+            id_, encoded = batch(rows, number)
+            writer.store_batch(id_, encoded)
+            payload.append(id_)
+        parent = writer.reader.head().block_id
+        block_id, block = block_after(writer.root, parent, payload)
+        result = execute_block(writer, block_id, block, lambda _: True)
+        assert len(result.accepted) == len(rows)
+        writer.apply(result, certificate_of(block_id, block.height))
+
+
+def sample_rows(height: int) -> list[bytes]:
+    """Give the entries of a block: events of some topics and subjects, and a change of a list."""
+    numbers = range(height * BLOCK_EVENTS, (height + 1) * BLOCK_EVENTS - 1)
+    rows = [
+        entry(n, topic=f"catalog.t{n % 5}", subject=f"urn:s:{n % 7}" * (n % 3 * 30))
+        for n in numbers
+    ]
+    puts = tuple(PutEntry(f"id-{height % 30}-{k}", "schema", b"{}", 0, 0, None) for k in range(4))
+    return [*rows, operation_entry(ChangeList("schemas", puts), height)]
+
+
+def make_source(path: Path, blocks: int = BLOCKS) -> ChainStore:
+    """Make a chain of so many full blocks; every fourth is followed by an empty one."""
+    store = ChainStore.create(path, GENESIS)
+    for height in range(blocks):
+        grow(store, sample_rows(height), height)
+        if height % 4 == 0:
+            grow(store, [], 0)
+    return store
+
+
+def manifest_of(reader: ChainReader) -> Manifest:
+    """Give the manifest of the newest ledger."""
+    manifest = new_manifest(reader)
+    assert manifest is not None
+    return manifest
+
+
+def open_copy(path: Path) -> SnapshotStore:
+    """Open a copy that keeps KEPT blocks."""
+    return SnapshotStore.open(path, GENESIS, KEPT)
+
+
+def copy_blocks(reader: ChainReader, copy: SnapshotStore) -> None:
+    """Copy all blocks."""
+    while copy.next_block is not None:
+        blocks = read_blocks(reader, copy.next_block.height)
+        assert blocks is not None
+        copy.add_blocks(blocks)
+
+
+def copy_state(reader: ChainReader, copy: SnapshotStore, parts: int = 1_000) -> None:
+    """Copy the state, at most so many parts of it."""
+    assert copy.manifest is not None
+    while copy.next_node is not None and parts:
+        part = read_state(reader.read_node, copy.manifest.root.state_root, copy.next_node.path)
+        assert part is not None
+        copy.add_state(part)
+        parts -= 1
+
+
+def copy_log(reader: ChainReader, copy: SnapshotStore, until: int | None = None) -> None:
+    """Copy the log, or the parts that begin below ``until``."""
+    assert copy.manifest is not None
+    size = copy.manifest.root.log_size
+    while copy.log_size < (size if until is None else until):
+        part = read_log(reader, SequenceNumber(copy.log_size), size)
+        assert part is not None
+        copy.add_log(part)
+
+
+def copy_all(source: ChainStore, path: Path) -> ChainStore:
+    """Copy the newest ledger of ``source`` and open it as a chain store."""
+    with open_copy(path) as copy:
+        with source.read() as reader:
+            copy.begin(manifest_of(reader))
+            copy_blocks(reader, copy)
+            copy_state(reader, copy)
+            copy_log(reader, copy)
+        copy.finish()
+    return ChainStore.open(path, GENESIS)
+
+
+def tiles_of(reader: ChainReader, log_size: int) -> dict[tuple[int, int], bytes]:
+    """Give every tile of the log, cut to what ``log_size`` entries need."""
+    tiles = {}
+    level, count = 0, log_size
+    while count:
+        for index in range(-(-count // 256)):
+            width = min(256, count - 256 * index)
+            tiles[level, index] = reader.read_tile(level, index)[: 32 * width]
+        level, count = level + 1, count >> 8
+    return tiles
