@@ -259,6 +259,7 @@ DLT_SILENCE_MS_MAX: Final = 24 * 3_600_000  # an endpoint that takes nothing so 
 DLT_SLICE_EVENTS: Final = 64  # notifications made of the log at one time, a subscription
 DLT_OUTBOX_MAX: Final = 10_000  # events taken from clients and not final yet
 DLT_OUTBOX_BATCH: Final = 64  # of them handed in at one time
+DLT_OUTBOX_WAIT_MS: Final = 2_000  # handed in again when not final so long: a node may lose them
 DLT_LISTED_ENTITIES_MAX: Final = 100_000  # entities that one answer of `events` lists
 
 # --- snapshots: how a member joins ----------------------------------------------------------

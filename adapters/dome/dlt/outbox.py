@@ -23,6 +23,7 @@ from ledger.core.limits import (
     CONTROL_RECONNECT_MS,
     CONTROL_RECONNECT_MS_MAX,
     DLT_OUTBOX_BATCH,
+    DLT_OUTBOX_WAIT_MS,
     GATEWAY_WAIT_MS,
 )
 from pubsub.core.documents import Receipt
@@ -104,7 +105,7 @@ class Outbox:
         """Hand in some events; say whether any of them is decided now."""
         items = [Item(row.entry) for row in rows]
         try:
-            receipts = await hand_in(self._gateway, items, Wish("final", GATEWAY_WAIT_MS))
+            receipts = await hand_in(self._gateway, items, Wish("final", DLT_OUTBOX_WAIT_MS))
         except ConcordatError as error:
             _log.info("publishing_waits", events=len(rows), reason=str(error))
             return False

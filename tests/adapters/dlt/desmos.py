@@ -7,6 +7,7 @@ are. Where Desmos would end its process, ``DesmosEnds`` is raised.
 import json
 import re
 from base64 import b64decode, b64encode
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,26 @@ class Audit:
     data_location: str = ""
 
 
+class Queue:
+    """A queue in memory, without an end."""
+
+    def __init__(self) -> None:
+        self._items: deque[dict[str, Any]] = deque()
+        self._filled = anyio.Event()
+
+    def put(self, item: dict[str, Any]) -> None:
+        """Add one at the end."""
+        self._items.append(item)
+        self._filled.set()
+
+    async def get(self) -> dict[str, Any]:
+        """Wait for the first one and take it."""
+        while not self._items:
+            self._filled = anyio.Event()
+            await self._filled.wait()
+        return self._items.popleft()
+
+
 @dataclass
 class Desmos:
     """One Desmos: an endpoint of its own, an adapter, a broker.
@@ -73,10 +94,7 @@ class Desmos:
 
     def __post_init__(self) -> None:
         """Make the queues and answer at the endpoint."""
-        self._to_publish, self._publishing = anyio.create_memory_object_stream[dict[str, Any]](
-            10_000
-        )
-        self._to_fetch, self._fetching = anyio.create_memory_object_stream[dict[str, Any]](10_000)
+        self._publications, self._fetches = Queue(), Queue()
         self.endpoint.answer = self._answer
 
     @property
@@ -134,10 +152,11 @@ class Desmos:
     def launch(self, entity: dict[str, Any]) -> None:
         """Let the broker hold an entity and notify it."""
         self.broker[entity["id"]] = entity
-        self._to_publish.send_nowait({"type": "Notification", "data": [entity]})
+        self._publications.put({"type": "Notification", "data": [entity]})
 
     async def _publish_all(self) -> None:
-        async for told in self._publishing:
+        while True:
+            told = await self._publications.get()
             await self.publish(told["data"][0])
 
     async def publish(self, entity: dict[str, Any]) -> None:
@@ -187,8 +206,8 @@ class Desmos:
 
     async def _fetch_all(self) -> None:
         async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as http:
-            async for told in self._fetching:
-                await self._fetch(http, told)
+            while True:
+                await self._fetch(http, await self._fetches.get())
 
     async def _fetch(self, http: httpx.AsyncClient, told: dict[str, Any]) -> None:
         location, _, link = told["dataLocation"].partition("?hl=")
@@ -236,7 +255,7 @@ class Desmos:
             }
             return _answered(401, refusal)
         self.notified.append(told)
-        self._to_fetch.send_nowait(told)
+        self._fetches.put(told)
         return _answered(202, None)
 
     def _on_fetch(self, request: Received, id_: str) -> bytes:

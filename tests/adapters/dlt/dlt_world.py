@@ -3,12 +3,14 @@
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import anyio
+import httpx
 import msgspec
 from starlette.routing import BaseRoute
 
@@ -18,10 +20,11 @@ from adapters.dome.dlt.identity import derived_address, iss_of
 from ledger.core.genesis import Participant, ParticipantKey
 from ledger.core.signing import SeedSigner
 from ledger.core.trust.operations import RegisterParticipant
+from pubsub.io.gateway import create_app
 from pubsub.io.state import Gateway
 from tests.ledger.sample_network import START_MS, entry
 from tests.ledger.trust.test_application import operation_entry
-from tests.pubsub.gateway_world import World, gateway_world
+from tests.pubsub.gateway_world import WAIT_S, World, gateway_world
 
 SHARED = Path(__file__).parents[4] / "shared"
 SELLER, BUYER = (SeedSigner(bytes([5, number]) + bytes(30)) for number in range(2))
@@ -110,6 +113,24 @@ async def stoppable_world(
             world.node.finalises = True
             admit(world)
             yield world, facade
+
+
+@asynccontextmanager
+async def second_gateway(world: World, did: str = BUYER_DID) -> AsyncIterator[httpx.AsyncClient]:
+    """Run another member's gateway on the same chain and node; give a client of it."""
+    settings = replace(world.gateway.settings, name="member-two")
+    app = create_app(settings, [adapter(world.directory, did)])
+    gateway: Gateway = app.state.gateway
+    gateway.access._store, gateway.access.error = world.chain.store, None
+    transport = httpx.ASGITransport(app=app)
+    async with app.router.lifespan_context(app):
+        async with httpx.AsyncClient(transport=transport, base_url="http://two") as http:
+            with anyio.fail_after(WAIT_S):
+                while not gateway.link.is_connected:  # noqa: ASYNC110 - it has no event
+                    await anyio.sleep(0.005)
+            yield http
+        # The store is the first gateway's to close.
+        gateway.access.close = lambda: None  # type: ignore[method-assign]
 
 
 async def publish(world: World, did: str, request: Mapping[str, Any]) -> None:

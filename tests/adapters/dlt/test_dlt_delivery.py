@@ -159,7 +159,7 @@ async def test_endpoint_that_takes_nothing_is_given_up_until_it_subscribes_again
     await subscribe(world, desmos)
     await publish(world, BUYER_DID, publishing(1))
     with anyio.fail_after(5):
-        while (await world.get("/api/v1/subscribe")).json():
+        while (await world.get("/api/v1/subscribe")).json():  # noqa: ASYNC110 - simplest
             await anyio.sleep(0.005)
     desmos.answer = lambda _: ACCEPTED
     before = len(desmos.received)
