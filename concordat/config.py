@@ -13,12 +13,15 @@ from msgspec import Meta
 from ledger.core import limits
 
 __all__ = [
+    "AuthorisationSection",
     "Config",
     "ConsensusSection",
     "DltAdapterSection",
+    "FacadesSection",
     "GatewaySection",
     "KeysSection",
     "LogSection",
+    "MemberSection",
     "NodeSection",
     "Section",
 ]
@@ -140,6 +143,106 @@ class GatewaySection(Section, frozen=True):
     ] = limits.GATEWAY_HEARTBEAT_MS
 
 
+class MemberSection(Section, frozen=True):
+    """In whose name the gateway's facades write. The ledger judges what they do by its rights."""
+
+    key: Annotated[
+        str,
+        Meta(
+            description="The member's publisher key; its owner is who writes. Opened only for a "
+            "facade that writes. Empty, or no such file: the facades only read."
+        ),
+    ] = "keys/publisher.json"
+    password_file: Annotated[
+        str, Meta(description="File with its password. Empty: the one of keys.password_file.")
+    ] = ""
+
+
+class FacadesSection(Section, frozen=True):
+    """Interfaces of outside worlds, served beside the gateway's own: see docs/adapters/."""
+
+    ebsi: Annotated[
+        bool, Meta(description="EBSI's registries, below their own names and versions.")
+    ] = False
+    fiware: Annotated[
+        bool, Meta(description="FIWARE's trusted issuers registry and list, and participants.")
+    ] = False
+    dome_registry: Annotated[
+        bool, Meta(description="DOME's trust registry and the files of its trust framework.")
+    ] = False
+    base_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[!-~]+[^/ ])?\Z",
+            max_length=2048,
+            description="What everybody calls this gateway, such as https://ledger.example: links "
+            "begin with it. Empty: what each client called.",
+        ),
+    ] = ""
+    writes: Annotated[
+        Literal["off", "tokens", "open"],
+        Meta(
+            description="Who may have the member write through them. tokens: whoever shows an "
+            "access token, see [authorisation]; open: everybody who reaches the gateway, for "
+            "private networks only (EBSI needs tokens all the same)."
+        ),
+    ] = "off"
+    organisations: Annotated[
+        str,
+        Meta(
+            description="Further organisations whose mandates count as the member's own: DIDs or "
+            "organisation identifiers, with spaces between."
+        ),
+    ] = ""
+    fiware_prefix: Annotated[
+        str, Meta(description="In front of FIWARE's /v4/issuers and /issuer.")
+    ] = ""
+    fiware_participants_prefix: Annotated[
+        _Path, Meta(description="In front of /v4/issuers of the participants.")
+    ] = "/trusted-participants"
+    dome_registry_prefix: Annotated[
+        _Path, Meta(description="In front of DOME's /v4; not FIWARE's.")
+    ] = "/dome-trust-registry"
+    dome_files_prefix: Annotated[
+        _Path, Meta(description="In front of the names of DOME's files.")
+    ] = "/trust-framework"
+    documents_topic: Annotated[
+        _Path,
+        Meta(description="Topic of EBSI's Track and Trace; the member needs the right to it."),
+    ] = "track-and-trace"
+
+
+class AuthorisationSection(Section, frozen=True):
+    """Access tokens for the facades: see docs/adapters/credentials.md. Needs facades.base_url."""
+
+    enabled: Annotated[
+        bool, Meta(description="Give tokens for credentials, and accept them at the facades.")
+    ] = False
+    keys: Annotated[
+        _Path, Meta(description="File of the keys that sign tokens; made when it is not there.")
+    ] = "keys/tokens.json"
+    trust_anchors: Annotated[
+        str,
+        Meta(
+            description="File of PEM certificates that may certify organisations. Empty: none."
+        ),
+    ] = ""
+    verifiers: Annotated[
+        dict[str, str],
+        Meta(
+            description="Other verifiers whose tokens are accepted, with the audience that these "
+            'must name: { "https://verifier.example" = "https://ledger.example" }.'
+        ),
+    ] = {}
+    allowed_origins: Annotated[
+        str,
+        Meta(
+            description="Origins that may be fetched from though they are private or plain http, "
+            "with spaces between."
+        ),
+    ] = ""
+
+
 class DltAdapterSection(Section, frozen=True):
     """DOME's DLT adapter, served by the gateway for Desmos: see docs/adapters/dlt-adapter.md."""
 
@@ -150,9 +253,6 @@ class DltAdapterSection(Section, frozen=True):
             "reaches it publishes in the member's name, so keep it inside your own network."
         ),
     ] = False
-    key: Annotated[
-        _Path, Meta(description="The member's publisher key; its owner is who publishes.")
-    ] = "keys/publisher.json"
     organisation: Annotated[
         str,
         Meta(
@@ -205,5 +305,8 @@ class Config(Section, frozen=True):
     node: NodeSection = NodeSection()
     consensus: ConsensusSection = ConsensusSection()
     gateway: GatewaySection = GatewaySection()
+    member: MemberSection = MemberSection()
+    facades: FacadesSection = FacadesSection()
+    authorisation: AuthorisationSection = AuthorisationSection()
     dlt_adapter: DltAdapterSection = DltAdapterSection()
     log: LogSection = LogSection()

@@ -6,13 +6,11 @@ import click
 
 from concordat.cli.options import home_option
 from concordat.cli.passwords import open_key_with_password
-from concordat.compose.dlt_adapter import dlt_adapter
-from concordat.compose.gateway import run_gateway
-from concordat.compose.node import require_permitted_key
+from concordat.compose.gateway import run_gateway, wants_facades
 from concordat.home import Home
 from concordat.logs import configure_logs
 from concordat.preflight import require_own_packages
-from ledger.io.keystore import KeyPurpose
+from ledger.io.keystore import KeyPurpose, OpenKey
 from pubsub.io.facade import Facade
 
 __all__ = ["gateway"]
@@ -30,11 +28,16 @@ def gateway(*, home: Path) -> None:
 
 def _facades(home: Home) -> list[Facade]:
     """Make the facades that the configuration asks for."""
-    config = home.config
-    if not config.dlt_adapter.enabled:
+    if not wants_facades(home.config):
         return []
-    password = home.resolve(config.keys.password_file) if config.keys.password_file else None
-    path = home.resolve(config.dlt_adapter.key)
-    publisher = open_key_with_password(path, KeyPurpose.PUBLISHER, password)
-    require_permitted_key(config, publisher.info)
-    return [dlt_adapter(home, publisher)]
+    # A gateway without facades loads none of what they need.
+    from concordat.compose.facades import build_facades  # noqa: PLC0415
+
+    def open_key() -> OpenKey:
+        config = home.config
+        named = config.member.password_file or config.keys.password_file
+        password_file = home.resolve(named) if named else None
+        path = home.resolve(config.member.key)
+        return open_key_with_password(path, KeyPurpose.PUBLISHER, password_file)
+
+    return build_facades(home, open_key)

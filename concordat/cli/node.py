@@ -6,7 +6,8 @@ import click
 
 from concordat.cli.options import home_option, recover_option
 from concordat.cli.passwords import open_key_with_password
-from concordat.compose.node import node_settings, recover_stores, require_permitted_key, run_node
+from concordat.compose.node import node_settings, recover_stores, run_node
+from concordat.compose.permitted import require_permitted_key
 from concordat.home import Home
 from concordat.logs import configure_logs
 from concordat.preflight import require_own_packages

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from concordat.config import Config
 from concordat.home import Home, split_address
 from ledger.io.keystore import KeyFileError, read_key_info
 from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 
-__all__ = ["gateway_settings", "run_gateway"]
+__all__ = ["gateway_settings", "run_gateway", "wants_facades"]
 
 
 def gateway_settings(home: Home) -> GatewaySettings:
@@ -22,6 +23,13 @@ def gateway_settings(home: Home) -> GatewaySettings:
         connections_max=config.gateway.connections_max,
         heartbeat_ms=config.gateway.heartbeat_ms,
     )
+
+
+def wants_facades(config: Config) -> bool:
+    """Say whether any facade is to be served."""
+    section = config.facades
+    registries = section.ebsi or section.fiware or section.dome_registry
+    return registries or config.authorisation.enabled or config.dlt_adapter.enabled
 
 
 def run_gateway(home: Home, facades: Sequence[Facade] = ()) -> None:

@@ -6,34 +6,17 @@ from pathlib import Path
 import structlog
 import trio
 
-from concordat.config import Config
 from concordat.home import Home, HomeError, split_address
 from consensus.core.pacemaker import Tuning
 from consensus.io.node import NodeSettings, create_safety_store, create_stores, serve_node
 from ledger.core.genesis import Genesis
 from ledger.core.ids import PublicKey
 from ledger.io.chain_store import ChainStore
-from ledger.io.keystore import KeyFileError, KeyInfo, OpenKey, read_key_info
+from ledger.io.keystore import OpenKey, read_key_info
 
-__all__ = ["make_stores", "node_settings", "recover_stores", "require_permitted_key", "run_node"]
+__all__ = ["make_stores", "node_settings", "recover_stores", "run_node"]
 
 _log = structlog.get_logger("concordat")
-
-
-def require_permitted_key(config: Config, info: KeyInfo) -> None:
-    """Refuse a key without a password unless the configuration permits it.
-
-    Raises:
-        KeyFileError: it is not permitted.
-    """
-    if info.is_sealed:
-        return
-    if not config.keys.allow_unencrypted:
-        raise KeyFileError(
-            f"{info.path} has no password, and keys.allow_unencrypted is not set: make sealed keys "
-            f"with `concordat keys new`, or permit it on a development network"
-        )
-    _log.warning("unencrypted key, for development only", file=str(info.path))
 
 
 def node_settings(home: Home, genesis: Genesis, validator: OpenKey, peer: OpenKey) -> NodeSettings:

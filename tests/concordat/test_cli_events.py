@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from concordat.cli import output
 from concordat.cli.drafts import read_drafts, sign_draft
 from concordat.cli.failure import CommandFailed, ExitCode, failures_explained
-from concordat.compose.node import node_settings, recover_stores, require_permitted_key
+from concordat.compose.node import node_settings, recover_stores
+from concordat.compose.permitted import require_permitted_key
 from concordat.config import Config
 from concordat.config_file import ConfigError
 from concordat.home import Home, HomeError
