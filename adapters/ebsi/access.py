@@ -6,9 +6,9 @@ that wrote the first revision of its DID document, or of its entry among the par
 has no document. An address acts for a DID while its entry stands that this member wrote.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.requests import Request
 
@@ -25,40 +25,16 @@ from adapters.ebsi.planning import View
 from adapters.ebsi.problems import EbsiProblem
 from adapters.ebsi.refusals import RpcRefused
 
-__all__ = ["TokenIssuer", "require_access", "require_control", "require_scope"]
+__all__ = ["require_access", "require_control", "require_scope"]
 
 _MISSING: Final = "Invalid or missing JWT"
+_MANDATE: Final = "Invalid Access Token: sub must be the DID that writes"
 _UNAUTHORIZED: Final = "Unauthorized"
 _BUSY: Final = "Service Unavailable"
 
 
-class TokenIssuer(Protocol):
-    """Gives access tokens for presentations: what stands behind ``/authorisation``."""
-
-    def openid_configuration(self, issuer: str) -> Mapping[str, object]:
-        """Describe the token endpoint; ``issuer`` is the URL under which it is served."""
-        ...
-
-    def jwks(self) -> Mapping[str, object]:
-        """Give the public keys that tokens are signed with."""
-        ...
-
-    def presentation_definition(self, scope: str) -> Mapping[str, object]:
-        """Say what must be presented for ``openid <scope>``. Raises AccessRefused (SCOPE)."""
-        ...
-
-    async def token(self, issuer: str, form: Mapping[str, str]) -> Mapping[str, object]:
-        """Give the token response for a form of the token endpoint.
-
-        Raises:
-            AccessRefused: with the code of the first check that failed.
-            Unavailable: a key or status list cannot be fetched now.
-        """
-        ...
-
-
 async def require_access(verifier: AccessVerifier | None, request: Request) -> Access:
-    """Give whom a request's token speaks for.
+    """Give whom a request's token speaks for: a DID, as EBSI has it, and no mandate's holder.
 
     Raises:
         EbsiProblem: 401 with EBSI's text; without a verifier no token is valid.
@@ -67,7 +43,7 @@ async def require_access(verifier: AccessVerifier | None, request: Request) -> A
     if verifier is None:
         raise EbsiProblem(HTTPStatus.UNAUTHORIZED, _UNAUTHORIZED, _MISSING)
     try:
-        return await verifier.access(bearer_token(request.headers.get("authorization")))
+        access = await verifier.access(bearer_token(request.headers.get("authorization")))
     except AccessRefused as refused:
         if refused.status == HTTPStatus.SERVICE_UNAVAILABLE:
             raise EbsiProblem(refused.status, _BUSY, refused.detail) from None
@@ -75,6 +51,9 @@ async def require_access(verifier: AccessVerifier | None, request: Request) -> A
         if refused.code is not Refusal.MISSING:
             detail = f"Invalid Access Token: {refused.detail or refused.code}"
         raise EbsiProblem(HTTPStatus.UNAUTHORIZED, _UNAUTHORIZED, detail) from None
+    if access.subject != access.organisation:
+        raise EbsiProblem(HTTPStatus.UNAUTHORIZED, _UNAUTHORIZED, _MANDATE)
+    return access
 
 
 def require_scope(access: Access, method: str, scopes: Sequence[str]) -> None:

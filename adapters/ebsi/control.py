@@ -12,9 +12,9 @@ from adapters.ebsi.ethereum import read_address
 from adapters.ebsi.identifiers import require_did
 from adapters.ebsi.json_rpc import read_body, read_call, rpc_error
 from adapters.ebsi.refusals import INVALID_REQUEST
-from adapters.ebsi.serving import Answer
+from adapters.http import Answer, in_snapshot
 from adapters.lists import Lists
-from ledger.io.chain_store import ChainStore
+from ledger.io.chain_reader import ChainReader
 from pubsub.io.answers import json_response
 from pubsub.io.state import Gateway
 
@@ -37,15 +37,13 @@ def check_controller(gateway: Gateway) -> Answer:
         if address is None:
             return rpc_error(INVALID_REQUEST, "params must hold an ethereum address", id_, bad)
 
-        def read(store: ChainStore) -> bool | None:
-            with store.read() as reader:
-                lists = Lists(reader)
-                if lists.entry(DID_DOCUMENTS, did) is None:
-                    return None
-                entry = lists.entry(DID_DOCUMENTS, f"{did}{ADDRESS}{address.hex()}")
-                return entry is not None and entry.is_valid_at(lists.time_ms)
+        def read(_reader: ChainReader, lists: Lists) -> bool | None:
+            if lists.entry(DID_DOCUMENTS, did) is None:
+                return None
+            entry = lists.entry(DID_DOCUMENTS, f"{did}{ADDRESS}{address.hex()}")
+            return entry is not None and entry.is_valid_at(lists.time_ms)
 
-        result = await gateway.access.in_thread(read)
+        result = await in_snapshot(gateway, read)
         if result is None:
             return rpc_error(INVALID_REQUEST, f"The DID {did} does not exist", id_, bad)
         return json_response({"jsonrpc": "2.0", "id": id_, "result": result})

@@ -1,7 +1,7 @@
 """The EBSI facade: its settings, its mounts, its tasks.
 
 Each version of an interface has its own mount; a version that is not served, and anything else
-under EBSI's prefixes, is answered in EBSI's form.
+under EBSI's prefixes, is answered in EBSI's form. Tokens are given by ``adapters.credentials``.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,8 +24,6 @@ from adapters.ebsi import (
     timestamp_plans,
     timestamps,
 )
-from adapters.ebsi.access import TokenIssuer
-from adapters.ebsi.authorisation import Authorisation
 from adapters.ebsi.besu import Besu
 from adapters.ebsi.contracts import CONTRACTS, Contract
 from adapters.ebsi.control import check_controller
@@ -52,7 +50,7 @@ _REGISTRIES: Final[dict[str, tuple[tuple[str, ...], dict[str, Read]]]] = {
 _DOCUMENTS: Final = "/track-and-trace/v1"
 _ABI: Final = ("trusted-schemas-registry/v3",)
 _VERSIONS: Final = ("v3", "v4")
-_PREFIXES: Final = (*_REGISTRIES, "track-and-trace", "ledger", "authorisation")
+_PREFIXES: Final = (*_REGISTRIES, "track-and-trace", "ledger")
 
 
 @dataclass(frozen=True)
@@ -65,14 +63,12 @@ class EbsiSettings:
         documents_topic: topic that Track and Trace publishes on; the member needs the right.
         writer: gives the member in whose name the gateway writes; None for reads alone.
         verifier: of access tokens; None refuses every write.
-        issuer: of access tokens; None when there is no authorisation endpoint.
     """
 
     base_url: str | None = None
     documents_topic: str = "track-and-trace"
     writer: Callable[[Gateway], Writer] | None = None
     verifier: AccessVerifier | None = None
-    issuer: TokenIssuer | None = None
 
 
 class EbsiFacade:
@@ -96,7 +92,6 @@ class EbsiFacade:
                 ]
         found += self._documents(gateway, index)
         found += self._writes(gateway, index, writer)
-        found += self._authorisation(gateway)
         return [*found, *(fallback(gateway, prefix) for prefix in _PREFIXES)]
 
     async def run(self, gateway: Gateway) -> None:
@@ -150,23 +145,6 @@ class EbsiFacade:
             *((f"/{mount}/abi", _abi(CONTRACTS[mount])) for mount in _ABI),
         ]
         return [*found, *(route(gateway, path, handler) for path, handler in more_paths)]
-
-    def _authorisation(self, gateway: Gateway) -> list[BaseRoute]:
-        issuer = self._settings.issuer
-        if issuer is None:
-            return []
-        found: list[BaseRoute] = []
-        for version in _VERSIONS:
-            mount = f"/authorisation/{version}"
-            served = Authorisation(gateway, issuer, mount, self._settings.base_url)
-            for path, answer in (
-                ("/.well-known/openid-configuration", served.get_configuration),
-                ("/jwks", served.get_jwks),
-                ("/presentation-definitions", served.get_definition),
-            ):
-                found.append(route(gateway, mount + path, Handler("GET", answer)))
-            found.append(route(gateway, mount + "/token", Handler("POST", served.post_token)))
-        return found
 
 
 def _abi(contract: Contract) -> Handler:

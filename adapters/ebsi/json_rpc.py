@@ -104,7 +104,6 @@ class JsonRpc:
         """Carry out what a signed transaction says; give its hash."""
         call = self._contract.read_data(unsigned.data)
         require_scope(access, call.function.name, call.function.scopes)
-        _require_sub(access, call)
         member = self._writing.member
         caller = Caller(access.organisation, signed.signer, unsigned.nonce, member)
         transaction = Transaction(self._contract.name, signed.hash, signed.signer, unsigned.nonce)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from ledger.core.errors import ConcordatError
 
-__all__ = ["EbsiProblem", "bad_request", "internal_error", "not_found", "problem_response"]
+__all__ = ["EbsiProblem", "bad_request", "not_found", "problem_response"]
 
 
 class EbsiProblem(ConcordatError):  # noqa: N818 - like Rejected, it is an answer
@@ -29,12 +29,6 @@ def bad_request(*faults: str) -> EbsiProblem:
 def not_found(what: str, detail: str) -> EbsiProblem:
     """Give the problem ``<what> Not Found``."""
     return EbsiProblem(HTTPStatus.NOT_FOUND, f"{what} Not Found", detail)
-
-
-def internal_error() -> EbsiProblem:
-    """Give the problem that tells nothing; the cause is in the gateway's log."""
-    detail = "The server encountered an internal error and was unable to complete your request"
-    return EbsiProblem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error", detail)
 
 
 def problem_response(problem: EbsiProblem) -> Response:

@@ -1,33 +1,34 @@
-"""One request of a read interface: its snapshot, its path, and what becomes of its errors.
+"""One request of a read interface: its snapshot, its path, and EBSI's form of errors.
 
-Owns the way from a route to a handler and back. Handlers are plain functions over one consistent
+Owns the way from a route to a read and back. Reads are plain functions over one consistent
 snapshot and run in the gateway's reader threads, because a list is walked to count it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
-import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
+from adapters import http
 from adapters.ebsi.paging import Paging, page_document, read_query
-from adapters.ebsi.problems import EbsiProblem, internal_error, problem_response
+from adapters.ebsi.problems import EbsiProblem, problem_response
+from adapters.http import Answer, origin_of
 from adapters.lists import Lists
-from ledger.core.errors import InvariantError, Rejected, Unavailable
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore
-from pubsub.core.problems import Refusal
 from pubsub.io.answers import json_response
 from pubsub.io.state import Gateway
 
-__all__ = ["Answer", "Handler", "Query", "Read", "fallback", "reading", "route"]
+__all__ = ["Handler", "Query", "Read", "fallback", "reading", "route"]
 
-_log = structlog.get_logger("ebsi")
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_INTERNAL: Final = (
+    "The server encountered an internal error and was unable to complete your request"
+)
 
 
 class Query:
@@ -71,7 +72,6 @@ class Query:
 
 
 Read = Callable[[Query], Response]
-Answer = Callable[[Request], Awaitable[Response]]
 
 
 class Handler(NamedTuple):
@@ -81,42 +81,10 @@ class Handler(NamedTuple):
     answer: Answer
 
 
-class _Endpoint:
-    """One path with all its methods: also what is not allowed is answered in EBSI's form."""
-
-    def __init__(self, gateway: Gateway, label: str, handlers: Sequence[Handler]) -> None:
-        self._gateway = gateway
-        self._label = label
-        self._handlers = {handler.method: handler.answer for handler in handlers}
-        if "GET" in self._handlers:
-            self._handlers.setdefault("HEAD", self._handlers["GET"])
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        response = await self._respond(request)
-        self._gateway.metrics.requests.labels(self._label, response.status_code).inc()
-        await response(scope, receive, send)
-
-    async def _respond(self, request: Request) -> Response:
-        answer = self._handlers.get(request.method)
-        if answer is None:
-            allowed = ", ".join(sorted(self._handlers))
-            detail = f"Method {request.method} not allowed"
-            problem = EbsiProblem(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed", detail)
-            response = problem_response(problem)
-            response.headers["allow"] = allowed
-            return response
-        try:
-            return await answer(request)
-        except EbsiProblem as problem:
-            return problem_response(problem)
-        except Exception as error:  # noqa: BLE001 - every error has a problem document
-            return problem_response(_problem_of(error, self._gateway))
-
-
 def route(gateway: Gateway, path: str, *handlers: Handler) -> Route:
-    """Make the route of one path."""
-    return Route(path, _Endpoint(gateway, path, handlers))
+    """Make the route of one path: whatever its handlers raise is answered in EBSI's form."""
+    answers = {handler.method: _titled(handler.answer) for handler in handlers}
+    return http.route(gateway, path, _form, answers)
 
 
 def reading(
@@ -135,7 +103,7 @@ def reading(
     """
 
     async def answer(request: Request) -> Response:
-        origin = base_url or str(request.base_url).rstrip("/")
+        origin = origin_of(request, base_url)
 
         def run(store: ChainStore) -> Response:
             prepare(store)
@@ -154,22 +122,26 @@ def fallback(gateway: Gateway, prefix: str) -> Route:
         detail = f"Cannot {request.method} {request.scope['path']}"
         raise EbsiProblem(HTTPStatus.NOT_FOUND, "Not Found", detail)
 
-    methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-    handlers = [Handler(method, answer) for method in methods]
-    return Route(f"/{prefix}/{{rest:path}}", _Endpoint(gateway, f"/{prefix}/*", handlers))
+    handlers = (Handler(method, answer) for method in _METHODS)
+    return route(gateway, f"/{prefix}/{{rest:path}}", *handlers)
 
 
-def _problem_of(error: Exception, gateway: Gateway) -> EbsiProblem:
-    match error:
-        case Refusal():
-            return EbsiProblem(error.status, HTTPStatus(error.status).phrase, error.detail)
-        case Rejected():
-            return EbsiProblem(HTTPStatus.BAD_REQUEST, "Bad Request", str(error))
-        case Unavailable():
-            return EbsiProblem(HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable", str(error))
-        case ClientDisconnect():
-            return EbsiProblem(HTTPStatus.BAD_REQUEST, "Bad Request", "The client left")
-        case InvariantError():
-            gateway.fail(error)
-    _log.error("request_failed", exc_info=error)
-    return internal_error()
+def _titled(answer: Answer) -> Answer:
+    """Answer problems of ours, whose titles the common form does not know."""
+
+    async def titled(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except EbsiProblem as problem:
+            return problem_response(problem)
+
+    return titled
+
+
+def _form(status: int, detail: str, request: Request) -> Response:
+    """Give the document of an error that is not EBSI's own."""
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        detail = _INTERNAL
+    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"Method {request.method} not allowed"
+    return problem_response(EbsiProblem(status, HTTPStatus(status).phrase, detail))

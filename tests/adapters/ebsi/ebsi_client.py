@@ -41,7 +41,8 @@ class Tokens:
         did, *scopes = token.split(" ")
         if not did.startswith("did:"):
             raise AccessRefused(Refusal.BAD_SIGNATURE, "the signature does not verify")
-        return Access(did, did, "", frozenset(), frozenset(scopes), 2**62)
+        subject = "did:key:z6MkEmployee" if "mandated" in scopes else did
+        return Access(did, subject, "", frozenset(), frozenset(scopes), 2**62)
 
 
 def wallet(number: int) -> LocalAccount:

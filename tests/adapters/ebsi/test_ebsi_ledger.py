@@ -1,21 +1,18 @@
-"""The ledger's JSON-RPC, the authorisation endpoints, contract descriptions and questions."""
+"""The ledger's JSON-RPC, contract descriptions, and the question who controls a DID."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from adapters.credentials.access import AccessRefused, Refusal
-from adapters.ebsi.facade import EbsiFacade, EbsiSettings
 from adapters.ebsi.json_rpc import chain_number
 from ledger.core.limits import EBSI_BATCH_CALLS_MAX
 from tests.adapters.ebsi.ebsi_client import MINE, OTHER, EbsiWorld, ebsi_world
-from tests.adapters.ebsi.ebsi_world import DIDR, LEGAL, TSR, problem
+from tests.adapters.ebsi.ebsi_world import DIDR, LEGAL, TSR
 from tests.ledger.sample_network import GENESIS
 
 SCHEMA = {"schemaId": "0x" + "09" * 32, "schema": "0x7b7d", "metadata": "0x7b7d"}
 BESU = "/ledger/v3/blockchains/besu"
-AUTHORISATION = "/authorisation/v4"
 
 
 @pytest.fixture
@@ -136,90 +133,3 @@ async def test_who_controls_a_did(ebsi: EbsiWorld) -> None:
     ):
         answer = await ebsi.post(where, call, None)
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, -32600)
-
-
-class Issuer:
-    """Gives a token for any form that has one."""
-
-    def openid_configuration(self, issuer: str) -> Mapping[str, object]:
-        """Name the issuer."""
-        return {"issuer": issuer}
-
-    def jwks(self) -> Mapping[str, object]:
-        """Give no keys."""
-        return {"keys": []}
-
-    def presentation_definition(self, scope: str) -> Mapping[str, object]:
-        """Know one scope."""
-        if scope != "tir_write":
-            raise AccessRefused(Refusal.SCOPE)
-        return {"id": f"{scope}_presentation"}
-
-    async def token(self, issuer: str, form: Mapping[str, str]) -> Mapping[str, object]:
-        """Refuse as the form says."""
-        if "refuse" in form:
-            raise AccessRefused(Refusal(form["refuse"]), "so it was asked")
-        return {"access_token": issuer, **form}
-
-
-@pytest.fixture
-async def issuing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EbsiWorld]:
-    """Give a gateway that gives tokens."""
-    served = EbsiFacade(EbsiSettings(base_url="https://member.example", issuer=Issuer()))
-    async with ebsi_world(tmp_path, monkeypatch, served) as running:
-        yield running
-
-
-async def test_what_a_client_reads_before_it_asks_for_a_token(issuing: EbsiWorld) -> None:
-    """Configuration, keys and definitions come from the issuer, under the configured URL."""
-    configuration = await issuing.json(f"{AUTHORISATION}/.well-known/openid-configuration")
-    assert configuration == {"issuer": f"https://member.example{AUTHORISATION}"}
-    assert await issuing.json(f"{AUTHORISATION}/jwks") == {"keys": []}
-    path = f"{AUTHORISATION}/presentation-definitions?scope="
-    assert (await issuing.json(path + "openid tir_write"))["id"] == "tir_write_presentation"
-    for scope in ("openid tir_read", "tir_write", ""):
-        answer = await issuing.world.get(path + scope)
-        assert problem(answer) == (400, "Bad Request", '["scope must be a valid scope"]')
-
-
-async def test_a_token_is_asked_for_by_a_form(issuing: EbsiWorld) -> None:
-    """A form is handed on; its answer is never stored by a cache."""
-    answer = await issuing.world.http.post(f"{AUTHORISATION}/token", data={"scope": "openid x"})
-    assert answer.json() == {
-        "access_token": f"https://member.example{AUTHORISATION}",
-        "scope": "openid x",
-    }
-    assert answer.headers["cache-control"] == "no-store"
-
-
-@pytest.mark.parametrize(
-    ("body", "error"),
-    [
-        (b"refuse=scope", "invalid_scope"),
-        (b"refuse=malformed", "invalid_request"),
-        (b"refuse=bad_signature", "invalid_grant"),
-        (b"a=1&a=2", "invalid_request"),
-        (b"no form", "invalid_request"),
-        (b"\xff", "invalid_request"),
-        (b"&".join(b"f%d=1" % number for number in range(17)), "invalid_request"),
-    ],
-)
-async def test_errors_of_the_token_endpoint(issuing: EbsiWorld, body: bytes, error: str) -> None:
-    """What is refused has an error of OAuth 2.0."""
-    headers = {"content-type": "application/x-www-form-urlencoded"}
-    answer = await issuing.world.http.post(f"{AUTHORISATION}/token", content=body, headers=headers)
-    assert (answer.status_code, answer.json()["error"]) == (400, error)
-    other = await issuing.world.http.post(f"{AUTHORISATION}/token", json={})
-    assert other.json()["error"] == "invalid_request"
-
-
-async def test_busy_is_no_error_of_the_client(issuing: EbsiWorld) -> None:
-    """When too much is remembered already the client is asked to come again."""
-    answer = await issuing.world.http.post(f"{AUTHORISATION}/token", data={"refuse": "busy"})
-    assert problem(answer)[0] == 503
-
-
-async def test_without_an_issuer_there_is_no_authorisation(ebsi: EbsiWorld) -> None:
-    """The endpoints are not there, in EBSI's form."""
-    answer = await ebsi.world.get(f"{AUTHORISATION}/jwks")
-    assert problem(answer) == (404, "Not Found", f"Cannot GET {AUTHORISATION}/jwks")

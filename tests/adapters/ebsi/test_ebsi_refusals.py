@@ -302,6 +302,10 @@ async def test_a_call_that_is_no_json_rpc(ebsi: EbsiWorld) -> None:
     [
         (None, "Invalid or missing JWT"),
         ("very.bad.token", "Invalid Access Token: the signature does not verify"),
+        (
+            f"{ALICE_DID} tsr_write mandated",
+            "Invalid Access Token: sub must be the DID that writes",
+        ),
     ],
 )
 async def test_a_token_that_is_none(ebsi: EbsiWorld, token: str | None, detail: str) -> None:
