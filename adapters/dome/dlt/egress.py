@@ -135,11 +135,10 @@ class Sender:
         )
         answer = await self._http.send(request, stream=True)
         try:
-            left = DLT_NOTIFY_ANSWER_BYTES_MAX
-            async for chunk in answer.aiter_raw():
-                left -= len(chunk)
-                if left < 0:
-                    break
+            # Read what is surely short, so that the connection can be used again; leave the rest.
+            length = answer.headers.get("content-length", "")
+            if length.isdigit() and int(length) <= DLT_NOTIFY_ANSWER_BYTES_MAX:
+                await answer.aread()
         finally:
             await answer.aclose()
         return answer.status_code

@@ -91,9 +91,7 @@ class DltAdapter:
         member = Member(gateway, self._settings.did, self._signer)
         self._outbox = Outbox(gateway, self._state, member)
         self._delivery = Delivery(gateway, self._state, self._settings.egress, member.did)
-        found: list[BaseRoute] = [
-            route(gateway, "/health", _no_path, {"GET": _health})
-        ]
+        found: list[BaseRoute] = [route(gateway, "/health", _no_path, {"GET": _health})]
         for mount in _MOUNTS:
             for path, form, answers in self._paths():
                 bound = {method: partial(answer, gateway) for method, answer in answers.items()}

@@ -133,6 +133,16 @@ async def second_gateway(world: World, did: str = BUYER_DID) -> AsyncIterator[ht
         gateway.access.close = lambda: None  # type: ignore[method-assign]
 
 
+@asynccontextmanager
+async def running(world: World, facade: DltAdapter) -> AsyncIterator[None]:
+    """Run a facade beside the world's own, as a gateway that is started again would."""
+    facade.routes(world.gateway)
+    async with anyio.create_task_group() as group:
+        group.start_soon(facade.run, world.gateway)
+        yield
+        group.cancel_scope.cancel()
+
+
 async def publish(world: World, did: str, request: Mapping[str, Any]) -> None:
     """Put an event of a member's into the log as that member's own gateway would."""
     wanted = msgspec.convert(request, PublishRequest)

@@ -1,15 +1,13 @@
 """Notifications: who gets which, in order, at least once, through failures and restarts."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import pytest
 
 from adapters.dome.dlt import delivery
-from adapters.dome.dlt.facade import DltAdapter
 from adapters.dome.dlt.identity import checksum_address, derived_address
 from ledger.core.limits import DLT_REFUSALS_MAX, DLT_SLICE_EVENTS
 from ledger.core.trust.operations import ChangeList, PutEntry
@@ -21,6 +19,7 @@ from tests.adapters.dlt.dlt_world import (
     example,
     publish,
     publishing,
+    running,
     stoppable_world,
 )
 from tests.adapters.dlt.endpoint import ACCEPTED, Endpoint, Received, listening
@@ -53,16 +52,6 @@ def after(count: int, first: bytes) -> Callable[[Received], bytes]:
     """Answer ``first`` so many times, and accept from then on."""
     answers = [first] * count
     return lambda _: answers.pop() if answers else ACCEPTED
-
-
-@asynccontextmanager
-async def running(world: World, facade: DltAdapter) -> AsyncIterator[None]:
-    """Run a facade beside the world's own, as a gateway that is started again would."""
-    facade.routes(world.gateway)
-    async with anyio.create_task_group() as group:
-        group.start_soon(facade.run, world.gateway)
-        yield
-        group.cancel_scope.cancel()
 
 
 async def test_only_what_was_asked_for_is_told(world: World, desmos: Endpoint) -> None:
