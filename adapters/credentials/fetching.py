@@ -41,15 +41,12 @@ def is_public_address(text: str) -> bool:
         return False
     if isinstance(address, IPv6Address):
         number = int(address)
-        inner: list[IPv4Address | None] = [address.ipv4_mapped, address.sixtofour]
         if number >> _NAT64_BITS == _NAT64 >> _NAT64_BITS:
-            inner.append(IPv4Address(number & (2**_NAT64_BITS - 1)))
-        if address.teredo is not None:
-            return False
-        if any(found is not None and not _is_plain_public(found) for found in inner):
-            return False
+            return _is_plain_public(IPv4Address(number & (2**_NAT64_BITS - 1)))
         if address.ipv4_mapped is not None:
-            return True  # its inner address is
+            return _is_plain_public(address.ipv4_mapped)
+        if address.sixtofour is not None or address.teredo is not None:
+            return False  # tunnels that nobody needs any more
     return _is_plain_public(address)
 
 
@@ -94,6 +91,8 @@ class HttpFetcher:
 async def _read(response: httpx.Response) -> bytes:
     if response.status_code != httpx.codes.OK:
         raise Unavailable(f"a document cannot be fetched: status {response.status_code}")
+    if int(response.headers.get("content-length", "0")) > FETCH_BYTES_MAX:
+        raise Unavailable(f"a document is longer than {FETCH_BYTES_MAX} bytes")
     if response.headers.get("content-encoding", "identity") != "identity":
         raise Unavailable("a document cannot be fetched: it is encoded")
     body = bytearray()
