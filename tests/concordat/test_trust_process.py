@@ -36,7 +36,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNetwork]:
     plan = testnet.TestnetPlan(
         "trust",
         [(f"node{member}", ports[member]) for member in range(4)],
-        ["writer", "other"],
+        ["writer", "other", "other2"],
         settings={"facades": {"ebsi": True, "fiware": True, "writes": "open"}},
         governors=("node0", "node1"),
         threshold=2,
@@ -154,3 +154,63 @@ def test_keys_are_changed_by_their_holder(network: RealNetwork) -> None:
             here.publish(old.sign("other.x", "t"), wait="final")
         assert caught.value.code is RejectCode.REVOKED_KEY
         assert here.publish(new.sign("other.x", "t"), wait="final").status == "final"
+
+
+def test_the_command_line_says_all_of_it(
+    network: RealNetwork, tmp_path: Path, concordat: Callable[..., Result]
+) -> None:
+    """Each command works on a member's home, for people and as JSON, and fails with a reason."""
+    home, key = network.home(0), network.testnet.publisher_keys["other2"]
+    options = ("--home", home)
+    signed = (*options, "--key", key)
+
+    def document(*arguments: object) -> dict[str, object]:
+        found: dict[str, object] = json.loads(concordat(*arguments, *options, "--json").stdout)
+        return found
+
+    grant(network, "other2", "ledger.lists.timestamps")
+    grant(network, "other2", "ledger.participants")
+    body = tmp_path / "body.json"
+    body.write_text('{"hash":"0x00"}')
+    put = ("trust", "put", "timestamps", "t/1", "--kind", "timestamp", *signed)
+    receipt = json.loads(
+        concordat(*put, "--body-file", body, "--valid-to", "2099-01-01", "--json").stdout
+    )
+    assert receipt["status"] == "final"
+    with client(network, 0) as here:
+        here.trust.entry("timestamps", "t/1", at_least=receipt["height"])
+    shown = document("trust", "show", "timestamps", "t/1")
+    assert shown["verified"] is True
+    assert shown["entry"]["body"] == {"hash": "0x00"}  # type: ignore[index] # an object
+    text = concordat("trust", "show", "timestamps", "t/1", *options).stdout
+    assert "until 2099-01-01" in text
+    assert "proven: so after block" in text
+    assert "t/1" in concordat("trust", "list", "timestamps", *options).stdout
+    assert json.loads(concordat("trust", "list", "timestamps", *options, "--json").stdout)
+    lists = json.loads(concordat("trust", "list", *options, "--json").stdout)
+    assert {row["name"]: row["entries"] + row["children"] for row in lists}["timestamps"] == 1
+    conflict = concordat(*put, "--expected-revision", 7, code=1)
+    assert "conflict" in conflict.stderr
+    absent = concordat("trust", "show", "timestamps", "nothing", *options, code=1)
+    assert "holds no nothing" in absent.stderr
+    assert "no_such_entry" in concordat("trust", "list", "nothing", *options, code=1).stderr
+    assert document("governance", "show")["governors"]
+    assert "2 of them decide" in concordat("governance", "show", *options).stdout
+    assert "made a proposal" in concordat("governance", "show", "00" * 32, *options, code=1).stderr
+    assert "not the id" in concordat("governance", "approve", "zz", *signed, code=2).stderr
+    assert document("identity", "show")["did"] == "did:example:node0"
+    entry = tmp_path / "new.json"
+    new_key = tmp_path / "new.key.json"
+    concordat("keys", "new", new_key, "--did", "did:example:new", "--unencrypted")
+    public = ("keys", "export-public", new_key, "--name", "New", "--topic", "new.>")
+    entry.write_text(concordat(*public).stdout)
+    registered = json.loads(concordat("identity", "register", entry, *signed, "--json").stdout)
+    assert registered["status"] == "final"
+    wrong = concordat("identity", "add-key", new_key, *signed, code=2)
+    assert "is a key of did:example:new" in wrong.stderr
+    rights = ("governance", "propose-rights", "did:example:nobody", "--grant", "a.>")
+    assert "is no participant" in concordat(*rights, *signed, code=1).stderr
+    parameter = ("governance", "propose-parameter", "a", 1, "--from-height", 5)
+    assert "topic_forbidden" in concordat(*parameter, *signed, code=1).stderr
+    proposed = document("governance", "propose-participant", entry)
+    assert proposed["status"] == "final"
