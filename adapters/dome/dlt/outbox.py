@@ -98,6 +98,8 @@ class Outbox:
             elif await self._hand_in(rows):
                 pause_ms = CONTROL_RECONNECT_MS
             else:
+                if self._gateway.is_closing:
+                    self._release()
                 await anyio.sleep(pause_ms / 1000)
                 pause_ms = min(2 * pause_ms, CONTROL_RECONNECT_MS_MAX)
 
@@ -118,6 +120,11 @@ class Outbox:
         for row, receipt in decided:
             self._tell(row, receipt)
         return bool(decided)
+
+    def _release(self) -> None:
+        """Let clients go, because the gateway ends; what they gave is kept."""
+        for decision in self._decisions.values():
+            decision.done.set()
 
     def _tell(self, row: Waiting, receipt: Receipt) -> None:
         """Let the client know, if it still waits."""

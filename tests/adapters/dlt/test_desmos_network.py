@@ -107,6 +107,7 @@ async def test_replication_survives_kills_of_nodes_and_gateways(tmp_path: Path) 
     """All launched entities are at both ends, in order; repetitions follow kills only."""
     network = network_of(tmp_path / "net")
     async with running(network) as (seller, buyer):
+        assert await health(network.port(0)) == b"HTTP/1.1 200 OK"
         launch(seller, buyer, range(8))
         await converge(seller, buyer)
         assert [repetitions(desmos) for desmos in (seller, buyer)] == [0, 0]
@@ -126,6 +127,13 @@ async def test_replication_survives_kills_of_nodes_and_gateways(tmp_path: Path) 
         assert_told_in_order(seller, buyer)
         assert_told_in_order(buyer, seller)
         assert not network.unexpected_ends()
+
+
+async def health(port: int) -> bytes:
+    """Give the status line at /health, in which Desmos' container looks for ``200 OK``."""
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send(b"GET /health HTTP/1.1\r\nhost: adapter\r\n\r\n")
+        return (await stream.receive()).partition(b"\r\n")[0]
 
 
 async def start_again(desmos: Desmos) -> bool:

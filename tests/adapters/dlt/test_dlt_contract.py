@@ -9,8 +9,9 @@ import pytest
 import yaml
 from structlog.testing import capture_logs
 
+from adapters.dome.dlt import history
 from adapters.dome.dlt.identity import checksum_address, derived_address, iss_of
-from ledger.core.limits import DLT_SUBSCRIPTIONS_MAX, TAGS_COUNT_MAX
+from ledger.core.limits import DLT_EVENT_TYPES_MAX, DLT_SUBSCRIPTIONS_MAX, TAGS_COUNT_MAX
 from tests.adapters.dlt.dlt_world import (
     BUYER_DID,
     BUYER_ID,
@@ -191,6 +192,7 @@ async def test_subscription_to_all_answers_ok_and_is_not_listed(world: World) ->
     [
         {"eventTypes": []},
         {"eventTypes": [""]},
+        {"eventTypes": ["a"] * (DLT_EVENT_TYPES_MAX + 1)},
         {"metadata": []},
         {"metadata": ["prd", ""]},
         {"metadata": None},
@@ -214,7 +216,7 @@ async def test_wrong_subscriptions_are_refused(world: World, changes: dict[str, 
 async def test_subscriptions_are_limited(world: World) -> None:
     """The last allowed subscription is taken, one more is refused."""
     for number in range(DLT_SUBSCRIPTIONS_MAX + 1):
-        body = subscribing(eventTypes=[f"type-{number}"])
+        body = subscribing(eventTypes=[f"type-{number}"] * DLT_EVENT_TYPES_MAX)
         answer = await world.http.post("/api/v1/subscribe", json=body)
         assert (answer.status_code == 201) == (number < DLT_SUBSCRIPTIONS_MAX)
 
@@ -293,6 +295,14 @@ async def test_events_are_cut_at_both_times_and_by_environment(world: World) -> 
 async def test_events_without_times_are_refused(world: World, query: str) -> None:
     """Missing and wrong times get 400 and this path's own sentence."""
     assert seen(await world.get(f"/api/v1/events?{query}")) == CHAIN
+
+
+async def test_too_many_entities_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit all are listed; with one entity more the whole answer is refused."""
+    monkeypatch.setattr(history, "DLT_LISTED_ENTITIES_MAX", 2)
+    for number, status in ((1, 200), (2, 200), (3, 400)):
+        await publish(world, BUYER_DID, publishing(number))
+        assert (await world.get(f"/api/v1/events?{WHOLE_TIME}")).status_code == status
 
 
 # --- everything else ------------------------------------------------------------------------

@@ -115,6 +115,26 @@ async def test_what_the_ledger_refuses_is_refused_and_forgotten(tmp_path: Path) 
         assert published(world.chain.store) == ["2"]
 
 
+async def test_closing_gateway_lets_its_clients_go(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that waits for the ledger is answered at once when the gateway ends."""
+    monkeypatch.setattr(outbox, "GATEWAY_WAIT_MS", 60_000)
+    world.node.finalises = False
+    answers = []
+
+    async def ask() -> None:
+        answers.append(await world.http.post(PATH, json=publishing(1)))
+
+    with anyio.fail_after(WAIT_S):
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            while not world.node.submissions:  # noqa: ASYNC110 - simplest
+                await anyio.sleep(0.005)
+            world.gateway.close()
+    assert [answer.status_code for answer in answers] == [400]
+
+
 async def test_overloaded_node_is_asked_again(world: World) -> None:
     """What the node refuses for now only is handed in again."""
     answers = [RejectCode.OVERLOADED.value]
