@@ -1,7 +1,8 @@
 """Writes of a facade: plan changes from one snapshot, carry them out as one operation.
 
 Every change names the revision that the plan saw, so that a write of somebody else in between is
-a conflict and never half of one plan and half of another.
+a conflict and never half of one plan and half of another. No plan touches an entry that another
+member made first, whatever the ledger would allow: who asks speaks for this member alone.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -34,9 +35,11 @@ class Known:
         lists: the standing entries.
     """
 
-    def __init__(self, name: str, reader: ChainReader, lists: Lists) -> None:
+    def __init__(self, name: str, reader: ChainReader, lists: Lists, member: str) -> None:
+        """See the list ``name`` as the member with a DID that wants to change it."""
         self.name = name
         self.lists = lists
+        self._member = member
         self._state = reader.state(reader.stored_head(reader.head_height()).root)
 
     def entry(self, id_: str) -> ListEntry | None:
@@ -52,20 +55,31 @@ class Known:
         value = self._state.get(entry_key(self.name, id_))
         return 0 if value is None else entry_codec.decode(value).revision
 
+    def is_own(self, id_: str) -> bool:
+        """Say whether this member made an entry first, or nobody did yet."""
+        first = self.lists.revision(self.name, id_, 1)
+        return first is None or first.writer == self._member
+
     def put(self, id_: str, kind: str, body: bytes, validity: tuple[int, int] = (0, 0)) -> PutEntry:
         """Give the change that makes an entry, or its next revision.
 
         Raises:
-            HttpError: the list does not take such a body.
+            HttpError: the list does not take such a body, or the entry is another member's.
         """
+        self._require_own(id_)
         fault = body_fault(self.name, kind, body)
         if fault is not None:
             raise HttpError(HTTPStatus.BAD_REQUEST, fault)
         return PutEntry(id_, kind, body, *validity, self.revision(id_))
 
     def revoke(self, id_: str) -> RevokeEntry:
-        """Give the change that ends an entry."""
+        """Give the change that ends an entry. Raises HttpError for another member's."""
+        self._require_own(id_)
         return RevokeEntry(id_, self.revision(id_))
+
+    def _require_own(self, id_: str) -> None:
+        if not self.is_own(id_):
+            raise HttpError(HTTPStatus.FORBIDDEN, f"{id_} was registered by another member")
 
 
 Plan = Callable[[Known], Sequence[Change]]
@@ -110,8 +124,9 @@ class Writing:
             ledger.core.errors.Unavailable: it is not final in time; it may still become so.
         """
         assert self._writer is not None, "the request was admitted"
+        did = self._writer.did
         changes = await in_snapshot(
-            self.gateway, lambda reader, lists: tuple(plan(Known(list_name, reader, lists)))
+            self.gateway, lambda reader, lists: tuple(plan(Known(list_name, reader, lists, did)))
         )
         if len(changes) > LIST_CHANGES_COUNT_MAX:
             raise HttpError(HTTPStatus.BAD_REQUEST, _TOO_MANY)

@@ -53,14 +53,15 @@ def replace(known: Known, did: str, drafts: Sequence[Draft]) -> list[Change]:
 
 
 def remove(known: Known, did: str) -> list[Change]:
-    """Plan the end of an issuer and of everything that belongs to it.
+    """Plan the end of an issuer and of everything of this member's that belongs to it.
 
     Without the issuer nothing of it is served, so what one operation cannot hold may stay: making
     the issuer anew begins by revoking it.
     """
     _require(known, did)
-    names = [did, *(f"{did}/{name}" for name in known.children(did))]
-    return [known.revoke(name) for name in names[:LIST_CHANGES_COUNT_MAX]]
+    names = [f"{did}/{name}" for name in known.children(did)]
+    own = [did, *filter(known.is_own, names)]
+    return [known.revoke(name) for name in own[:LIST_CHANGES_COUNT_MAX]]
 
 
 def _require(known: Known, did: str) -> None:

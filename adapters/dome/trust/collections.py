@@ -1,6 +1,7 @@
 """The five lists of the registry: what each takes, what it shows, and which changes a write makes.
 
-A name in the registry may be any text; as the id of an entry, what could not stand there and the
+An entry's name is its id, or what its body says where that has a member for it: other writers may
+have chosen other ids. A new entry gets its name as its id; what could not stand there and the
 slash, which separates an entry from what belongs to it, is percent-encoded.
 """
 
@@ -28,10 +29,13 @@ from adapters.fiware import issuers
 from adapters.http import HttpError
 from adapters.lists import Lists
 from adapters.writing import Change, Known
+from ledger.core.limits import INT_MAX
+from ledger.core.trust.lists import ListEntry
 
 __all__ = ["COLLECTIONS", "Collection", "entry_id"]
 
 _SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "/%")
+_ADDRESS: Final = "dlt_address"  # the same whatever the case of its letters
 _Members = dict[str, object]
 
 
@@ -46,6 +50,7 @@ class Collection(NamedTuple):
         read: gives the document of the entry with an id, which stands.
         write: gives the changes that make or replace an entry.
         remove: gives the changes that end one; None where the registry cannot.
+        member: of the body that is the name; empty where the id is, percent-encoded.
         has_dids: the names are DIDs, which are ids as they are.
         missing: the status when what is to be replaced is not there.
     """
@@ -57,36 +62,53 @@ class Collection(NamedTuple):
     read: Callable[[Lists, str], object]
     write: Callable[[Known, str, Any], Sequence[Change]]
     remove: Callable[[Known, str], Sequence[Change]] | None = None
+    member: str = ""
     has_dids: bool = False
     missing: int = HTTPStatus.NOT_FOUND
 
-    def id_of(self, name: str) -> str:
-        """Give the id of the entry with a name."""
-        return name if self.has_dids else entry_id(name)
-
-    def name_of(self, id_: str) -> str:
-        """Give the name of the entry with an id."""
+    def name_of(self, id_: str, entry: ListEntry) -> str:
+        """Give the name of an entry."""
+        if self.member:
+            name = str(members_of(entry.body)[self.member])
+            return name.lower() if self.member == _ADDRESS else name
         return id_ if self.has_dids else unquote(id_)
+
+    def find(self, lists: Lists, name: str) -> str | None:
+        """Give the id of the standing entry with a name, or None."""
+        id_ = name if self.has_dids else entry_id(name)
+        entry = lists.entry(self.list_name, id_)
+        if entry is not None and self._is(id_, entry, name):
+            return id_
+        if not self.member:
+            return None
+        rows = lists.page(self.list_name, 0, INT_MAX).items
+        return next((id_ for id_, entry in rows if self._is(id_, entry, name)), None)
 
     def plan_create(self, known: Known, document: object) -> Sequence[Change]:
         """Plan a new entry. Raises HttpError when it stands already."""
         name = self.named(document)
-        if known.entry(self.id_of(name)) is not None:
+        id_ = name if self.has_dids else entry_id(name)
+        if self.find(known.lists, name) is not None or known.entry(id_) is not None:
             raise HttpError(HTTPStatus.CONFLICT, f"{name} is registered already")
-        return self.write(known, self.id_of(name), document)
+        return self.write(known, id_, document)
 
     def plan_replace(self, known: Known, name: str, document: object) -> Sequence[Change]:
         """Plan a new revision. Raises HttpError when the entry does not stand."""
-        if known.entry(self.id_of(name)) is None:
+        id_ = self.find(known.lists, name)
+        if id_ is None:
             raise HttpError(self.missing, f"{name} is not registered")
-        return self.write(known, self.id_of(name), document)
+        return self.write(known, id_, document)
 
     def plan_remove(self, known: Known, name: str) -> Sequence[Change]:
         """Plan the end of an entry. Raises HttpError when it does not stand."""
         assert self.remove is not None, "there is no route"
-        if known.entry(self.id_of(name)) is None:
+        id_ = self.find(known.lists, name)
+        if id_ is None:
             raise HttpError(HTTPStatus.NOT_FOUND, f"{name} is not registered")
-        return self.remove(known, self.id_of(name))
+        return self.remove(known, id_)
+
+    def _is(self, id_: str, entry: ListEntry, name: str) -> bool:
+        return self.name_of(id_, entry) == name
 
 
 def entry_id(name: str) -> str:
@@ -184,6 +206,7 @@ COLLECTIONS: Final = (
         lambda document: document.client_id,
         _reading("services", read_service),
         _writing("service", service_body),
+        member="clientId",
     ),
     Collection(
         "accessNodes",
@@ -192,5 +215,6 @@ COLLECTIONS: Final = (
         lambda document: document.dlt_address.lower(),
         _reading("access-nodes", read_access_node),
         _writing("access-node", access_node_body),
+        member=_ADDRESS,
     ),
 )

@@ -1,8 +1,9 @@
 """The files of DOME's trust framework, as today's components fetch them.
 
-The bytes depend on the lists alone, so every gateway serves the same file with the same tag. The
-address of an access node is written as a number of 40 hexadecimal digits without quotes: that is
-how Desmos reads it, and a quoted one would end it. So what is no address is left out.
+The bytes depend on the lists alone, and on the time where an entry has a validity: every gateway
+serves the same file with the same tag. The address of an access node is written as a number of 40
+hexadecimal digits without quotes: that is how Desmos reads it, and a quoted one would end it. So
+what is no address is left out.
 """
 
 import re
@@ -21,6 +22,7 @@ from adapters.dome.trust.collections import entry_id
 from adapters.dome.trust.problems import wrong_request
 from adapters.http import Answer, HttpError, in_snapshot, name_of, present_ms, route
 from adapters.lists import Lists
+from ledger.core.limits import INT_MAX
 from ledger.core.trust.lists import ListEntry
 from ledger.io.chain_reader import ChainReader
 from pubsub.io.state import Gateway
@@ -44,7 +46,6 @@ _SERVICE_MEMBERS: Final = (
     "tokenEndpointAuthenticationSigningAlgorithm",
 )
 _Members = dict[str, object]
-_ALL: Final = 2**62  # more entries than a list can have
 
 
 class _Address(str):
@@ -131,7 +132,7 @@ def _services(lists: Lists) -> object:
 
 def _revocations(lists: Lists) -> object:
     """Give the ids of revoked credentials; a revocation holds while it stands."""
-    ids = [id_ for id_, _ in lists.page("revoked-credentials", 0, _ALL).items]
+    ids = [id_ for id_, _ in lists.page("revoked-credentials", 0, INT_MAX).items]
     return {"revoked_credentials": ids}
 
 
@@ -149,12 +150,17 @@ def _access_nodes(lists: Lists) -> object:
 def _present(lists: Lists, list_name: str) -> Iterable[_Members]:
     """Give the bodies of a list that hold now, in order of their ids."""
     now_ms = present_ms(lists)
-    entries: Iterable[ListEntry] = (entry for _, entry in lists.page(list_name, 0, _ALL).items)
+    entries: Iterable[ListEntry] = (entry for _, entry in lists.page(list_name, 0, INT_MAX).items)
     return (members_of(entry.body) for entry in entries if entry.is_valid_at(now_ms))
 
 
 def _yaml(document: object) -> bytes:
     text: str = yaml.dump(
-        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_ALL, line_break="\n"
+        document,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=INT_MAX,
+        line_break="\n",
     )
     return text.encode()

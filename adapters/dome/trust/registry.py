@@ -74,18 +74,18 @@ class Registry:
             lambda _, lists: lists.page(collection.list_name, paging.offset, paging.size),
         )
         url = origin_of(request, self._base_url) + self._path
-        names = [collection.name_of(id_) for id_, _ in page.items]
+        names = [collection.name_of(id_, entry) for id_, entry in page.items]
         items = [{"did": name, "href": f"{url}/{quote(name, safe=':')}"} for name in names]
         return json_response(page_document(url, paging, page.total, items, has_all_links=True))
 
     async def get(self, request: Request) -> Response:
         """Answer with one entry that holds now."""
         collection, name = self._collection, self._name(request)
-        id_ = collection.id_of(name)
 
         def read(_: ChainReader, lists: Lists) -> object:
-            entry = lists.entry(collection.list_name, id_)
-            if entry is None or not entry.is_valid_at(present_ms(lists)):
+            id_ = collection.find(lists, name)
+            entry = None if id_ is None else lists.entry(collection.list_name, id_)
+            if id_ is None or entry is None or not entry.is_valid_at(present_ms(lists)):
                 raise HttpError(HTTPStatus.NOT_FOUND, f"{name} is not registered")
             return collection.read(lists, id_)
 

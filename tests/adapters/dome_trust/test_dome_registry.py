@@ -276,6 +276,28 @@ async def test_members_that_the_registry_does_not_know_stay(world: RegistryWorld
     assert (newest.valid_from_ms, newest.valid_to_ms) == (1, NOW_MS + 1)
 
 
+async def test_entries_are_found_by_what_their_bodies_say(world: RegistryWorld) -> None:
+    """What others wrote under another id is listed, found and replaced, and is not made twice."""
+    upper = ADDRESS.replace("a", "A")
+    node = b'{"name":"A","dlt_address":"%s"}' % upper.encode()
+    service = b'{"clientId":"portal/1"}'
+    await world.change("access-nodes", put(DID, "access-node", node))
+    await world.change("services", put("something", "service", service))
+    document: dict[str, Any] = {"dlt_address": upper, "name": "B"}
+    cases = (
+        ("accessNodes", ADDRESS.lower(), document, "access-nodes", DID),
+        ("services", "portal/1", SERVICE | {"client_id": "portal/1"}, "services", "something"),
+    )
+    for path, name, content, list_name, id_ in cases:
+        listed = (await world.http.get(f"{BASE}/{path}")).json()["items"]
+        assert [item["did"] for item in listed] == [name]
+        assert (await world.http.get(listed[0]["href"])).status_code == 200
+        assert (await world.http.post(f"{BASE}/{path}", json=content)).status_code == 409
+        assert (await world.http.put(f"{BASE}/{path}/{name}", json=content)).status_code == 200
+        assert len(world.revisions(list_name, id_)) == 2
+        assert (await world.http.get(f"{BASE}/{path}/{id_}")).status_code == 404
+
+
 async def test_what_is_out_of_its_time_is_not_found(world: RegistryWorld) -> None:
     """Reading one entry answers whether it holds now; the list shows everything that stands."""
     body = b'{"organizationIdentifier":"x"}'
@@ -305,5 +327,6 @@ async def test_any_body_that_the_ledger_took_can_be_shown(world: RegistryWorld) 
     service = b'{"clientId":"\\ufeff","redirectUris":7,"authorizationGrantTypes":[1]}'
     await world.change("access-nodes", put("x", "access-node", node))
     await world.change("services", put("x", "service", service))
-    assert (await world.http.get(f"{BASE}/accessNodes/x")).status_code == 200
-    assert (await world.http.get(f"{BASE}/services/x")).status_code == 200
+    for path in ("accessNodes", "services"):
+        (item,) = (await world.http.get(f"{BASE}/{path}")).json()["items"]
+        assert (await world.http.get(item["href"])).status_code == 200
