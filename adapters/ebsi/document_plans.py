@@ -16,6 +16,7 @@ from adapters.ebsi.planning import Caller, Plan, Planned, View, require_did_argu
 from adapters.ebsi.refusals import RpcRefused
 from ledger.core.event import open_entry
 from ledger.core.limits import LOCATION_CHARS_MAX
+from ledger.core.trust.personal_data import personal_data_in
 
 __all__ = ["DocumentPlans"]
 
@@ -45,6 +46,7 @@ class DocumentPlans:
         if self._index.sequences(document) is not None:
             raise RpcRefused("DocumentExists")
         stated = {"author": creator, "metadata": call.text("documentMetadata")}
+        _require_impersonal(stated)
         fields = {"subject": f"0x{document.hex()}", "data": _json(stated), "content_type": _JSON}
         return Planned(self._topic, fields)
 
@@ -70,6 +72,7 @@ class DocumentPlans:
         if len(call.text("origin")) > LOCATION_CHARS_MAX:
             raise RpcRefused(f"origin may have {LOCATION_CHARS_MAX} characters")
         stated = {"author": sender, "externalHash": external, "metadata": call.text("metadata")}
+        _require_impersonal(stated | {"origin": call.text("origin")})
         fields = {
             "subject": first.subject,
             "entity_hash": hash_,
@@ -79,6 +82,13 @@ class DocumentPlans:
             "content_type": _JSON,
         }
         return Planned(self._topic, fields)
+
+
+def _require_impersonal(stated: dict[str, str]) -> None:
+    """Refuse words that could name a person: what is on a ledger cannot be taken back."""
+    found = personal_data_in(stated)
+    if found is not None:
+        raise RpcRefused(f"could hold personal data: {found}")
 
 
 def _json(stated: dict[str, str]) -> bytes:

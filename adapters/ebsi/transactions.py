@@ -27,7 +27,7 @@ from adapters.ebsi.log_index import (
 from adapters.ebsi.planning import Planned
 from adapters.ebsi.refusals import RpcRefused
 from adapters.member import Writer
-from ledger.core.errors import InvariantError, Rejected
+from ledger.core.errors import InvariantError, RejectCode, Rejected
 from ledger.core.event import open_entry
 from ledger.core.ids import Height, Sequence
 from ledger.core.limits import EBSI_PENDING_MAX, EBSI_TRANSACTIONS_MAX, EVENT_AGE_MS_MAX
@@ -107,7 +107,7 @@ class Transactions:
 
         Raises:
             RpcRefused: it is known already, out of turn, or not to be planned.
-            Rejected: too many are under way (OVERLOADED).
+            Rejected: the node has too much to do (OVERLOADED).
             Unavailable: it is not decided in time; send the same again.
         """
         async with self._locks[transaction.sender[-1] % _LOCKS]:
@@ -173,6 +173,9 @@ class Transactions:
         try:
             await self._writer.publish(pending.planned.topic, TRANSACTION_TYPE, fields)
         except Rejected as refused:
+            if refused.code is RejectCode.OVERLOADED:
+                self._pending.pop(transaction.sender, None)
+                raise
             with self._gateway.access.store.read() as reader:
                 head = reader.head()
             self._refused[transaction.hash] = Receipt(

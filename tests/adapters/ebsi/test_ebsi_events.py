@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 
+import anyio
+import httpx
 import pytest
 
-from adapters.ebsi import log_index, transactions
+from adapters.ebsi import documents, log_index, transactions
 from adapters.ebsi.ethereum import keccak256
 from adapters.ebsi.log_index import LogIndex, Transaction, transaction_tags
+from ledger.core.event import open_entry
 from ledger.core.limits import EBSI_BODY_BYTES_MAX
 from tests.adapters.ebsi.ebsi_client import OTHER, EbsiWorld, ebsi_world, sign
 from tests.adapters.ebsi.ebsi_world import LEGAL, TIMESTAMP, TNT, TSR, problem
@@ -84,6 +87,8 @@ async def test_an_entity_of_the_log_goes_on_as_a_document(ebsi: EbsiWorld) -> No
         ({"sender": "nobody"}, "sender must be a hexadecimal number of bytes"),
         ({"sender": "0x6e6f"}, "sender must be a valid DID"),
         ({"origin": "x" * 2_049}, "origin may have 2048 characters"),
+        ({"metadata": "ask ann@example.org"}, "could hold personal data: an e-mail address"),
+        ({"origin": "ann@example.org"}, "could hold personal data: an e-mail address"),
         ({"more": ""}, "invalid params: 'writeEvent' takes from, documentHash, externalHash"),
     ],
 )
@@ -203,3 +208,45 @@ async def test_open_transactions_are_bounded(
     answer = await ebsi.send(TSR, sign(other, OTHER), f"{LEGAL} tsr_write")
     assert problem(answer)[0] == 503
     assert len(ebsi.world.node.submissions) == 2
+
+
+async def test_events_beyond_the_bound_of_a_search(
+    ebsi: EbsiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document tells its first hashes; a later event is found by its own id."""
+    monkeypatch.setattr(documents, "EBSI_DOCUMENT_EVENTS_MAX", 2)
+    entries = [
+        entry(800 + number, subject="urn:x:1", entity_hash=bytes([number]) * 32)
+        for number in range(3)
+    ]
+    ebsi.world.chain.extend(entries)
+    path = f"{TNT}/documents/0x{sha256(b'urn:x:1').hexdigest()}"
+    hashes = ["0x" + bytes([number]).hex() * 32 for number in range(3)]
+    assert (await ebsi.json(path))["events"] == hashes[:2]
+    assert (await ebsi.json(f"{path}/events"))["total"] == 3
+    for name, status in (
+        (hashes[1], 200),
+        (hashes[2], 404),
+        (open_entry(entries[2]).id.hex(), 200),
+    ):
+        assert (await ebsi.world.get(f"{path}/events/{name}")).status_code == status
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+async def test_of_two_at_once_one_is_carried_out(ebsi: EbsiWorld, is_same: bool) -> None:
+    """The same transaction twice at once, or two of one nonce, lead to one event."""
+    first = await ebsi.build(TSR, "insertSchema", SCHEMA)
+    second = first if is_same else first | {"gasLimit": "0x1"}
+    answers: list[httpx.Response] = []
+
+    async def send(unsigned: dict[str, str]) -> None:
+        answers.append(await ebsi.send(TSR, sign(unsigned)))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(send, first)
+        group.start_soon(send, second)
+    assert sorted(answer.status_code for answer in answers) == [200, 400]
+    refused = next(answer for answer in answers if answer.status_code == 400)
+    expected = "Known transaction" if is_same else "Nonce too low"
+    assert refused.json()["error"]["message"] == expected
+    assert len(ebsi.world.node.submissions) == 1

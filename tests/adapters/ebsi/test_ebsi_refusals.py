@@ -80,6 +80,14 @@ async def test_a_nonce_out_of_turn(ebsi: EbsiWorld) -> None:
     assert told == "Transaction nonce is too distant from current sender nonce"
 
 
+async def test_a_parity_may_stand_alone(ebsi: EbsiWorld) -> None:
+    """A ``v`` without the chain is taken; the raw bytes have the one with it."""
+    signed = sign(await built(ebsi))
+    parity = (int(str(signed["v"]), 16) + 1) % 2
+    answer = await ebsi.send(TSR, signed | {"v": hex(27 + parity)})
+    assert answer.status_code == 200, answer.text
+
+
 CHANGES: dict[str, tuple[Callable[[Unsigned], Unsigned], str]] = {
     "chain": (lambda tx: tx | {"chainId": "0x1"}, "Invalid unsignedTransaction.chainId. Expected"),
     "contract": (
@@ -366,6 +374,16 @@ async def test_what_the_ledger_refuses_is_a_failed_transaction(ebsi: EbsiWorld) 
     assert await ebsi.besu("eth_getTransactionCount", MINE.address, "latest") == "0x0"
     ebsi.world.node.judge = judge
     await ebsi.write(TSR, "insertSchema", SCHEMA)
+
+
+async def test_an_overloaded_node_is_no_failed_transaction(ebsi: EbsiWorld) -> None:
+    """The client is asked to come again, and may: nothing is remembered of it."""
+    unsigned = await built(ebsi)
+    judge = ebsi.world.node.judge
+    ebsi.world.node.judge = lambda _: RejectCode.OVERLOADED.value
+    assert problem(await ebsi.send(TSR, sign(unsigned)))[:2] == (429, "Too Many Requests")
+    ebsi.world.node.judge = judge
+    assert (await ebsi.send(TSR, sign(unsigned))).status_code == 200
 
 
 async def test_an_unknown_outcome(ebsi: EbsiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
