@@ -17,7 +17,9 @@ __all__ = ["EMPLOYEE", "MACHINE", "Credential", "StatusEntry", "read_credential"
 
 EMPLOYEE: Final = "LEARCredentialEmployee"
 MACHINE: Final = "LEARCredentialMachine"
-_GENERIC: Final = frozenset({"VerifiableCredential", "VerifiableAttestation"})
+_GENERIC: Final = frozenset(
+    {"VerifiableCredential", "VerifiableAttestation", "VerifiableAccreditation"}
+)
 _ELSI: Final = "did:elsi:"
 _URN: Final = "urn:uuid:"
 

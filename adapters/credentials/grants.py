@@ -64,12 +64,14 @@ class Grants:
             needs_credential=bool(types),
             onboards=scope == "didr_invite",
         )
-        presented = await self._checker.presentation(_need(form, "vp_token"), expected)
-        did = presented.holder
+        token = _need(form, "vp_token")
+        did = read_presentation(parse_jws(token, "presentation")).holder
+        # The right comes first: for a DID that has none, nothing is looked up outside.
         if not await self._ledger.ask(lambda ledger: rule.is_entitled(ledger, did)):
             raise AccessRefused(Refusal.RIGHT, f"{did} has no right to {scope}")
+        presented = await self._checker.presentation(token, expected)
         until_ms = min((item.until_ms for item in presented.credentials), default=2**62)
-        nonce = Reader(parse_jws(form["vp_token"]).payload, "presentation").text("nonce")
+        nonce = Reader(parse_jws(token).payload, "presentation").text("nonce")
         named = f"{OPENID} {scope}"
         answer = self._answer(_Subject(did, named, {"scp": named}, until_ms), issuer)
         identity = self._claims(_Subject(did, named, {}, until_ms), issuer) | {"aud": did}

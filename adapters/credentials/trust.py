@@ -27,7 +27,6 @@ T = TypeVar("T")
 ISSUERS: Final = "issuers"
 REVOKED: Final = "revoked-credentials"
 _PATH: Final = re.compile(r"\$((\.[A-Za-z0-9_-]{1,64}){1,8})\Z")
-_OUT_OF_TIME = AccessRefused(Refusal.ISSUER_OUT_OF_TIME, "the issuer is listed for another time")
 
 
 class Snapshot:
@@ -67,7 +66,9 @@ class GatewayLedger:
 
 
 def need_listed_issuer(lists: Lists, credential: Credential, now_ms: int) -> None:
-    """Refuse a credential whose issuer is not listed for its type, or that was revoked.
+    """Refuse a credential whose issuer is not listed for its types, or that was revoked.
+
+    Every type must be covered: one for which the issuer is listed never carries another with it.
 
     Raises:
         AccessRefused: ISSUER_NOT_TRUSTED, ISSUER_NOT_FOR_TYPE, ISSUER_OUT_OF_TIME,
@@ -77,26 +78,34 @@ def need_listed_issuer(lists: Lists, credential: Credential, now_ms: int) -> Non
     if entry is None:
         raise AccessRefused(Refusal.ISSUER_NOT_TRUSTED, "the issuer is not listed")
     if not entry.is_valid_at(now_ms):
-        raise _OUT_OF_TIME
-    refusals = [
-        _refusal(lists, name, attribute, credential, now_ms)
+        raise _out_of_time()
+    attributes = [
+        (name, attribute)
         for name, attribute in lists.children(ISSUERS, credential.issuer)
         if attribute.kind in ("credential", "accreditation")
     ]
-    if None not in refusals:
-        raise max(filter(None, refusals), key=_precision, default=_not_for_type())
+    for type_ in credential.types:
+        alone = credential._replace(types=(type_,))
+        refusals = [_refusal(lists, *named, alone, now_ms) for named in attributes]
+        if None not in refusals:
+            raise max(filter(None, refusals), key=_precision, default=_not_for_type())
     if any(lists.entry(REVOKED, id_) is not None for id_ in credential.ids):
         raise AccessRefused(Refusal.REVOKED, "the credential was revoked on the ledger")
 
 
 def issuer_type(lists: Lists, did: str) -> frozenset[str]:
-    """Give what an issuer is according to the metadata of its attributes, such as "TAO"."""
+    """Give what an issuer is by the metadata of its standing attributes, such as "TAO"."""
+    children = dict(lists.children(ISSUERS, did))
     names = (
         read_json(child.body, "metadata").get("issuerType")
-        for name, child in lists.children(ISSUERS, did)
-        if child.kind == "metadata"
+        for name, child in children.items()
+        if child.kind == "metadata" and name.removesuffix("/metadata") in children
     )
     return frozenset(name for name in names if isinstance(name, str))
+
+
+def _out_of_time() -> AccessRefused:
+    return AccessRefused(Refusal.ISSUER_OUT_OF_TIME, "the issuer is listed for another time")
 
 
 def _not_for_type() -> AccessRefused:
@@ -120,7 +129,7 @@ def _refusal(
             metadata = lists.entry(ISSUERS, f"{credential.issuer}/{name}/metadata")
             _need_accreditation(attribute, metadata, credential, now_ms)
         if not attribute.is_valid_at(now_ms):
-            raise _OUT_OF_TIME
+            raise _out_of_time()
     except AccessRefused as refusal:
         return refusal
     return None
@@ -139,7 +148,7 @@ def _need_credential_attribute(body: Json, credential: Credential, now_ms: int) 
 def _need_span(span: Reader, now_ms: int) -> None:
     is_early = any(now_ms < start for start in span.moments("from"))
     if is_early or any(now_ms >= end for end in span.moments("to")):
-        raise _OUT_OF_TIME
+        raise _out_of_time()
 
 
 def _need_claim(claim: Reader, subject: Json) -> None:
@@ -183,4 +192,4 @@ def _need_accreditation(
     ends = body.moments("validUntil", "expirationDate")
     starts = body.moments("validFrom")
     if any(now_ms >= end for end in ends) or any(now_ms < start for start in starts):
-        raise _OUT_OF_TIME
+        raise _out_of_time()

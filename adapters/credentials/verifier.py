@@ -16,6 +16,7 @@ from adapters.credentials.fetching import Remembered
 from adapters.credentials.jose import Jws, VerifyingKey, key_of_jwk, parse_jws, verify_jws
 from adapters.credentials.members import Reader, malformed, read_json
 from adapters.credentials.presentation import need_audience
+from adapters.credentials.scopes import SCOPES
 from adapters.credentials.tokens import TokenKeys
 from ledger.core.errors import Unavailable
 from ledger.core.limits import JWKS_KEYS_MAX, JWKS_RETRY_MS, TOKEN_SKEW_MS
@@ -95,7 +96,7 @@ class TokenVerifier:
         body = claims.inner("vc")
         if body is not None:
             credential = await self._checker.credential_body(body.members)
-            return _narrowed(access_of(credential, claims.need_text("sub")), jws, expires_ms)
+            return _narrowed(access_of(credential, claims.need_text("sub")), claims, expires_ms)
         subject = claims.need_text("sub")
         if not is_did(subject):
             raise malformed("the token's subject is no DID")
@@ -117,7 +118,8 @@ class TokenVerifier:
             else:
                 credential = read_credential({"vc": body})
                 credential.need_time(self._checker.clock_ms())
-        return _narrowed(access_of(credential, claims.text("sub") or ""), jws, expires_ms)
+        access = _narrowed(access_of(credential, claims.text("sub") or ""), claims, expires_ms)
+        return access._replace(scopes=access.scopes - SCOPES.keys())  # those are ours to give
 
     def _need_token(self, jws: Jws, key: VerifyingKey, audiences: frozenset[str]) -> int:
         """Verify an access token; give when it expires."""
@@ -168,9 +170,8 @@ def access_of(credential: Credential, subject: str) -> Access:
     )
 
 
-def _narrowed(access: Access, jws: Jws, expires_ms: int) -> Access:
-    scopes = _scopes(Reader(jws.payload, "token"))
-    return access._replace(scopes=scopes, expires_ms=min(access.expires_ms, expires_ms))
+def _narrowed(access: Access, claims: Reader, expires_ms: int) -> Access:
+    return access._replace(scopes=_scopes(claims), expires_ms=min(access.expires_ms, expires_ms))
 
 
 def _scopes(claims: Reader) -> frozenset[str]:

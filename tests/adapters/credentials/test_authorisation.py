@@ -166,8 +166,16 @@ async def test_rights_on_the_ledger_decide_about_tir_write(site: Site) -> None:
     assert (await attempt("b"))[0] == 400
     site.world.put("issuers", (f"{DID}/a/metadata", "metadata", {"issuerType": "TAO"}))
     assert (await attempt("c"))[0] == 200
-    site.world.revoke("issuers", DID)
+    site.world.revoke("issuers", f"{DID}/a")
     assert (await attempt("d"))[0] == 400
+
+
+async def test_a_did_without_a_right_makes_nobody_look_outside(site: Site) -> None:
+    """A stranger's did:web is refused for its right, before its keys are looked for."""
+    vp_token = presentation(new_key(), did="did:web:stranger.example")
+    status, answer = await site.token(form_for("didr_write", vp_token))
+    assert (status, answer["error_description"].split(":")[0]) == (400, "right")
+    assert site.world.fetched == []
 
 
 @pytest.mark.parametrize("kind, alg", [("P-256", "ES256"), ("secp256k1", "ES256K")])
@@ -358,7 +366,7 @@ def external(world: World, key: Key, issuer: str = VERIFIER, **changes: object) 
         "aud": BASE,
         "exp": NOW_S + 60,
         "iat": NOW_S,
-        "scope": "openid learcredential",
+        "scope": "openid learcredential tir_write",
         "vc": employee_v1(did_key(world.holder))["vc"],
     }
     return sign(claims | changes, key, kid="k1")
@@ -372,6 +380,7 @@ async def test_a_configured_verifiers_token_gives_access(site: Site) -> None:
     assert access.organisation == f"did:elsi:{MANDATOR}"
     assert access.expires_ms == NOW_MS + 60_000
     assert access.may("ProductOffering", "Create")
+    assert access.scopes == {"openid", "learcredential"}
     assert len(site.world.fetched) == 2
 
 

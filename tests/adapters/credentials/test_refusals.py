@@ -151,6 +151,20 @@ def _issuer_for_another_type(world: World, payload: dict[str, Any]) -> str:
     return world.credential(payload)
 
 
+def _type_behind_another(world: World, payload: dict[str, Any]) -> str:
+    """The issuer is listed for one type and claims another one besides."""
+    world.put("issuers", (f"{ISSUER}/other", "credential", {"credentialsType": "Other"}))
+    payload["vc"]["type"] = ["VerifiableCredential", "Other", TYPE]
+    world.revoke("issuers", f"{ISSUER}/{TYPE}")
+    return world.credential(payload)
+
+
+def _type_before_another(world: World, payload: dict[str, Any]) -> str:
+    _type_behind_another(world, payload)
+    payload["vc"]["type"].reverse()
+    return world.credential(payload)
+
+
 def _issuer_before_its_time(world: World, payload: dict[str, Any]) -> str:
     body = {"credentialsType": TYPE, "validFor": {"from": day(1), "to": day(2)}}
     world.put("issuers", (f"{ISSUER}/{TYPE}", "credential", body))
@@ -228,6 +242,8 @@ SPOILED: list[tuple[Spoil, Refusal]] = [
     (_revoked_by_bare_id, Refusal.REVOKED),
     (_issuer_not_listed, Refusal.ISSUER_NOT_TRUSTED),
     (_issuer_for_another_type, Refusal.ISSUER_NOT_FOR_TYPE),
+    (_type_behind_another, Refusal.ISSUER_NOT_FOR_TYPE),
+    (_type_before_another, Refusal.ISSUER_NOT_FOR_TYPE),
     (_issuer_before_its_time, Refusal.ISSUER_OUT_OF_TIME),
     (_issuer_after_its_time, Refusal.ISSUER_OUT_OF_TIME),
     (_attribute_after_its_time, Refusal.ISSUER_OUT_OF_TIME),
