@@ -206,7 +206,7 @@ def _fault(state: StateOverlay, action: Action) -> bool:
     """Say whether an action would leave a network that cannot run, or bring a revoked key back."""
     match action:
         case SetGovernors(governing):
-            people = [participant(state, did) for did in set(governing.members)]
+            people = [participant(state, did) for did in sorted(set(governing.members))]
             voices = sum(one is not None and _has_key(one) for one in people)
             return None in people or governing.threshold > voices
         case SetValidators(members):
