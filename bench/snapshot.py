@@ -1,0 +1,257 @@
+"""Measures joining: a copy of a large ledger through a real gateway, against replaying its blocks.
+
+Run as ``python -m bench.snapshot --events 1000000``. A chain store with that many events of 500
+bytes is made with the code of a node (execute, apply, synced commits), which also gives the rate
+of replaying. Then ``concordat join`` copies it as a process of its own, over HTTP on loopback,
+from a gateway process. Signatures of these events are filled in, not made, and nobody verifies
+them here; what replaying would pay for verifying is measured apart, on events that are signed.
+"""
+
+import argparse
+import json
+import os
+import random
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
+from pathlib import Path
+
+import msgspec
+
+from bench.events import ENTRY_BYTES, EventSource
+from bench.report import commit_id, describe_machine
+from bench.usage import disk_bytes, read_processes
+from concordat.process import start_child
+from ledger.core.admission import examine_batch
+from ledger.core.block import Batch, Block, batch_id, block_id
+from ledger.core.certificate import (
+    Commit,
+    Domain,
+    QuorumCertificate,
+    Vote,
+    genesis_certificate,
+)
+from ledger.core.codec import encode
+from ledger.core.event import SignedEvent
+from ledger.core.execute import execute_block
+from ledger.core.ids import BatchId, BlockId, Epoch, Height, NodeIndex, Round
+from ledger.core.ids import Sequence as SequenceNumber
+from ledger.core.limits import SIGNATURE_BYTES
+from ledger.core.signing import SeedSigner
+from ledger.io.chain_store import ChainStore
+from ledger.io.chain_writer import ChainWriter
+from ledger.io.keystore import KeyPurpose, open_key
+from tests.support.processes import Part, RealNetwork
+
+__all__ = ["main"]
+
+_BATCH_EVENTS = 500
+_BLOCK_BATCHES = 8
+_SIGNED_EVENTS = 4_000
+_MIB = 2**20
+
+
+def main() -> None:
+    """Print the figures as JSON; leave nothing behind."""
+    parser = argparse.ArgumentParser(prog="python -m bench.snapshot", description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path, help="directory for the temporary files")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-snapshot-", dir=chosen.out) as directory:
+        figures = _measure(Path(directory), chosen.events)
+    print(json.dumps(figures, indent=2))
+
+
+def _measure(directory: Path, events: int) -> dict[str, object]:
+    network = RealNetwork.create(directory / "network", settings={"log": {"level": "warning"}})
+    machine = describe_machine()
+    verified_per_s = _verification_rate(network)
+    _say(f"making a ledger of {events} events of {ENTRY_BYTES} bytes")
+    replay_s = _make_ledger(network, events)
+    _say("joining")
+    load_begin = os.getloadavg()[0]
+    join = _join(network)
+    figures = {
+        "commit": commit_id(),
+        "machine": machine,
+        "events": events,
+        "entry_bytes": ENTRY_BYTES,
+        "load_while_joining": [round(load_begin, 1), round(os.getloadavg()[0], 1)],
+        "replay_events_per_s_without_signatures": round(events / replay_s),
+        "signatures_verified_per_s_one_thread": round(verified_per_s),
+        "replay_s_with_signatures": round(replay_s + events / verified_per_s, 1),
+        **join,
+        "join_events_per_s": round(events / float(str(join["join_s"]))),
+        "source_store_mib": round(disk_bytes(network.chain_dir(0)) / _MIB),
+        "joined_store_mib": round(disk_bytes(network.chain_dir(1)) / _MIB),
+    }
+    _compare(network)
+    return figures
+
+
+def _verification_rate(network: RealNetwork) -> float:
+    """Give how many signatures a second one thread verifies, in batches as they come."""
+    did, signer = network.publisher(0)
+    chain_id = network.testnet.genesis.chain_id
+    source = EventSource(did, signer, chain_id)
+    entries = [opened.entry for opened in source.entries(_SIGNED_EVENTS)]
+    begin = time.perf_counter()
+    for start in range(0, _SIGNED_EVENTS, _BATCH_EVENTS):
+        assert examine_batch(entries[start : start + _BATCH_EVENTS], chain_id)
+    return _SIGNED_EVENTS / (time.perf_counter() - begin)
+
+
+def _entries(network: RealNetwork) -> Iterator[bytes]:
+    """Give admissible entries without end; their signatures are noise."""
+    did, signer = network.publisher(0)
+    (opened,) = EventSource(did, signer, network.testnet.genesis.chain_id).entries(1)
+    dice = random.Random(1)
+    for number in count(1):
+        event = msgspec.structs.replace(
+            opened.event,
+            nonce=opened.event.nonce + number,
+            topic=f"publisher0.offerings.chang{number % 100:02}",
+            subject=f"urn:ngsi-ld:product-offering:{number % 40_000:012x}",
+        )
+        entry = encode(SignedEvent(event, dice.randbytes(SIGNATURE_BYTES)))
+        assert len(entry) == ENTRY_BYTES
+        yield entry
+
+
+def _make_ledger(network: RealNetwork, events: int) -> float:
+    """Fill member 0's chain store; give the seconds that a replaying node would need."""
+    genesis = network.testnet.genesis
+    domain = Domain(genesis.hash, Epoch(0), genesis.validator_set())
+    signers = []
+    for member in range(network.size):
+        path = network.home(member) / "keys" / "validator.json"
+        signers.append(open_key(path, KeyPurpose.VALIDATOR, password=None).signer)
+    signers.sort(key=lambda signer: domain.validators.index_of(signer.public_key) or 0)
+    entries = islice(_entries(network), events)
+    seconds = 0.0
+    number = 0
+    is_last = 0
+    with ChainStore.open(network.chain_dir(0), genesis) as store:
+        while is_last < 2:  # an empty block's header carries the newest ledger
+            batches: list[tuple[BatchId, bytes]] = []
+            while len(batches) < _BLOCK_BATCHES and (rows := tuple(islice(entries, _BATCH_EVENTS))):
+                number += 1
+                encoded = encode(Batch(NodeIndex(0), number, rows))
+                batches.append((batch_id(encoded), encoded))
+            is_last += not batches
+            begin = time.perf_counter()
+            with store.write() as writer:
+                for row in batches:
+                    writer.store_batch(*row)
+                block = _next_block(writer, [id_ for id_, _ in batches])
+                id_ = block_id(block)
+                result = execute_block(writer, id_, block, lambda _: True)
+                assert sum(map(len, result.refused)) == 0
+                writer.apply(result, _certificate(domain, signers, Commit(id_, block.height, None)))
+            seconds += time.perf_counter() - begin
+    return seconds
+
+
+def _certificate(
+    domain: Domain, signers: Sequence[SeedSigner], commit: Commit
+) -> QuorumCertificate:
+    """Sign that a block is final; the block that would carry the votes does not matter."""
+    child, round_ = BlockId(bytes(32)), Round(commit.height + 1)
+    votes = [
+        Vote.make(domain, round_, child, commit, s) for s in signers[: domain.validators.quorum]
+    ]
+    signatures = tuple((vote.signer, vote.signature) for vote in votes)
+    return QuorumCertificate(domain.epoch, round_, child, commit, signatures)
+
+
+def _next_block(writer: ChainWriter, payload: list[BatchId]) -> Block:
+    root, parent = writer.root, writer.reader.head().block_id
+    return Block(
+        epoch=Epoch(0),
+        round=Round(root.height + 1),
+        height=Height(root.height + 1),
+        parent_id=parent,
+        executed_height=root.height,
+        ledger_root=root.digest,
+        next_set_hash=None,
+        qc=genesis_certificate(parent),
+        tc=None,
+        payload=tuple(payload),
+        time_ms=time.time_ns() // 1_000_000,
+        author=NodeIndex(0),
+    )
+
+
+def _join(network: RealNetwork) -> dict[str, object]:
+    """Let member 1 join from member 0's gateway."""
+    network.start(0, Part.GATEWAY)
+    try:
+        _wait_for(network)
+        gateway_pid = network.pids()[0, Part.GATEWAY]
+        command = ["join", str(network.home(1)), "--from", network.url(0), "--json"]
+        begin = time.perf_counter()
+        process = start_child(command, own_group=True, stdout=sys.stderr.fileno())
+        peaks = {"join": 0, "gateway": 0}
+        pids = {"join": process.pid, "gateway": gateway_pid}
+        last = read_processes(pids)
+        while process.poll() is None:
+            try:
+                last = read_processes(pids)
+            except (OSError, KeyError):  # it has just ended
+                continue
+            peaks = {name: max(peaks[name], last[name].anonymous_bytes) for name in peaks}
+            time.sleep(0.05)
+        seconds = time.perf_counter() - begin
+        if process.returncode:
+            raise RuntimeError("joining failed")
+    finally:
+        network.close()
+    return {
+        "join_s": round(seconds, 1),
+        "join_cpu_s": round(last["join"].cpu_s, 1),
+        "gateway_cpu_s": round(last["gateway"].cpu_s, 1),
+        "join_peak_anonymous_mib": round(peaks["join"] / _MIB),
+        "gateway_peak_anonymous_mib": round(peaks["gateway"] / _MIB),
+        "join_written_mib": round(last["join"].written_bytes / _MIB),
+    }
+
+
+def _wait_for(network: RealNetwork) -> None:
+    """Return when member 0's gateway takes connections."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection((network.host(0), network.port(0)), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _compare(network: RealNetwork) -> None:
+    """Require that both stores hold the same ledger."""
+    with (
+        ChainStore.open_readonly(network.chain_dir(0)) as source,
+        ChainStore.open_readonly(network.chain_dir(1)) as joined,
+        source.read() as old,
+        joined.read() as new,
+    ):
+        head = new.head()
+        assert old.root(head.height) == new.root(head.height)
+        assert head.log_size == old.head().log_size
+        for sequence in range(0, head.log_size, max(1, head.log_size // 1_000)):
+            place = SequenceNumber(sequence)
+            assert old.entry(place) == new.entry(place)
+
+
+def _say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
