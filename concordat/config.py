@@ -30,6 +30,7 @@ _PORT = r"([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]
 _ADDRESS = rf"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):{_PORT}\Z"
 _Address = Annotated[str, Meta(pattern=_ADDRESS, max_length=262)]
 _Path = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Prefix = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*\Z", max_length=255)]
 _Ms = Annotated[int, Meta(ge=1, le=3_600_000)]
 
 
@@ -195,16 +196,16 @@ class FacadesSection(Section, frozen=True):
         ),
     ] = ""
     fiware_prefix: Annotated[
-        str, Meta(description="In front of FIWARE's /v4/issuers and /issuer.")
+        _Prefix, Meta(description="In front of FIWARE's /v4/issuers and /issuer.")
     ] = ""
     fiware_participants_prefix: Annotated[
-        _Path, Meta(description="In front of /v4/issuers of the participants.")
+        _Prefix, Meta(description="In front of /v4/issuers of the participants.")
     ] = "/trusted-participants"
     dome_registry_prefix: Annotated[
-        _Path, Meta(description="In front of DOME's /v4; not FIWARE's.")
+        _Prefix, Meta(description="In front of DOME's /v4; not FIWARE's.")
     ] = "/dome-trust-registry"
     dome_files_prefix: Annotated[
-        _Path, Meta(description="In front of the names of DOME's files.")
+        _Prefix, Meta(description="In front of the names of DOME's files.")
     ] = "/trust-framework"
     documents_topic: Annotated[
         _Path,
@@ -223,9 +224,7 @@ class AuthorisationSection(Section, frozen=True):
     ] = "keys/tokens.json"
     trust_anchors: Annotated[
         str,
-        Meta(
-            description="File of PEM certificates that may certify organisations. Empty: none."
-        ),
+        Meta(description="File of PEM certificates that may certify organisations. Empty: none."),
     ] = ""
     verifiers: Annotated[
         dict[str, str],

@@ -97,6 +97,7 @@ def _registries(
         organisations = [key.info.owner, *section.organisations.split()]
         access = WriteAccess(tokens, organisations, is_open=is_open)
         verifier = tokens
+    _require_apart(section)
     base_url = section.base_url or None
     found: list[Facade] = []
     if section.ebsi:
@@ -109,6 +110,17 @@ def _registries(
         dome = DomeTrustSettings(section.dome_registry_prefix, section.dome_files_prefix, base_url)
         found.append(DomeTrustFacade(dome, writer, access))
     return found
+
+
+def _require_apart(section: FacadesSection) -> None:
+    """Refuse registries that would stand on the same paths: only the first could be reached."""
+    fiware = [section.fiware_prefix, section.fiware_participants_prefix] if section.fiware else []
+    dome = [section.dome_registry_prefix] if section.dome_registry else []
+    prefixes = [*fiware, *dome]
+    if len(set(prefixes)) < len(prefixes):
+        raise HomeError(
+            "facades: FIWARE's registries and DOME's need different prefixes; all have /v4/issuers"
+        )
 
 
 def _member(key: OpenKey, gateway: Gateway) -> Member:

@@ -12,6 +12,7 @@ from concordat.compose.gateway import wants_facades
 from concordat.config_file import Value
 from concordat.home import Home, HomeError
 from ledger.io.keystore import KeyFileError, KeyPurpose, OpenKey, open_key
+from tests.pubsub.gateway_world import gateway_world
 
 Settings = dict[str, dict[str, Value]]
 Make = Callable[[Settings], Home]
@@ -97,6 +98,11 @@ def test_without_a_key_nothing_is_written_and_that_is_said(make: Make, key: str)
     [
         ({"facades": {"ebsi": True, "writes": "tokens"}}, "authorisation.enabled"),
         ({"authorisation": {"enabled": True}}, "facades.base_url"),
+        ({"facades": {**ALL, "dome_registry_prefix": ""}}, "different prefixes"),
+        (
+            {"facades": {"fiware": True, "fiware_participants_prefix": ""}},
+            "different prefixes",
+        ),
         (
             {"facades": BASE, "authorisation": {"enabled": True, "trust_anchors": "none.pem"}},
             "none.pem",
@@ -122,3 +128,42 @@ def test_an_open_key_needs_the_permission(make: Make) -> None:
     strict = Home.open(home.path)
     with pytest.raises(KeyFileError, match="no password"):
         build_facades(strict, opener(strict, []))
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/v1/lists", 200),
+        ("/v1/events", 200),
+        ("/docs", 200),
+        ("/v4/issuers", 200),
+        ("/issuer", 200),
+        ("/trusted-participants/v4/issuers", 200),
+        ("/trusted-issuers-registry/v5/issuers", 200),
+        ("/trusted-schemas-registry/v3/schemas", 200),
+        ("/did-registry/v5/identifiers", 200),
+        ("/timestamp/v4/timestamps", 200),
+        ("/authorisation/v4/jwks", 200),
+        ("/authorisation/v9/jwks", 404),
+        ("/oauth2/jwks", 200),
+        ("/.well-known/openid-configuration", 200),
+        ("/health", 200),
+        ("/api/v1/subscribe", 200),
+        ("/dome-trust-registry/v4/issuers", 200),
+        ("/nowhere", 404),
+    ],
+)
+async def test_all_facades_stand_side_by_side(
+    make: Make, tmp_path: Path, target: str, status: int
+) -> None:
+    """Each interface is reached at its place beside the gateway's own, none hides another."""
+    home = make(
+        {
+            "facades": {**ALL, **BASE, "writes": "tokens"},
+            "authorisation": {"enabled": True},
+            "dlt_adapter": {"enabled": True},
+        }
+    )
+    facades = build_facades(home, opener(home, []))
+    async with gateway_world(tmp_path, facades=facades) as world:
+        assert (await world.get(target)).status_code == status
