@@ -99,7 +99,7 @@ class Authority:
         self.subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         signer = parent or self
         self.certificate = _certificate(
-            (self.subject, signer.subject), self.private.public_key(), signer.private, is_ca=True
+            (self.subject, signer.subject), self.private.public_key(), signer.private
         )
 
     @property
@@ -108,7 +108,7 @@ class Authority:
         return self.certificate.public_bytes(Encoding.PEM)
 
     def leaf(
-        self, identifier: str, key: Key, days: tuple[int, int] = (-10, 10), *, is_ca: bool = False
+        self, identifier: str, key: Key, days: tuple[int, int] = (-10, 10), use: str = "sign"
     ) -> x509.Certificate:
         """Certify the seal of an organisation."""
         attributes = [
@@ -116,18 +116,15 @@ class Authority:
             x509.NameAttribute(ORGANIZATION_IDENTIFIER, identifier),
         ]
         public: Any = key.public_key
-        return _certificate(
-            (x509.Name(attributes), self.subject), public, self.private, is_ca=is_ca, days=days
-        )
+        return _certificate((x509.Name(attributes), self.subject), public, self.private, days, use)
 
 
 def _certificate(
     names: tuple[x509.Name, x509.Name],
     public: Any,  # noqa: ANN401 - any public key
     private: ec.EllipticCurvePrivateKey,
-    *,
-    is_ca: bool,
     days: tuple[int, int] = (-100, 100),
+    use: str = "certify",
 ) -> x509.Certificate:
     now = dt.datetime.fromtimestamp(NOW_S, dt.UTC)
     others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
@@ -140,9 +137,10 @@ def _certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + dt.timedelta(days=days[0]))
         .not_valid_after(now + dt.timedelta(days=days[1]))
-        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=use == "certify", path_length=None), critical=True)
         .add_extension(
-            x509.KeyUsage(digital_signature=not is_ca, key_cert_sign=is_ca, **usage), critical=True
+            x509.KeyUsage(digital_signature=use == "sign", key_cert_sign=use == "certify", **usage),
+            critical=True,
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(

@@ -11,13 +11,19 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import httpx
 import pytest
 from anyio.abc import SocketAttribute
 from joserfc import jws as joserfc_jws
 from joserfc.jwk import KeySet
 
 from adapters.credentials.access import AccessRefused, Refusal
-from adapters.credentials.fetching import HttpFetcher, Remembered, is_public_address
+from adapters.credentials.fetching import (
+    HttpFetcher,
+    Remembered,
+    _public_address,
+    is_public_address,
+)
 from adapters.credentials.jose import parse_jws, verify_jws
 from adapters.credentials.tokens import TokenKeys
 from ledger.core.errors import Unavailable
@@ -200,6 +206,49 @@ def http_answer(body: bytes, status: str = "200 OK", header: str = "x: y") -> by
     """Give the bytes of an HTTP answer."""
     lines = (f"HTTP/1.1 {status}", f"content-length: {len(body)}", header, "connection: close")
     return "\r\n".join((*lines, "", "")).encode() + body
+
+
+@pytest.mark.parametrize(
+    "url, detail",
+    [
+        ("http://issuer.example/", "only https"),
+        ("https://issuer.example:8443/", "only https"),
+        ("https://user@issuer.example/", "only https"),
+        ("https://issuer.example/", "not public"),
+    ],
+)
+async def test_one_private_address_among_public_ones_keeps_us_away(
+    monkeypatch: pytest.MonkeyPatch, url: str, detail: str
+) -> None:
+    """A name that also leads inside is refused before any connection."""
+
+    async def resolve(*_: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", ("8.8.8.8", 443)), (0, 0, 0, "", ("10.0.0.1", 443))]
+
+    monkeypatch.setattr(anyio, "getaddrinfo", resolve)
+    with pytest.raises(Unavailable, match=detail):
+        await _public_address(httpx.URL(url))
+
+
+async def test_the_connection_goes_to_the_address_that_was_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The name is resolved once; TLS and Host still carry the name."""
+    seen: list[httpx.Request] = []
+
+    async def resolve(*_: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", ("2606:4700::1111", 443))]
+
+    async def send(_: object, request: httpx.Request, **_options: object) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, stream=httpx.ByteStream(b"x"))
+
+    monkeypatch.setattr(anyio, "getaddrinfo", resolve)
+    monkeypatch.setattr(httpx.AsyncClient, "send", send)
+    assert await HttpFetcher().fetch("https://issuer.example/did.json?a=1") == b"x"
+    (request,) = seen
+    assert str(request.url) == "https://[2606:4700::1111]/did.json?a=1"
+    assert request.extensions["sni_hostname"] == request.headers["host"] == "issuer.example"
 
 
 async def exchange(answer: bytes) -> bytes | None:

@@ -106,6 +106,12 @@ def _old_certificate(world: World, payload: dict[str, Any]) -> str:
     return world.credential(payload, x5c=x5c(leaf, world.middle.certificate))
 
 
+def _certificate_for_encryption(world: World, payload: dict[str, Any]) -> str:
+    identifier = ISSUER.removeprefix("did:elsi:")
+    leaf = world.middle.leaf(identifier, world.issuer_key, use="encrypt")
+    return world.credential(payload, x5c=x5c(leaf, world.middle.certificate))
+
+
 def _expired_token(world: World, payload: dict[str, Any]) -> str:
     return world.credential(payload | {"exp": NOW_S})
 
@@ -233,6 +239,7 @@ SPOILED: list[tuple[Spoil, Refusal]] = [
     (_chain_to_a_strange_root, Refusal.CERTIFICATE),
     (_chain_through_a_leaf, Refusal.CERTIFICATE),
     (_old_certificate, Refusal.CERTIFICATE),
+    (_certificate_for_encryption, Refusal.CERTIFICATE),
     (_expired_token, Refusal.EXPIRED),
     (_expired_credential, Refusal.EXPIRED),
     (_expired_mandate, Refusal.EXPIRED),
