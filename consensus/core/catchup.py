@@ -126,7 +126,8 @@ class CatchUp:
         """Check consecutive committed blocks and hold them.
 
         Gives the verified certificate that commits the last one; the caller acts on it, then
-        calls :meth:`on_progress`. None when the answer is of no use (any more).
+        calls :meth:`on_progress`. None when the answer is of no use (any more). Blocks above a
+        gap answer for one that was asked for by its id: only their certificate is of use.
 
         Raises:
             PeerFault: the blocks are not a certified chain.
@@ -134,9 +135,10 @@ class CatchUp:
         """
         blocks, qc = answer.blocks, answer.certificate
         head = self._tree.head
-        if not blocks or blocks[0].height != head.block.height + 1 or self._target is None:
+        is_wanted = self._target is not None or self._block is not None
+        if not is_wanted or not blocks or blocks[0].height <= head.block.height:
             return None
-        parent_id, height = blocks[0].parent_id, head.block.height
+        parent_id, height = blocks[0].parent_id, blocks[0].height - 1
         for block in blocks:
             if block.parent_id != parent_id or block.height != height + 1:
                 raise PeerFault(Offence.BAD_SYNC, "the blocks are not a chain")
@@ -144,6 +146,8 @@ class CatchUp:
         if qc is None or qc.commit is None or qc.commit.block_id != parent_id:
             raise PeerFault(Offence.BAD_SYNC, "no certificate commits the last block")
         qc.verify(self._domain)
+        if blocks[0].height != head.block.height + 1:
+            return qc
         if blocks[0].parent_id != head.id:
             msg = f"SAFETY VIOLATED: another block than the head is final at {head.block.height}"
             raise InvariantError(msg)

@@ -228,6 +228,10 @@ class NodeCore:
                 held = self._parts.tree.get(id_)
                 if held is not None and held.proposal is not None:
                     outbox.add(Send(peer, ProposalResponse(held.proposal)))
+                elif held is not None and held.block.height:
+                    # It is final here, which the peer does not know: perhaps nobody's highest
+                    # certificate says so, and nobody else can tell it.
+                    outbox.add(ServeBlocks(peer, held.block.height))
                 else:
                     self._agreement.prove_round_to(peer)
 

@@ -1,17 +1,19 @@
 """Collects the effects of one step and puts them into the order that keeps the promises."""
 
-from consensus.core.effects import Broadcast, Effect, Halt, Penalize, Persist, Reply, Send
+from consensus.core.effects import Broadcast, Effect, Execute, Halt, Penalize, Persist, Reply, Send
 
 __all__ = ["Outbox"]
 
-_LEAVING = (Send, Broadcast, Reply, Penalize, Halt)
+# A certificate that a block is executed with may hold this validator's own new vote: in the chain
+# store, which is read to peers, it would outlive the record of it.
+_LEAVING = (Send, Broadcast, Execute, Reply, Penalize, Halt)
 
 
 class Outbox:
     """Effects of the step in progress.
 
-    What stays inside the process comes first, then the barrier, then what leaves: so nothing
-    that was signed in a step can leave before the record of it is on disk (R-PERSIST).
+    What stays inside the process comes first, then the barrier, then what leaves, into the chain
+    store too: so nothing that was signed in a step outlives the record of it (R-PERSIST).
     """
 
     def __init__(self) -> None:
