@@ -75,7 +75,7 @@ def test_commands_of_the_documents_work(document: Path, directory: Path) -> None
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr

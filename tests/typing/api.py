@@ -9,19 +9,25 @@ from concordat import (
     Client,
     Event,
     Genesis,
+    Governors,
     LedgerEvent,
+    ListEntry,
     OpenEntry,
     ProofBundle,
     Publisher,
+    Reading,
     Receipt,
     RejectCode,
     Rejected,
     SeedSigner,
+    SetGovernors,
     Subscription,
     VerifiedEvent,
+    VerifiedState,
     Verifier,
     read_genesis,
     verify,
+    verify_state,
 )
 
 
@@ -65,11 +71,26 @@ def reading(client: Client, opened: OpenEntry) -> Iterator[LedgerEvent]:
             assert_type(event, LedgerEvent)
 
 
+def trusting(client: Client, publisher: Publisher, bundle: bytes, genesis: Genesis) -> None:
+    """Read and write the trusted lists."""
+    receipt = client.trust.put(publisher, "issuers", "did:web:a", ("issuer", b""), valid_to_ms=5)
+    assert_type(receipt, Receipt)
+    reading = client.trust.entry("issuers", "did:web:a", at_least=receipt.height)
+    assert_type(reading, Reading[ListEntry])
+    assert_type(reading.value, ListEntry | None)
+    for row in client.trust.entries("issuers", prefix="did:web:a/"):
+        assert_type(row.entry, ListEntry)
+    client.trust.propose(publisher, SetGovernors(Governors(1, ("did:web:a",))), 9)
+    client.trust.revoke(publisher, "issuers", "did:web:a", body=b"")  # type: ignore[call-arg]
+    assert_type(verify_state(bundle, genesis), VerifiedState)
+
+
 async def asynchronously(client: AsyncClient, opened: OpenEntry) -> None:
     """Do the same without blocking."""
     assert_type(await client.publish(opened), Receipt)
     assert_type(await client.publish_many([opened], wait="final"), list[Receipt])
     assert_type(await client.get(opened.id), LedgerEvent | None)
+    assert_type(await client.trust.governors(), Reading[Governors])
     async for event in client.events(publisher="did:web:a.example"):
         assert_type(event, LedgerEvent)
     async with client.subscribe(type="created") as events:
