@@ -1,9 +1,10 @@
 """Delivery and stores of whole nodes, judged at the end of a run.
 
 Each subscriber was given exactly what a naive filter over the final log gives, in order, nothing
-left out, repetitions apart. The log holds nothing that may not be admitted. A fresh store that
-executes the chain from genesis ends up with the content, byte for byte, that each machine of that
-height holds; only certificates may differ, because each is as good as another.
+left out, repetitions apart; none stands still where every member could have given it more. The log
+holds nothing that may not be admitted. A fresh store that executes the chain from genesis ends up
+with the content, byte for byte, that each machine of that height holds; only certificates may
+differ, because each is as good as another.
 """
 
 from typing import TYPE_CHECKING
@@ -27,10 +28,27 @@ if TYPE_CHECKING:
 __all__ = ["Delivery", "wants"]
 
 _TOPIC = 2  # position in an event
+_POLL_US = 250_000  # a subscriber asks so often
+_PAGE = 8  # and is given so many positions of the log at a time
 
 
 class Delivery(Checker):
     """Looks at subscribers, logs and tables when a run is over."""
+
+    def __init__(self) -> None:
+        self._calm_us = 0
+        self._final = 0  # entries that every honest member held when the chaos ended
+        self._done: list[int] = []  # those that each subscriber was done with by then
+
+    def on_calm(self, world: "World") -> None:
+        """Note how far everybody is."""
+        federation = world.federation
+        assert isinstance(federation, FullFederation)
+        self._calm_us = world.now_us
+        self._final = min(
+            m.storage.snapshot.log_size for m in world.honest if isinstance(m.storage, FullStorage)
+        )
+        self._done = [int(subscriber.cursor) + 1 for subscriber in federation.subscribers]
 
     def on_end(self, world: "World") -> None:
         """Judge all of it."""
@@ -40,8 +58,12 @@ class Delivery(Checker):
         longest = max(stores, key=lambda store: store.chain.durable_height)
         entries = longest.log[: longest.roots[longest.chain.durable_height].log_size]
         topics = [(event_id(e), str(msgspec.msgpack.decode(e)[0][_TOPIC])) for e in entries]
-        for subscriber in federation.subscribers:
+        pages = max(0, (world.now_us - self._calm_us) // _POLL_US - 1)
+        for subscriber, done in zip(federation.subscribers, self._done, strict=True):
             _check_subscriber(subscriber, topics)
+            due = min(self._final, done + _PAGE * pages)
+            where = f"subscriber {subscriber.name} stands at {subscriber.cursor}"
+            require(int(subscriber.cursor) + 1 >= due, "delivery", f"{where}, {due} were due")
         admissible = {
             handed.entry for handed in federation.publishers.handed if handed.is_admissible
         }

@@ -32,6 +32,7 @@ from simnet.checkers.standard import standard_checkers
 from simnet.checkers.table import FAULTY_MAX, QUORUM, log_root
 from simnet.federation import CoreFederation
 from simnet.full.federation import FullFederation
+from simnet.full.subscribers import Subscriber
 from simnet.machine import Machine
 from simnet.observer import Observer, PromiseError
 from simnet.scenario import Scenario, Weather
@@ -469,6 +470,24 @@ def test_a_wrong_delivery_is_noticed(
         full_scenario(2), weather=Weather(), actors=(), lasts_ms=4_000, chaos_ms=2_000
     )
     assert simnet.run.simulate(scenario, [spoiler]).promise == promise
+
+
+def test_a_subscriber_that_is_given_nothing_more_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Standing still is no correct delivery: what was final when the chaos ended must arrive."""
+
+    def poll_no_more(subscriber: Subscriber) -> None:
+        if subscriber.name != "1":
+            poll(subscriber)
+
+    poll = Subscriber._poll
+    monkeypatch.setattr(Subscriber, "_poll", poll_no_more)
+    scenario = replace(
+        full_scenario(2), weather=Weather(), actors=(), lasts_ms=8_000, chaos_ms=2_000
+    )
+    outcome = simnet.run.simulate(scenario)
+    assert (outcome.promise, "stands at -1" in outcome.plan.failure) == ("delivery", True)
 
 
 def test_patterns_are_matched_naively() -> None:
