@@ -12,7 +12,15 @@ from consensus.core.control import (
     decode_request,
     encode_control,
 )
-from consensus.core.effects import CancelTimer, Persist, RecordEvidence, SetTimer
+from consensus.core.effects import (
+    CancelTimer,
+    Execute,
+    Persist,
+    RecordEvidence,
+    Send,
+    ServeBlocks,
+    SetTimer,
+)
 from consensus.core.inputs import (
     ChainDurable,
     Executed,
@@ -24,6 +32,7 @@ from consensus.core.inputs import (
 )
 from consensus.core.messages import (
     BatchMessage,
+    BlocksRequest,
     BlocksResponse,
     Lane,
     ProposalRequest,
@@ -477,3 +486,43 @@ def test_an_empty_block_that_changes_the_ledger_halts() -> None:
     root = LedgerRoot(second.height, 1, bytes(32), bytes(32), bytes(32))
     effects = bench.give(Executed(second.height, block_id(second), root))
     assert halts_in(effects) == ["executing the empty block 2 changed the ledger"]
+
+
+def test_a_certificate_with_an_own_new_vote_waits_for_the_record() -> None:
+    """What the chain store gets may be served to peers: it is handed over behind the barrier."""
+    bench = Bench()
+    (first,) = bench.grow(1)
+    second = bench.block(2, first)
+    for signer in (1, 2, 3):
+        if signer != second.author:
+            bench.say(signer, bench.vote_message(signer, second))
+    effects = bench.say(second.author, bench.propose(second))
+    kinds = [type(effect) for effect in effects]
+    (executed,) = [effect for effect in effects if isinstance(effect, Execute)]
+    assert executed.certificate is not None
+    assert bench.me in [signer for signer, _ in executed.certificate.signatures]
+    assert kinds.index(Persist) < kinds.index(Execute)
+
+
+def test_whoever_asks_for_a_final_block_by_its_id_is_told_that_it_is_final() -> None:
+    """After a restart the block is no proposal any more; the store has its certificate."""
+    bench = Bench()
+    grown = bench.grow(4)
+    head = bench.core._parts.tree.head
+    bench.core._parts.tree._blocks[head.id] = TreeBlock(head.id, head.block, None)
+    assert bench.say(1, ProposalRequest(head.id)) == [ServeBlocks(NodeIndex(1), bench.height)]
+    assert grown[2].height == bench.height
+
+
+def test_a_final_block_above_a_gap_makes_its_height_the_target() -> None:
+    """Its certificate proves what is final; what lies between is then asked for in order."""
+    donor = Bench(me=1)
+    grown = donor.grow(6)
+    answer = BlocksResponse((grown[4],), donor.qc(grown[5], (1, 2, 3)))
+    bench = Bench()
+    assert bench.say(2, answer) == [], "nothing was asked for"
+    bench.core._parts.catch_up.on_missing_block(block_id(grown[4]))
+    effects = bench.say(2, answer)
+    assert bench.core.status(bench.now_ms)["sync_target_height"] == 5
+    assert BlocksRequest(Height(1)) in [e.message for e in effects if isinstance(e, Send)]
+    assert bench.height == 0
