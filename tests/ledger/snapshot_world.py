@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from ledger.core.block import Block, block_id
 from ledger.core.execute import execute_block
+from ledger.core.ids import Height
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.snapshot import (
     Manifest,
@@ -15,6 +19,7 @@ from ledger.core.snapshot import (
 from ledger.core.trust.operations import ChangeList, PutEntry
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore
+from ledger.io.chain_writer import ChainWriter
 from ledger.io.snapshot_store import SnapshotStore
 from tests.ledger.sample_network import (
     GENESIS,
@@ -38,11 +43,32 @@ def grow(store: ChainStore, rows: Sequence[bytes], number: int) -> None:
             id_, encoded = batch(rows, number)
             writer.store_batch(id_, encoded)
             payload.append(id_)
-        parent = writer.reader.head().block_id
-        block_id, block = block_after(writer.root, parent, payload)
-        result = execute_block(writer, block_id, block, lambda _: True)
-        assert len(result.accepted) == len(rows)
-        writer.apply(result, certificate_of(block_id, block.height))
+        _, block = block_after(writer.root, writer.reader.head().block_id, payload)
+        # As in a network: a header carries the ledger of two blocks before it.
+        executed = Height(max(0, block.height - 2))
+        root = writer.reader.root(executed)
+        assert root is not None
+        block = msgspec.structs.replace(block, executed_height=executed, ledger_root=root.digest)
+        apply(writer, block)
+
+
+def apply(writer: ChainWriter, block: Block) -> None:
+    """Execute and apply a block, certified."""
+    id_ = block_id(block)
+    result = execute_block(writer, id_, block, lambda _: True)
+    assert not result.refused
+    writer.apply(result, certificate_of(id_, block.height))
+
+
+def follow(store: ChainStore, source: ChainStore) -> None:
+    """Apply the blocks of ``source`` that ``store`` lacks, as block sync does."""
+    with source.read() as reader, store.write() as writer:
+        for height in range(writer.root.height + 1, reader.head_height() + 1):
+            block = reader.block(Height(height))
+            assert block is not None
+            for id_ in block.payload:
+                writer.store_batch(id_, reader.batch(id_) or b"")
+            apply(writer, block)
 
 
 def sample_rows(height: int) -> list[bytes]:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from ledger.core.block import block_id
 from ledger.core.codec import Codec
 from ledger.core.errors import DecodeError, ProofError
-from ledger.core.ids import Height
+from ledger.core.ids import BlockId, Height
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.limits import SNAPSHOT_CHUNK_ITEMS, SNAPSHOT_GAP_BLOCKS_MAX
 from ledger.core.snapshot import (
+    BlockLink,
     Blocks,
     LogPart,
     Manifest,
@@ -26,9 +27,10 @@ from ledger.core.snapshot import (
     read_log,
     read_state,
     state_codec,
+    verify_blocks,
     verify_manifest,
 )
-from ledger.core.statemap_node import Leaf, encode_node
+from ledger.core.statemap_node import Leaf, decode_node, encode_node
 from ledger.io.chain_store import ChainStore
 from ledger.io.snapshot_store import SnapshotStore
 from tests.ledger.sample_network import GENESIS, certificate_of, entry, network
@@ -162,6 +164,18 @@ def test_wrong_blocks_are_refused(source: ChainStore, copy: SnapshotStore) -> No
         assert copy.next_block is None
 
 
+def test_a_chain_that_begins_elsewhere_is_refused(source: ChainStore) -> None:
+    """The parent of the first block is this network's genesis."""
+    with source.read() as reader:
+        first = reader.block(Height(1))
+    assert first is not None
+    end = verify_blocks(BlockLink(Height(1), block_id(first)), [first], GENESIS)
+    assert end == BlockLink(Height(0), GENESIS.block_id)
+    foreign = msgspec.structs.replace(first, parent_id=BlockId(bytes(32)))
+    with pytest.raises(ProofError, match="does not begin with this genesis"):
+        verify_blocks(BlockLink(Height(1), block_id(foreign)), [foreign], GENESIS)
+
+
 def test_wrong_state_is_refused(source: ChainStore, copy: SnapshotStore) -> None:
     """Nodes that are changed, left out, or more than there are, are refused whole."""
     with source.read() as reader:
@@ -169,11 +183,14 @@ def test_wrong_state_is_refused(source: ChainStore, copy: SnapshotStore) -> None
         right = read_state(reader.read_node, copy.manifest.root.state_root, "")
         assert right is not None
         nodes = right.nodes
+        last = decode_node(nodes[-1])
+        assert isinstance(last, Leaf)
         for wrong in (
             (*nodes[:3], encode_node(Leaf(b"key", b"value")), *nodes[4:]),
             (*nodes[:3], *nodes[4:]),
             (*nodes[:3], b"\x00", *nodes[4:]),
             (*nodes, nodes[-1]),
+            (*nodes[:-1], encode_node(Leaf(last.key, last.value + b"!"))),
         ):
             with pytest.raises(ProofError):
                 copy.add_state(StatePart(wrong))

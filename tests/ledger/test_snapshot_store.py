@@ -17,11 +17,13 @@ from ledger.io.chain_store import ChainStore, Selection
 from ledger.io.errors import StorageError
 from tests.ledger.sample_network import ALICE_DID, GENESIS, network
 from tests.ledger.snapshot_world import (
+    BLOCK_EVENTS,
     KEPT,
     copy_all,
     copy_blocks,
     copy_log,
     copy_state,
+    follow,
     grow,
     make_source,
     manifest_of,
@@ -84,16 +86,14 @@ def test_a_copy_goes_on_like_the_original(tmp_path: Path) -> None:
         copy_all(source, tmp_path / "copy") as copy,
     ):
         with source.read() as old, copy.read() as new:
-            assert old.head_height() == new.head_height() + 1  # without the header that certifies
-        grow(copy, sample_rows(11), 11)
-        grow(source, sample_rows(12), 12)
-        grow(copy, sample_rows(12), 12)
-        for store in (source, copy):
-            grow(store, [], 0)
+            assert old.head_height() == new.head_height() + 2  # without the header that certifies
+        for number in (12, 13):
+            grow(source, sample_rows(number), number)
+        follow(copy, source)
         with source.read() as old, copy.read() as new:
             assert new.head() == old.head()
             assert new.root(new.head_height()) == old.root(old.head_height())
-            for sequence in (0, 100, new.head().log_size - 1):
+            for sequence in (0, 100, new.head().log_size - 2 * BLOCK_EVENTS - 1):
                 bundle = build_bundle(new, SequenceNumber(sequence))
                 assert bundle is not None
                 assert verify_bundle(bundle, GENESIS).entry == old.entry(SequenceNumber(sequence))
@@ -124,10 +124,21 @@ def test_a_copy_can_be_copied(source: ChainStore, tmp_path: Path) -> None:
     with copy_all(source, tmp_path / "copy") as copy:
         with copy.read() as reader:
             assert new_manifest(reader) is None
-        grow(copy, [], 0)
-        grow(copy, [], 0)
+        follow(copy, source)
         with copy_all(copy, tmp_path / "second") as second, second.read() as reader:
-            assert reader.head().log_size == copy_size(copy)
+            assert new_manifest(reader) is None
+            assert copy_size(second) == copy_size(copy) - 2 * BLOCK_EVENTS
+
+
+@pytest.mark.parametrize("skipped", [1, 2])
+def test_blocks_above_the_copy_are_not_taken_for_its_own(
+    source: ChainStore, tmp_path: Path, skipped: int
+) -> None:
+    """What certifies the ledger is fetched with the blocks and left to block sync."""
+    with copy_all(source, tmp_path / "copy") as copy, copy.read() as reader:
+        above = Height(reader.head_height() + skipped)
+        assert reader.block(above) is None
+        assert reader.root(above) is None
 
 
 def copy_size(store: ChainStore) -> int:
