@@ -143,28 +143,32 @@ async def test_putting_leaves_what_is_not_fiwares(world: RegistryWorld) -> None:
         assert world.revisions("issuers", other.id)[-1].status is EntryStatus.REVOKED
 
 
-async def test_of_two_putting_at_once_one_conflicts(world: RegistryWorld) -> None:
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_of_two_writes_at_once_one_conflicts(world: RegistryWorld, method: str) -> None:
     """Plans that saw the same issuer never mix, though they touch different credentials."""
-    kept = credential("A")
+    kept, new = credential("A"), credential("B")
     assert await write(world, "POST", issuer(kept)) == 201
-    answers: list[int] = []
+    answers: dict[str, int] = {}
     node = world.world.node
     node.finalises = False
-
-    async def one(document: object) -> None:
-        answers.append(await write(world, "PUT", document))
-
     node.submissions.clear()
-    async with anyio.create_task_group() as group:
-        group.start_soon(one, issuer(kept, credential("B")))
-        group.start_soon(one, issuer(credential("C")))
+
+    async def begin(method: str, document: object, count: int) -> None:
+        async def one() -> None:
+            answers[f"{count} {method}"] = await write(world, method, document)
+
+        group.start_soon(one)
         with anyio.fail_after(5):
-            while len(node.submissions) < 2:  # noqa: ASYNC110 - it has no event
+            while len(node.submissions) < count:  # noqa: ASYNC110 - it has no event
                 await anyio.sleep(0.005)
+
+    async with anyio.create_task_group() as group:
+        await begin("PUT", issuer(kept, new), 1)
+        await begin(method, issuer(credential("C")), 2)
         await node.extend([entry for entries in node.submissions for entry in entries])
         await node.extend()
-    assert sorted(answers) == [200, 409]
-    assert await served(world) in ([kept, credential("B")], [credential("C")])
+    assert answers == {"1 PUT": 200, f"2 {method}": 409}
+    assert await served(world) == [kept, new]
 
 
 async def test_as_many_credentials_as_one_operation_holds(world: RegistryWorld) -> None:
