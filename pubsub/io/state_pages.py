@@ -5,7 +5,6 @@ and says at which height; blocks, so run it in a thread.
 """
 
 import time
-from collections.abc import Iterator
 
 from ledger.core.codec import Codec
 from ledger.core.genesis import Governors, Participant
@@ -174,23 +173,27 @@ class StateReader:
             key.removeprefix(PARAMETER_PREFIX).decode(): parameter_codec.decode(value)
             for key, value in self._reader.flat_state(PARAMETER_PREFIX)
         }
-        shown, count = [], 0
-        for id_, proposal in self._open_proposals():
-            count += 1
-            if count <= GATEWAY_PROPOSALS_MAX:
-                shown.append(proposal_document(id_, proposal, self.time_ms))
+        ids = self._open_proposals()
+        found = [(id_, self.proposal(id_)) for id_ in ids[:GATEWAY_PROPOSALS_MAX]]
         return GovernanceDocument(
             height=self.height,
             governors=governors_document(governors),
             parameters={name: (item.value, item.height) for name, item in parameters.items()},
             validators_change=bool(self._state.get(PENDING_VALIDATORS_KEY)),
-            open_count=count,
-            proposals=shown,
+            open_count=len(ids),
+            proposals=[
+                proposal_document(id_, proposal, self.time_ms)
+                for id_, proposal in found
+                if proposal
+            ],
         )
 
-    def _open_proposals(self) -> Iterator[tuple[bytes, Proposal]]:
-        for _, value in self._reader.flat_state(OPEN_PROPOSALS_PREFIX):
-            for id_ in open_proposals_codec.decode(value).ids:
-                proposal = self.proposal(id_)
-                if proposal and not proposal.executed_ms and self.time_ms < proposal.expires_ms:
-                    yield id_, proposal
+    def _open_proposals(self) -> list[bytes]:
+        """Name the open proposals, the one that expires first in front."""
+        rows = [
+            (item.expires_ms, item.id)
+            for _, value in self._reader.flat_state(OPEN_PROPOSALS_PREFIX)
+            for item in open_proposals_codec.decode(value).proposals
+            if self.time_ms < item.expires_ms
+        ]
+        return [id_ for _, id_ in sorted(rows)]

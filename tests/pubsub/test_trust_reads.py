@@ -8,7 +8,12 @@ import pytest
 from ledger.core.codec import Codec
 from ledger.core.event import open_entry
 from ledger.core.genesis import Governors, Participant
-from ledger.core.limits import GATEWAY_PAGE_EVENTS_MAX, INT_MAX, LIST_ID_CHARS_MAX
+from ledger.core.limits import (
+    GATEWAY_PAGE_EVENTS_MAX,
+    GATEWAY_PROPOSALS_MAX,
+    INT_MAX,
+    LIST_ID_CHARS_MAX,
+)
 from ledger.core.state_proof import VerifiedState, decode_state_bundle, verify_state_bundle
 from ledger.core.trust.governance import proposal_codec
 from ledger.core.trust.lists import EntryStatus, entry_codec, entry_key, revision_key
@@ -255,6 +260,19 @@ async def test_governance(world: World) -> None:
     assert Codec(Governors).decode(governors.value) == GENESIS.governors
     unknown = f"/v1/governance/proposals/{'0' * 64}"
     problem(await world.get(unknown), 404, "proposal_not_found")
+
+
+@pytest.mark.parametrize("count", [GATEWAY_PROPOSALS_MAX - 1, GATEWAY_PROPOSALS_MAX + 1])
+async def test_so_many_open_proposals_are_shown(world: World, count: int) -> None:
+    """The first to expire are shown, up to the limit; all are counted."""
+    two = SetGovernors(Governors(2, (ALICE_DID, BOB_DID)))
+    carry_out(world, [Propose(two, START_MS + 60_000)])
+    operations = [Propose(SetParameter("a", 1, 1), START_MS + 90_000 - n) for n in range(count)]
+    world.chain.extend([operation_entry(item, 2_000 + n) for n, item in enumerate(operations)])
+    document = (await world.get("/v1/governance")).json()
+    ends = [item["expires_ms"] for item in document["proposals"]]
+    assert document["open_count"] == count
+    assert ends == sorted(item.expires_ms for item in operations)[:GATEWAY_PROPOSALS_MAX]
 
 
 async def test_a_proposal_that_ran_out_is_not_open(world: World) -> None:
