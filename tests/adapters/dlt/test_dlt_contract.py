@@ -1,6 +1,7 @@
 """The DLT adapter against the reference: statuses, media types, bytes, names, units."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from tests.adapters.dlt.dlt_world import (
     publishing,
 )
 from tests.adapters.dlt.endpoint import Endpoint
-from tests.ledger.sample_network import START_MS
+from tests.ledger.sample_network import START_MS, block_after
+from tests.pubsub import gateway_world
 from tests.pubsub.gateway_world import World
 
 JSON, HTML = "application/json; charset=utf-8", "text/html; charset=utf-8"
@@ -295,6 +297,19 @@ async def test_events_are_cut_at_both_times_and_by_environment(world: World) -> 
 async def test_events_without_times_are_refused(world: World, query: str) -> None:
     """Missing and wrong times get 400 and this path's own sentence."""
     assert seen(await world.get(f"/api/v1/events?{query}")) == CHAIN
+
+
+async def test_events_are_cut_where_their_listed_time_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block inside a second is listed at its beginning, and found there and not after it."""
+    late = partial(block_after, time_ms=START_MS + 9_700)
+    monkeypatch.setattr(gateway_world, "block_after", late)
+    await publish(world, BUYER_DID, publishing(1))
+    for start, end, count in ((9_000, 9_000, 1), (9_001, 99_000, 0), (0, 8_999, 0), (0, 9_700, 1)):
+        query = f"startDate={START_MS + start}&endDate={START_MS + end}"
+        items = (await world.get(f"/api/v1/events?{query}")).json()
+        assert [item["timestamp"] for item in items] == [START_MS + 9_000] * count
 
 
 async def test_too_many_entities_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

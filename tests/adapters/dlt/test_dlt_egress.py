@@ -23,6 +23,7 @@ LISTED = Egress(allows_private=False, hosts=frozenset({"desmos", "10.0.0.7"}))
         (PRIVATE, "http://127.0.0.1:8080/x", True),
         (PRIVATE, "http://[fe80::1]/x", False),
         (PRIVATE, "http://[64:ff9b::a9fe:a9fe]/x", False),
+        (PRIVATE, "http://[2002:a9fe:a9fe::1]/x", False),
         (PRIVATE, "http://224.0.0.1/x", False),
         (PRIVATE, "//desmos/x", False),
         (PRIVATE, "http:///x", False),
