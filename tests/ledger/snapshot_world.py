@@ -60,10 +60,11 @@ def apply(writer: ChainWriter, block: Block) -> None:
     writer.apply(result, certificate_of(id_, block.height))
 
 
-def follow(store: ChainStore, source: ChainStore) -> None:
-    """Apply the blocks of ``source`` that ``store`` lacks, as block sync does."""
+def follow(store: ChainStore, source: ChainStore, count: int = 1_000) -> None:
+    """Apply the next blocks of ``source`` that ``store`` lacks, as block sync does."""
     with source.read() as reader, store.write() as writer:
-        for height in range(writer.root.height + 1, reader.head_height() + 1):
+        missing = range(writer.root.height + 1, reader.head_height() + 1)
+        for height in missing[:count]:
             block = reader.block(Height(height))
             assert block is not None
             for id_ in block.payload:
