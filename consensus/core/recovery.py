@@ -12,6 +12,12 @@ The margin also brings the lost lock back. The key signs again in a round that w
 certificate of a round above r, made without it; among its signers is an honest one that voted in r
 with this key, and that one has reported or built on what both were locked on. A larger margin
 would prove nothing more, and more than f members that recover within it stop the network for good.
+
+Two things this takes for granted. Answers are from after the loss: one that an honest peer had put
+into its queue before, and that leaves when the connection is back, proves less than that peer has
+signed. And f counts the member itself, until it signs again and again holds every block up to its
+highest certificate: members that lose them one after the other, quicker than they fetch them from
+each other, lose a certified block that nobody else has.
 """
 
 from ledger.core.ids import NodeIndex, Round
