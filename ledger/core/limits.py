@@ -263,9 +263,9 @@ DLT_OUTBOX_WAIT_MS: Final = 2_000  # handed in again when not final so long: a n
 DLT_LISTED_ENTITIES_MAX: Final = 100_000  # entities that one answer of `events` lists
 
 # --- snapshots: how a member joins ----------------------------------------------------------
-SNAPSHOT_CHUNK_BYTES: Final = 4 * 2**20  # an answer ends when its entries, nodes or blocks reach it
-SNAPSHOT_CHUNK_ITEMS: Final = 16_384  # and at so many of them
-SNAPSHOT_COMMIT_BYTES: Final = 16 * 2**20  # verified entries held in memory before they are written
+SNAPSHOT_CHUNK_BYTES: Final = 4 * 2**20  # an answer ends when its items reach it, and not before:
+SNAPSHOT_CHUNK_ITEMS: Final = 16_384  # or at so many; members must agree on both
+SNAPSHOT_COMMIT_BYTES: Final = 32 * 2**20  # verified entries held in memory before they are written
 SNAPSHOT_READERS_MAX: Final = 2  # threads of a gateway that read for joining members
 SNAPSHOT_GAP_BLOCKS_MAX: Final = 2_048  # blocks between a ledger and the header that certifies it
 SNAPSHOT_AGE_MS_MAX: Final = 3_600_000  # an older ledger is taken only when that was asked for

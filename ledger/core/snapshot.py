@@ -296,6 +296,8 @@ def verify_state_part(
                 raise ProofError("the state is deeper than its keys are long")
             below = (("1", node.right), ("0", node.left))
             left += [PendingNode(wanted.path + b, h) for b, h in below if h != EMPTY_HASH]
+    if left:
+        _require_full(encoded)
     return found, left
 
 
@@ -308,6 +310,8 @@ def verify_log(
         ProofError: its entries are not those of the certified log.
     """
     end = size + len(part.entries)
+    if end < certified.log_size:
+        _require_full(part.entries)
     tiles = append(read_tile, size, leaf_hashes(part.entries))
     log_root = root(with_tiles(read_tile, tiles), end)
     try:
@@ -317,6 +321,12 @@ def verify_log(
             f"entries {size} to {end - 1} are not those of the certified log ({error})"
         ) from None
     return tiles
+
+
+def _require_full(items: Sequence[bytes]) -> None:
+    """Refuse a part that could have held more, of a sender who hands out crumbs to waste time."""
+    if len(items) < SNAPSHOT_CHUNK_ITEMS and sum(map(len, items)) < SNAPSHOT_CHUNK_BYTES:
+        raise ProofError(f"a part of {len(items)} items ends before it is full")
 
 
 def _pending_at(read_node: NodeReader, state_root: bytes, path: str) -> list[bytes]:

@@ -120,7 +120,7 @@ def test_a_gateway_that_lies_is_left_and_the_copy_completed(
         if request.path.endswith("log") and request.parameters["first"] != "0":
             assert isinstance(answer, Answer)
             part = log_codec.decode(answer.body)
-            return Answer(200, encode(LogPart(part.entries[1:], part.proof)), {})
+            return Answer(200, encode(LogPart(part.entries[::-1], part.proof)), {})
         return answer
 
     network = Network(a_liar=lies_later, honest=right)

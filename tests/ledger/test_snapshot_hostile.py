@@ -28,6 +28,7 @@ from ledger.core.snapshot import (
     read_state,
     state_codec,
     verify_blocks,
+    verify_log,
     verify_manifest,
 )
 from ledger.core.statemap_node import Leaf, decode_node, encode_node
@@ -238,6 +239,32 @@ def test_wrong_entries_are_refused(
         copy_log(reader, copy)
         assert copy.is_complete
         copy.finish()
+
+
+def test_crumbs_are_refused(
+    source: ChainStore, copy: SnapshotStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right part that is smaller than it need be would make joining take for ever."""
+    with source.read() as reader:
+        assert copy.manifest is not None
+        root = copy.manifest.root
+        with monkeypatch.context() as patch:
+            patch.setattr("ledger.core.snapshot.SNAPSHOT_CHUNK_ITEMS", 9)
+            entries = read_log(reader, SequenceNumber(0), root.log_size)
+            nodes = read_state(reader.read_node, root.state_root, "")
+            assert entries is not None
+            assert nodes is not None
+        with pytest.raises(ProofError, match="before it is full"):
+            copy.add_log(entries)
+        with pytest.raises(ProofError, match="before it is full"):
+            copy.add_state(nodes)
+        for limit, is_full in ((8, True), (9, True), (10, False)):
+            monkeypatch.setattr("ledger.core.snapshot.SNAPSHOT_CHUNK_ITEMS", limit)
+            if is_full:
+                verify_log(lambda *_: b"", 0, entries, root)
+                continue
+            with pytest.raises(ProofError, match="before it is full"):
+                verify_log(lambda *_: b"", 0, entries, root)
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=["manifest", "blocks", "state", "log"])
