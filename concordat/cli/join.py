@@ -25,6 +25,7 @@ __all__ = ["join"]
     multiple=True,
     required=True,
     metavar="URL",
+    callback=lambda _context, _option, urls: _require_http(urls),
     help="Gateway of another member; give several, and the next is asked when one fails or lies.",
 )
 @click.option(
@@ -49,6 +50,13 @@ def join(*, home: Path, urls: tuple[str, ...], accept_old: bool, as_json: bool) 
         f"{head.log_size} events.\nNext: concordat run --home {opened.path}"
     )
     emit(document, human, as_json=as_json)
+
+
+def _require_http(urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise click.BadParameter(f"not an HTTP URL: {url!r}")
+    return urls
 
 
 class _Bar:

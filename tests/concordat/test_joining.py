@@ -29,6 +29,7 @@ from ledger.io.snapshot_store import SnapshotStore
 from pubsub.client.answers import Answer
 from pubsub.client.exchange import Call, Flow, Lost, Pause, Request, Timing
 from pubsub.client.snapshots import SnapshotGateways
+from tests.concordat.conftest import Run
 from tests.ledger.sample_network import GENESIS, START_MS, VALIDATORS
 from tests.ledger.snapshot_world import BLOCK_EVENTS, KEPT, make_source, open_copy
 
@@ -243,8 +244,10 @@ def test_it_gives_up_and_keeps_what_it_has(source: ChainStore, tmp_path: Path) -
         assert reader.head().log_size == 10 * BLOCK_EVENTS
 
 
-def test_urls_are_checked() -> None:
+def test_urls_are_checked(concordat: Run, tmp_path: Path) -> None:
     """A copy needs a gateway, and a gateway speaks HTTP."""
+    assert "not an HTTP URL" in concordat("join", tmp_path, "--from", "x:1", code=2).stderr
+    assert "no member home" in concordat("join", tmp_path, "--from", HONEST, code=2).stderr
     for urls in ([], ["ftp://x"], ["http://a", "b"]):
         with pytest.raises(ValueError, match="HTTP URL"):
             SnapshotGateways(urls, Timing())
