@@ -212,6 +212,9 @@ async def test_a_new_did_is_onboarded_by_its_credential(site: Site, kind: str, a
 
 
 OTHER_DEFINITION = '{"definition_id":"tir_write_presentation"}'
+NEEDLESS_DESCRIPTOR = (
+    '{"definition_id":"didr_write_presentation","descriptor_map":[{"id":"didr_write_credential"}]}'
+)
 FORMS: list[tuple[dict[str, str | None], int, str]] = [
     ({"grant_type": "password"}, 400, "unsupported_grant_type"),
     ({"scope": "didr_write"}, 400, "invalid_scope"),
@@ -221,11 +224,8 @@ FORMS: list[tuple[dict[str, str | None], int, str]] = [
     ({"vp_token": None}, 400, "invalid_request"),
     ({"vp_token": "x"}, 400, "invalid_request"),
     ({"presentation_submission": None}, 400, "invalid_request"),
-    (
-        {"presentation_submission": '{"definition_id":"tir_write_presentation"}'},
-        400,
-        "invalid_request",
-    ),
+    ({"presentation_submission": OTHER_DEFINITION}, 400, "invalid_request"),
+    ({"presentation_submission": NEEDLESS_DESCRIPTOR}, 400, "invalid_request"),
     ({"presentation_submission": "[" * 9_000}, 400, "invalid_request"),
 ]
 
