@@ -201,6 +201,8 @@ LIST_BODY_DEPTH_MAX: Final = 32  # nesting of a JSON body: the same on every Pyt
 PARAMETER_NAME_CHARS_MAX: Final = 64
 PROPOSALS_OPEN_MAX: Final = 256  # proposals of one governor that are neither done nor expired
 PROPOSAL_LIFE_MS_MAX: Final = 90 * 24 * 3_600_000
+OVERLAY_VALUES_REMEMBERED_MAX: Final = 16_384  # values read while a block is applied
+OVERLAY_VALUE_BYTES_MAX: Final = 2_048  # larger ones are read again
 
 # --- EBSI facade ----------------------------------------------------------------------------
 EBSI_PAGE_ITEMS: Final = 10  # EBSI's own numbers

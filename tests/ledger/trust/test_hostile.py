@@ -194,3 +194,19 @@ def test_a_list_takes_the_longest_of_everything() -> None:
     assert world.do(WRITER, ChangeList("issuers", (put,))) is None
     codec = Codec(Participant)
     assert codec.decode(world.state.get(participant_key(PLAIN)) or b"").did == PLAIN
+
+
+def test_what_operations_ask_for_again_and_again_is_read_once() -> None:
+    """Proposals that name many governors cost a path through the map once a block, not each."""
+    world = TrustWorld()
+    reads: list[bytes] = []
+
+    def read(key: bytes) -> bytes | None:
+        reads.append(key)
+        return world.base.get(key)
+
+    world.state = StateOverlay(read)
+    beyond = SetGovernors(Governors(4, GOVERNORS))
+    for _ in range(3):
+        assert world.do(GOVERNORS[0], Propose(beyond, LATER_MS)) is RejectCode.OPERATION_REFUSED
+    assert sorted(reads) == sorted({GOVERNORS_KEY, *map(participant_key, GOVERNORS)})
