@@ -8,9 +8,12 @@ so that two readers of one document may see different events. Everything else th
 import json
 
 from ledger.core.errors import DecodeError
+from ledger.core.json_nesting import json_nesting
 from ledger.core.limits import GATEWAY_JSON_DEPTH_MAX
 
 __all__ = ["json_depth", "require_strict_json"]
+
+_PARSED_DEPTH_MAX = 2 * GATEWAY_JSON_DEPTH_MAX  # well within any C stack
 
 
 def require_strict_json(data: bytes) -> None:
@@ -27,8 +30,11 @@ def json_depth(data: bytes) -> int:
     """Give how deeply arrays and objects are nested; 0 for a plain value.
 
     Raises:
-        DecodeError: a member stands twice, or it is no JSON text in UTF-8.
+        DecodeError: a member stands twice, it is no JSON text in UTF-8, or so deep that a parser
+            could not follow it.
     """
+    if json_nesting(data) > _PARSED_DEPTH_MAX:
+        raise DecodeError("JSON is nested too deeply to be read")
     try:
         value: object = json.loads(
             data.decode("utf-8"), object_pairs_hook=_object_depth, parse_int=str, parse_float=str

@@ -10,35 +10,13 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from ledger.core.json_nesting import json_nesting
 from ledger.core.limits import LIST_BODY_DEPTH_MAX
 from ledger.core.trust.personal_data import personal_data_in
 
 __all__ = ["LISTS", "body_fault"]
 
 _COMPACT_JWS: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
-_OPENING, _CLOSING, _QUOTE, _ESCAPE = b"[{", b"]}", ord('"'), ord("\\")
-
-
-def _is_too_deep(text: bytes) -> bool:
-    """Count brackets outside strings: a bound on nesting before anything recursive reads it."""
-    depth, in_string, escaped = 0, False, False
-    for byte in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == _ESCAPE:
-                escaped = True
-            elif byte == _QUOTE:
-                in_string = False
-        elif byte == _QUOTE:
-            in_string = True
-        elif byte in _OPENING:
-            depth += 1
-            if depth > LIST_BODY_DEPTH_MAX:
-                return True
-        elif byte in _CLOSING:
-            depth -= 1
-    return False
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -56,7 +34,7 @@ def _no_constant(text: str) -> object:
 
 def _parsed(body: bytes, *, names: bool = True) -> dict[str, object] | str:
     """Give a JSON object without personal data, or say what is wrong with it."""
-    if _is_too_deep(body):
+    if json_nesting(body) > LIST_BODY_DEPTH_MAX:
         return f"nested deeper than {LIST_BODY_DEPTH_MAX}"
     try:
         value = json.loads(
