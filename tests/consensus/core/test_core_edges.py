@@ -510,7 +510,7 @@ def test_whoever_asks_for_a_final_block_by_its_id_is_told_that_it_is_final() -> 
     grown = bench.grow(4)
     head = bench.core._parts.tree.head
     bench.core._parts.tree._blocks[head.id] = TreeBlock(head.id, head.block, None)
-    assert bench.say(1, ProposalRequest(head.id)) == [ServeBlocks(NodeIndex(1), bench.height)]
+    assert bench.say(1, ProposalRequest(head.id)) == [ServeBlocks(NodeIndex(1), head.block.height)]
     assert grown[2].height == bench.height
 
 
