@@ -4,7 +4,16 @@
 (`--hypothesis-profile=fuzz`) looks for new ones.
 """
 
+import sys
+
 from hypothesis import settings
+
+# eth-account, which signs for the tests of the EBSI facade, raises the limit of recursion for the
+# whole process when it is imported: deep text would then end the process instead of failing a test.
+_RECURSION_LIMIT = sys.getrecursionlimit()
+import eth_account  # noqa: E402, F401
+
+sys.setrecursionlimit(_RECURSION_LIMIT)
 
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
