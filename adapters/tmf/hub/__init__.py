@@ -1,0 +1,1 @@
+"""Notifications: registrations, the grammar of their queries, durable delivery."""

@@ -1,0 +1,1 @@
+"""Catalogue replication: journal to ledger, ledger to store."""

@@ -1,0 +1,1 @@
+"""Compact definitions of the TM Forum resources: attributes, defaults, states, names. Pure."""

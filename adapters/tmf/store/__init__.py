@@ -1,0 +1,1 @@
+"""The access node's database: SQLite or PostgreSQL behind one small interface."""

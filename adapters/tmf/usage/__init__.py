@@ -1,0 +1,1 @@
+"""Usage records condensed into blocks on the ledger."""
