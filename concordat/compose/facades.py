@@ -12,10 +12,10 @@ import structlog
 from adapters.access import WriteAccess
 from adapters.credentials.facade import Authorisation, AuthorisationSettings
 from adapters.credentials.verifier import ExternalVerifier
-from adapters.dome.dlt.egress import Egress
 from adapters.dome.dlt.facade import DltAdapter, DltSettings
 from adapters.dome.trust.facade import DomeTrustFacade, DomeTrustSettings
 from adapters.ebsi.facade import EbsiFacade, EbsiSettings
+from adapters.egress import Egress
 from adapters.fiware.facade import FiwareFacade, FiwareSettings
 from adapters.member import Member
 from adapters.writing import WriterFactory

@@ -13,10 +13,11 @@ import msgspec
 import structlog
 from anyio.abc import TaskGroup
 
-from adapters.dome.dlt.egress import Egress, Outcome, Sender, Verdict
 from adapters.dome.dlt.events import Notification
 from adapters.dome.dlt.history import Told, slice_after
+from adapters.dome.dlt.sending import Outcome, Sender, Verdict
 from adapters.dome.dlt.state import DltState, Held
+from adapters.egress import Egress
 from ledger.core.limits import (
     DLT_REFUSALS_MAX,
     DLT_RETRY_MS,

@@ -20,13 +20,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from adapters.dome.dlt.delivery import Delivery
-from adapters.dome.dlt.egress import Egress, EgressError, require_endpoint
 from adapters.dome.dlt.events import PublishRequest, event_fields
 from adapters.dome.dlt.history import last_of_each_entity
 from adapters.dome.dlt.identity import address_of, iss_of, issuers_of
 from adapters.dome.dlt.outbox import Outbox
 from adapters.dome.dlt.state import DltState
 from adapters.dome.dlt.subscriptions import SubscribeAllRequest, SubscribeRequest, Subscription
+from adapters.egress import Egress, EgressError, require_endpoint
 from adapters.http import Form, HttpError, in_snapshot, read_json, route
 from adapters.member import Member
 from ledger.core.errors import InvariantError

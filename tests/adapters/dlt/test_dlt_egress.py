@@ -6,8 +6,9 @@ from typing import Any
 import anyio
 import pytest
 
-from adapters.dome.dlt import egress
-from adapters.dome.dlt.egress import Egress, EgressError, Sender, Verdict, require_endpoint
+from adapters.dome.dlt import sending
+from adapters.dome.dlt.sending import Sender, Verdict
+from adapters.egress import Egress, EgressError, require_endpoint
 from ledger.core.limits import DLT_NOTIFY_ANSWER_BYTES_MAX
 from tests.adapters.dlt.endpoint import Endpoint
 
@@ -110,7 +111,7 @@ async def test_endless_answers_are_cut(desmos: Endpoint) -> None:
 
 async def test_silent_endpoints_are_left(monkeypatch: pytest.MonkeyPatch, desmos: Endpoint) -> None:
     """An answer that does not end in time is a failure."""
-    monkeypatch.setattr(egress, "DLT_NOTIFY_MS_MAX", 50)
+    monkeypatch.setattr(sending, "DLT_NOTIFY_MS_MAX", 50)
     desmos.answer = lambda _: b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
     assert await sent(PRIVATE, desmos.url) == (Verdict.UNAVAILABLE, "no answer in time")
 
