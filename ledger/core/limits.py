@@ -271,3 +271,37 @@ SNAPSHOT_COMMIT_BYTES: Final = 32 * 2**20  # verified entries held in memory bef
 SNAPSHOT_READERS_MAX: Final = 2  # threads of a gateway that read for joining members
 SNAPSHOT_GAP_BLOCKS_MAX: Final = 2_048  # blocks between a ledger and the header that certifies it
 SNAPSHOT_AGE_MS_MAX: Final = 3_600_000  # an older ledger is taken only when that was asked for
+
+# --- the access node's Desmos-compatible replication ----------------------------------------
+DESMOS_JSON_DEPTH_MAX: Final = 64  # nesting of an entity that is hashed
+
+# --- the TM Forum access node's store and queries --------------------------------------------
+TMF_LEAF_HEAD_BYTES: Final = 128  # of a value in the index: PostgreSQL bounds an index row
+TMF_PATH_CHARS_MAX: Final = 512  # a longer path is not indexed, and cannot be asked for
+TMF_ID_CHARS_MAX: Final = 512  # of an entity: PostgreSQL bounds an index row
+TMF_PATHS_CACHED_MAX: Final = 65_536  # numbers of paths kept in memory
+TMF_FOUND_MAX: Final = 10_000  # entities in one answer when no limit was asked for
+TMF_STORE_READERS_MAX: Final = 8  # connections that read at one time
+TMF_STORE_WAIT_MS_MAX: Final = 10_000  # for the one writer's turn, or for a connection
+TMF_STATEMENT_MS_MAX: Final = 30_000  # one statement of PostgreSQL
+TMF_STATEMENT_ROWS_MAX: Final = 500  # ids in one statement
+TMF_CHANGE_POLL_MS: Final = 1_000  # another process may write the journal: looked at so often
+
+# --- access node: replication of catalogues -------------------------------------------------
+REPLICATION_RETRY_MS: Final = 1_000  # pause after the first failed fetch; doubles from then on
+REPLICATION_RETRY_MS_MAX: Final = 5 * 60_000
+REPLICATION_FAULTS_MAX: Final = 5  # a version whose origin is at fault so often is quarantined
+REPLICATION_ENTITY_BYTES_MAX: Final = 4 * 2**20  # canonical JSON of one entity
+REPLICATION_FETCH_MS_MAX: Final = 10_000  # one fetch, from the name's resolution to the last byte
+REPLICATION_FETCHES_MAX: Final = 32  # at one time
+REPLICATION_FETCHES_PER_ORIGIN_MAX: Final = 4  # a slow origin holds up no more than these
+REPLICATION_BATCH_EVENTS: Final = 500  # events of the ledger taken in one transaction
+REPLICATION_BATCH_STORED: Final = 64  # fetched entities stored in one transaction
+REPLICATION_OUTBOX_EVENTS: Final = 512  # own events on their way to the ledger at one time
+REPLICATION_VERSION_KEPT_MS: Final = 24 * 3_600_000  # a superseded version is served so long
+REPLICATION_PROOF_LIFE_MS: Final = 60_000  # a proof of identity is good for one request
+REPLICATION_PROOFS_REMEMBERED_MAX: Final = 131_072  # 100 bytes each; more at one time are refused
+REPLICATION_MEMBER_FRESH_MS: Final = 60_000  # a member's keys are read again when older
+REPLICATION_MEMBERS_REMEMBERED_MAX: Final = 1_024
+REPLICATION_REPAIR_MS: Final = 15 * 60_000  # how often replicas are compared with the ledger
+REPLICATION_PAGE_ITEMS_MAX: Final = 500  # lines of the quarantine that one answer lists

@@ -1,0 +1,1 @@
+"""What replication decides, without clock, network or database."""
