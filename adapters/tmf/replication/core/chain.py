@@ -17,7 +17,7 @@ import msgspec
 from adapters.tmf.replication.core.model import NONE, Status, Told, Tracked
 from adapters.tmf.replication.core.selection import Selection
 
-__all__ = ["Folded", "Judgement", "Rules", "fold", "judge", "select", "take"]
+__all__ = ["Head", "Judgement", "Rules", "correct", "fold", "judge", "select", "take"]
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -43,28 +43,33 @@ class Judgement(StrEnum):
     FOREIGN = "foreign"
 
 
-class Folded(NamedTuple):
-    """What all events of one entity lead to; ``foreign`` are those of members that do not own it."""
+class Head(NamedTuple):
+    """What the events of an entity lead to: fields of ``Tracked`` that follow from them alone."""
 
-    head: Told
+    told: Told
+    chains: dict[str, Told]
     has_gap: bool
-    foreign: list[Told]
 
 
-def judge(head: Told | None, told: Told) -> Judgement:
-    """Say what the next event is to an entity whose newest event so far is ``head``."""
-    if head is None:
-        return Judgement.NEXT if told.previous == NONE else Judgement.GAP
-    assert head.key == told.key
-    if told.sequence <= head.sequence:
+def judge(head: Told | None, last: Told | None, told: Told) -> Judgement:
+    """Say what the next event is to an entity.
+
+    Args:
+        head: its newest event so far; ``last``: the newest one of the same form.
+    """
+    assert head is None or head.key == told.key
+    assert last is None or last.form == told.form
+    if head is not None and told.sequence <= head.sequence:
         return Judgement.SEEN
-    if told.publisher != head.publisher:
+    if head is not None and told.publisher != head.publisher:
         return Judgement.FOREIGN
-    if told.version == head.version:
+    if last is None:
+        return Judgement.NEXT if told.previous == NONE else Judgement.GAP
+    if told.version == last.version:
         return Judgement.AGAIN
-    if told.previous == head.version:
+    if told.previous == last.version:
         return Judgement.NEXT
-    if told.version == head.previous and not told.is_end:
+    if told.version == last.previous and not told.is_end:
         return Judgement.OVERTAKEN
     return Judgement.GAP
 
@@ -73,50 +78,64 @@ def take(tracked: Tracked | None, told: Told, rules: Rules) -> tuple[Tracked, Ju
     """Take the next event of an entity.
 
     Returns:
-        How the node is with the entity now. ``CURRENT`` with an end as head and something stored
-        before asks the caller to remove the entity at once; ``WANTED`` to fetch it.
+        How the node is with the entity now. With an end as head, the caller removes at once what
+        is stored; ``WANTED`` asks for a fetch.
     """
-    judgement = judge(tracked.head if tracked else None, told)
-    if judgement in (Judgement.SEEN, Judgement.FOREIGN, Judgement.OVERTAKEN):
-        assert tracked is not None
+    before = _head(tracked) if tracked else None
+    head, judgement = _step(before, told)
+    if tracked and head is before:
         return tracked, judgement
-    stored = tracked.stored if tracked else NONE
-    has_gap = judgement is Judgement.GAP or bool(
-        tracked and tracked.has_gap and judgement is not Judgement.NEXT
-    )
-    return _following(told, stored, rules, has_gap=has_gap), judgement
+    return _following(head, tracked.stored if tracked else NONE, rules), judgement
 
 
 def select(tracked: Tracked, rules: Rules) -> Tracked:
     """Look at an entity again because the selection changed. What is held is followed further."""
-    wanted = _following(tracked.head, tracked.stored, rules, has_gap=tracked.has_gap)
+    wanted = _following(_head(tracked), tracked.stored, rules)
     is_changed = (tracked.status is Status.UNWANTED) != (wanted.status is Status.UNWANTED)
     return wanted if is_changed else tracked
 
 
-def fold(events: Iterable[Told]) -> Folded | None:
+def fold(events: Iterable[Told]) -> Head | None:
     """Judge all events of one entity, in the ledger's order; None when there are none."""
-    head: Told | None = None
-    has_gap = False
-    foreign: list[Told] = []
+    head: Head | None = None
     for told in events:
-        judgement = judge(head, told)
-        if judgement is Judgement.FOREIGN:
-            foreign.append(told)
-        elif judgement in (Judgement.NEXT, Judgement.GAP, Judgement.AGAIN):
-            head = told
-            has_gap = judgement is Judgement.GAP or (has_gap and judgement is Judgement.AGAIN)
-    return None if head is None else Folded(head, has_gap, foreign)
+        head, _ = _step(head, told)
+    return head
 
 
-def _following(head: Told, stored: bytes, rules: Rules, *, has_gap: bool) -> Tracked:
+def correct(tracked: Tracked | None, head: Head, rules: Rules) -> Tracked:
+    """Put right what this node tracks after all events of the entity were read again."""
+    if tracked and (tracked.head, tracked.chains) == (head.told, head.chains):
+        return msgspec.structs.replace(tracked, has_gap=head.has_gap)
+    return _following(head, tracked.stored if tracked else NONE, rules)
+
+
+def _head(tracked: Tracked) -> Head:
+    return Head(tracked.head, tracked.chains, tracked.has_gap)
+
+
+def _step(head: Head | None, told: Told) -> tuple[Head, Judgement]:
+    """Give the head after an event: the same object when the event changes nothing."""
+    chains = head.chains if head else {}
+    judgement = judge(head.told if head else None, chains.get(told.form), told)
+    if head is None:
+        return Head(told, {told.form: told}, judgement is Judgement.GAP), judgement
+    if judgement in (Judgement.SEEN, Judgement.FOREIGN, Judgement.OVERTAKEN):
+        return head, judgement
+    is_link = judgement is Judgement.NEXT
+    has_gap = judgement is Judgement.GAP or (head.has_gap and not is_link)
+    return Head(told, {**chains, told.form: told}, has_gap), judgement
+
+
+def _following(head: Head, stored: bytes, rules: Rules) -> Tracked:
     """Give a fresh start with a head."""
-    if head.publisher == rules.own:
-        return Tracked(head, Status.OWN, has_gap=has_gap)
-    if head.is_end:
-        return Tracked(head, Status.CURRENT, has_gap=has_gap)
-    if head.version == stored:
-        return Tracked(head, Status.CURRENT, stored, has_gap)
-    if stored == NONE and not rules.selection.wants(head):
-        return Tracked(head, Status.UNWANTED, has_gap=has_gap)
-    return Tracked(head, Status.WANTED, stored, has_gap)
+    told = head.told
+    if told.publisher == rules.own:
+        return Tracked(told, head.chains, Status.OWN, has_gap=head.has_gap)
+    if told.is_end:
+        return Tracked(told, head.chains, Status.CURRENT, has_gap=head.has_gap)
+    if told.version == stored:
+        return Tracked(told, head.chains, Status.CURRENT, stored, head.has_gap)
+    if stored == NONE and not rules.selection.wants(told):
+        return Tracked(told, head.chains, Status.UNWANTED, has_gap=head.has_gap)
+    return Tracked(told, head.chains, Status.WANTED, stored, head.has_gap)

@@ -78,6 +78,7 @@ class Tracked(msgspec.Struct, frozen=True):
 
     Attributes:
         head: the newest event of its owner: ``head.publisher`` owns the entity for ever.
+        chains: the newest event of each form.
         status: what this node does about it.
         stored: version that the store holds; ``NONE`` for none.
         has_gap: the chain of versions did not lead to ``head``.
@@ -87,6 +88,7 @@ class Tracked(msgspec.Struct, frozen=True):
     """
 
     head: Told
+    chains: dict[str, Told]
     status: Status
     stored: bytes = NONE
     has_gap: bool = False

@@ -13,7 +13,7 @@ import msgspec
 
 from adapters.tmf.replication.core.model import Told
 
-__all__ = ["Dimension", "Selection", "tag_of", "tags_of"]
+__all__ = ["DIMENSIONS", "Dimension", "Selection", "tag_of", "tags_of"]
 
 Dimension = Literal["category", "seller", "segment", "channel"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = ("category", "seller", "segment", "channel")
