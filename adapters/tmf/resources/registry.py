@@ -131,8 +131,7 @@ APIS: Final = (
             "productOrder",
             f"{_STATEFUL} InformationRequired",
             required=("productOrderItem",),
-            server_set=_ALWAYS
-            - {"id"}
+            server_set=_ALWAYS - {"id"}
             | {"orderDate", "state", "completionDate", "expectedCompletionDate"},
             unpatchable=_ALWAYS | {"orderDate"},
             state_attribute="state",
