@@ -81,6 +81,13 @@ class Checker:
         """
         jws = parse_jws(token, "credential")
         credential = read_credential(jws.payload)
+        await self.verify(jws, credential, types)
+        return credential
+
+    async def verify(
+        self, jws: Jws, credential: Credential, types: frozenset[str] | None = None
+    ) -> None:
+        """Verify a credential that was read from its token. Raises as :meth:`credential`."""
         now_ms = self.clock_ms()
         if types is not None and types.isdisjoint(credential.types):
             raise AccessRefused(Refusal.CREDENTIAL_TYPE, f"asked for {', '.join(sorted(types))}")
@@ -89,7 +96,6 @@ class Checker:
         key = await self._keys.key(credential.issuer, jws, ASSERTION, now_ms)
         verify_jws(jws, key, "credential")
         await self.statuses(credential)
-        return credential
 
     async def on_ledger(self, credential: Credential) -> None:
         """Check issuer and revocation on the ledger as it is now."""

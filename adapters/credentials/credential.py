@@ -41,7 +41,8 @@ class Credential(NamedTuple):
         types: without those that every credential has; never empty.
         holders: DIDs that it was given to.
         holder_key: JWK that a presentation must be signed with, or None.
-        organisation: DID of the mandator, or of the subject where there is no mandate.
+        organisation: DID of the mandator, or of the subject where there is no mandate; empty for a
+            credential about a thing.
         from_ms: milliseconds since 1970 from which on it holds.
         until_ms: from which on it does not.
         subject: the credentialSubject.
@@ -80,11 +81,12 @@ class Credential(NamedTuple):
             raise AccessRefused(Refusal.EXPIRED, "the credential holds no longer")
 
 
-def read_credential(payload: Json) -> Credential:
+def read_credential(payload: Json, *, is_about_thing: bool = False) -> Credential:
     """Read the payload of a credential's token, or a credential that stands in an access token.
 
     Args:
         payload: with the credential as its `vc` (1.1), or itself the credential (2.0).
+        is_about_thing: its subject is a product or the like, and so no organisation.
 
     Raises:
         AccessRefused: MALFORMED.
@@ -105,7 +107,7 @@ def read_credential(payload: Json) -> Credential:
         issuer=_issuer(claims, body),
         holders=_holders(claims, subject, mandate, cnf),
         holder_key=cnf_jwk.members if cnf_jwk else None,
-        organisation=_organisation(subject, mandate),
+        organisation="" if is_about_thing else _organisation(subject, mandate),
         powers=_powers(mandate) if mandate else frozenset(),
         from_ms=from_ms,
         until_ms=until_ms,

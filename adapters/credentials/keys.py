@@ -20,7 +20,7 @@ from adapters.credentials.did_keys import (
 from adapters.credentials.fetching import Fetcher
 from adapters.credentials.jose import Jws, VerifyingKey, key_of_public
 from adapters.credentials.members import read_json
-from adapters.credentials.trust import LedgerView, Snapshot
+from adapters.credentials.trust import LedgerSnapshot, LedgerView
 
 __all__ = ["KeyFinder"]
 
@@ -59,7 +59,7 @@ class KeyFinder:
         return choose_key(keys, did, kid)
 
 
-def _ledger_keys(ledger: Snapshot, did: str, purpose: str) -> list[NamedKey]:
+def _ledger_keys(ledger: LedgerSnapshot, did: str, purpose: str) -> list[NamedKey]:
     """Give the keys of a DID's document on the ledger and its publisher keys as a participant."""
     entry = ledger.lists.entry(_DID_DOCUMENTS, did)
     keys = [] if entry is None else document_keys(read_json(entry.body, "document"), did, purpose)

@@ -7,7 +7,7 @@ opens a facade's door and no more: the ledger judges what is written.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from adapters.credentials.trust import ISSUERS, Snapshot, issuer_type
+from adapters.credentials.trust import ISSUERS, LedgerSnapshot, issuer_type
 
 __all__ = ["OPENID", "SCOPES", "ScopeRule", "presentation_definition"]
 
@@ -21,7 +21,7 @@ _ACCREDITATIONS: Final = (
 _PRESENTATION_ALGS: Final = ("ES256", "ES256K")
 _CREDENTIAL_ALGS: Final = ("ES256", "ES256K", "EdDSA", "RS256")
 
-Judge = Callable[[Snapshot, str], bool]
+Judge = Callable[[LedgerSnapshot, str], bool]
 
 
 class ScopeRule(NamedTuple):
@@ -38,22 +38,22 @@ class ScopeRule(NamedTuple):
     purpose: str
 
 
-def _is_registered(ledger: Snapshot, did: str) -> bool:
+def _is_registered(ledger: LedgerSnapshot, did: str) -> bool:
     return ledger.lists.entry("did-documents", did) is not None
 
 
-def _is_unregistered(ledger: Snapshot, did: str) -> bool:
+def _is_unregistered(ledger: LedgerSnapshot, did: str) -> bool:
     return not _is_registered(ledger, did)
 
 
-def _is_known(ledger: Snapshot, did: str) -> bool:
+def _is_known(ledger: LedgerSnapshot, did: str) -> bool:
     return _is_registered(ledger, did) or ledger.rights(did) is not None
 
 
 def _may_write(list_name: str, did_kinds: frozenset[str]) -> Judge:
     """Entitle participants with the right to the list, and listed issuers of some kinds."""
 
-    def judge(ledger: Snapshot, did: str) -> bool:
+    def judge(ledger: LedgerSnapshot, did: str) -> bool:
         rights = ledger.rights(did)
         if rights is not None and rights.may_publish(f"ledger.lists.{list_name}"):
             return True

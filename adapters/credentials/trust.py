@@ -21,7 +21,15 @@ from ledger.io.chain_reader import ChainReader
 from pubsub.core.problems import Refusal as GatewayRefusal
 from pubsub.io.state import Gateway
 
-__all__ = ["GatewayLedger", "LedgerView", "Snapshot", "issuer_type", "need_listed_issuer"]
+__all__ = [
+    "GatewayLedger",
+    "LedgerSnapshot",
+    "LedgerView",
+    "ListsView",
+    "Snapshot",
+    "issuer_type",
+    "need_listed_issuer",
+]
 
 T = TypeVar("T")
 ISSUERS: Final = "issuers"
@@ -29,8 +37,33 @@ REVOKED: Final = "revoked-credentials"
 _PATH: Final = re.compile(r"\$((\.[A-Za-z0-9_-]{1,64}){1,8})\Z")
 
 
+class ListsView(Protocol):
+    """The trusted lists, as far as credentials are held against them."""
+
+    def entry(self, list_name: str, id_: str) -> ListEntry | None:
+        """Give an entry that stands, or None."""
+        ...
+
+    def children(self, list_name: str, id_: str) -> list[tuple[str, ListEntry]]:
+        """Give the standing entries that belong to one: (what follows the slash, entry)."""
+        ...
+
+
+class LedgerSnapshot(Protocol):
+    """The ledger as one question sees it; valid only while it is asked."""
+
+    @property
+    def lists(self) -> ListsView:
+        """The trusted lists."""
+        ...
+
+    def rights(self, did: str) -> Rights | None:
+        """Give what a participant may do, or None when the DID is no participant's."""
+        ...
+
+
 class Snapshot:
-    """The ledger at one height; valid only while it is asked."""
+    """The ledger at one height, in this machine's store."""
 
     def __init__(self, reader: ChainReader, lists: Lists) -> None:
         self.lists = lists
@@ -46,7 +79,7 @@ class Snapshot:
 class LedgerView(Protocol):
     """Where the ledger is asked."""
 
-    async def ask(self, question: Callable[[Snapshot], T]) -> T:
+    async def ask(self, question: Callable[[LedgerSnapshot], T]) -> T:
         """Ask in one snapshot. Raises Unavailable, and whatever the question raises."""
         ...
 
@@ -57,7 +90,7 @@ class GatewayLedger:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def ask(self, question: Callable[[Snapshot], T]) -> T:
+    async def ask(self, question: Callable[[LedgerSnapshot], T]) -> T:
         """Ask in one snapshot, in a reader thread."""
         try:
             return await in_snapshot(self._gateway, lambda *parts: question(Snapshot(*parts)))
@@ -65,7 +98,7 @@ class GatewayLedger:
             raise Unavailable(refusal.detail) from None
 
 
-def need_listed_issuer(lists: Lists, credential: Credential, now_ms: int) -> None:
+def need_listed_issuer(lists: ListsView, credential: Credential, now_ms: int) -> None:
     """Refuse a credential whose issuer is not listed for its types, or that was revoked.
 
     Every type must be covered: one for which the issuer is listed never carries another with it.
@@ -93,7 +126,7 @@ def need_listed_issuer(lists: Lists, credential: Credential, now_ms: int) -> Non
         raise AccessRefused(Refusal.REVOKED, "the credential was revoked on the ledger")
 
 
-def issuer_type(lists: Lists, did: str) -> frozenset[str]:
+def issuer_type(lists: ListsView, did: str) -> frozenset[str]:
     """Give what an issuer is by the metadata of its standing attributes, such as "TAO"."""
     children = dict(lists.children(ISSUERS, did))
     names = (
@@ -119,7 +152,7 @@ def _precision(refusal: AccessRefused) -> int:
 
 
 def _refusal(
-    lists: Lists, name: str, attribute: ListEntry, credential: Credential, now_ms: int
+    lists: ListsView, name: str, attribute: ListEntry, credential: Credential, now_ms: int
 ) -> AccessRefused | None:
     """Say why one attribute does not grant the credential, or None when it does."""
     try:

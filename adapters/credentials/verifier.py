@@ -56,7 +56,7 @@ class TokenVerifier:
     def __init__(
         self,
         checker: Checker,
-        own: OwnTokens,
+        own: OwnTokens | None,
         external: Mapping[str, ExternalVerifier],
         key_sets: Remembered,
         audiences: frozenset[str],
@@ -64,6 +64,7 @@ class TokenVerifier:
         """Judge with these.
 
         Args:
+            own: None where no tokens are issued.
             external: by issuer.
             audiences: that a presentation used as a bearer token must name.
         """
@@ -80,15 +81,15 @@ class TokenVerifier:
             presented = await self._checker.presentation(token, self._expected)
             return access_of(presented.credentials[0], presented.holder)
         issuer = Reader(jws.payload, "token").need_text("iss")
-        if issuer in self._own.issuers:
-            return await self._own_access(jws, issuer)
+        if self._own is not None and issuer in self._own.issuers:
+            return await self._own_access(jws, issuer, self._own.keys)
         verifier = self._external.get(issuer)
         if verifier is None:
             raise AccessRefused(Refusal.UNKNOWN_ISSUER, "tokens of this issuer are not accepted")
         return await self._external_access(jws, verifier)
 
-    async def _own_access(self, jws: Jws, issuer: str) -> Access:
-        key = self._own.keys.verifying_key(jws.header.get("kid"))
+    async def _own_access(self, jws: Jws, issuer: str, keys: TokenKeys) -> Access:
+        key = keys.verifying_key(jws.header.get("kid"))
         if key is None:
             raise AccessRefused(Refusal.UNKNOWN_KEY, "kid names none of our keys")
         expires_ms = self._need_token(jws, key, frozenset({issuer}))
