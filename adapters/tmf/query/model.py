@@ -20,9 +20,10 @@ Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "regex"]
 class Comparison(msgspec.Struct, frozen=True):
     """One leaf at the path stands in this relation to the value.
 
-    ``eq``: equal text, or equal numbers where both are numbers. Order: by number where both are
-    numbers, by instant where both are RFC 3339 date-times, else by Unicode code points. ``regex``:
-    RE2 syntax, found anywhere. ``ne``: no leaf at the path is equal.
+    ``eq``: equal text, or equal numbers where the leaf is a number. Order: a value that reads as a
+    number is compared with leaves that read as numbers, one that reads as an RFC 3339 date-time
+    with date-times, any other with the text of all leaves by Unicode code points. ``regex``: RE2
+    syntax, found anywhere. ``ne``: no leaf at the path is equal.
     """
 
     path: str
@@ -40,7 +41,10 @@ Condition = Comparison | AnyOf
 
 
 class SortKey(msgspec.Struct, frozen=True):
-    """Order by the first leaf at the path; entities without one come last."""
+    """Order by the first leaf at the path; entities without one come last.
+
+    Numbers come before date-times, date-times before other texts; descending turns this round.
+    """
 
     path: str
     descending: bool = False
