@@ -274,6 +274,17 @@ SNAPSHOT_AGE_MS_MAX: Final = 3_600_000  # an older ledger is taken only when tha
 
 # --- the access node's Desmos-compatible replication ----------------------------------------
 DESMOS_JSON_DEPTH_MAX: Final = 64  # nesting of an entity that is hashed
+DESMOS_OFFERS_MAX: Final = 100_000  # entities in one discovery
+DESMOS_BODY_BYTES_MAX: Final = 64 * 2**20  # a discovery, sent or received
+DESMOS_ENTITIES_BYTES_MAX: Final = 32 * 2**20  # entities with all that belongs to them
+DESMOS_NOTIFICATION_BYTES_MAX: Final = 64 * 2**10
+DESMOS_SUB_ENTITIES_MAX: Final = 256  # that one entity refers to, and these again
+DESMOS_SYNC_IDS: Final = 100  # entities that one request of ours asks for
+DESMOS_SYNC_IDS_MAX: Final = 1_000  # entities that one request of others may ask for
+DESMOS_CALL_MS_MAX: Final = 60_000  # one exchange with a peer
+DESMOS_AUDIT_PAGE_MAX: Final = 1_000  # records of the audit in one answer
+DESMOS_TOKEN_EARLY_MS: Final = 30_000  # a token is replaced so long before it ends
+DESMOS_SYNC_RETRY_MS: Final = 60_000  # pause after a synchronisation that failed
 
 # --- the TM Forum access node's store and queries --------------------------------------------
 TMF_LEAF_HEAD_BYTES: Final = 128  # of a value in the index: PostgreSQL bounds an index row
@@ -335,7 +346,7 @@ TMF_ATTRIBUTES_MAX: Final = 256  # of one object
 TMF_ARRAY_ITEMS_MAX: Final = 1_024
 TMF_NAME_CHARS_MAX: Final = 128  # of an attribute
 TMF_STRING_CHARS_MAX: Final = 128 * 2**10  # a credential or a small attachment
-TMF_PATCH_OPERATIONS_MAX: Final = 256  # of one JSON patch
+TMF_PATCH_OPERATIONS_MAX: Final = 64  # of one JSON patch; the entity is measured after each
 
 # --- the access node's hub and jobs ---------------------------------------------------------
 TMF_BODY_BYTES_MAX: Final = 2**20  # a request; more than an entity may have in canonical form
@@ -363,3 +374,11 @@ TMF_JOB_FETCH_MS_MAX: Final = 60_000
 TMF_JOB_STARTS_MAX: Final = 3  # a job that stops the node so often is not started again
 TMF_JOB_PAGE: Final = 500  # entities read at one time while exporting
 TMF_JOBS_KEPT_MAX: Final = 1_000  # files of exports
+
+# --- access node: policies and what they believe --------------------------------------------
+TMF_VERDICTS_MAX: Final = 4_096  # verdicts on certificates that are remembered
+TMF_VERDICTS_NEEDED_MAX: Final = 64  # certificates that one transaction may need verified
+TMF_LEDGER_READS_MAX: Final = 512  # values of the ledger that one question may need
+TMF_LEDGER_REMEMBERED_MAX: Final = 16_384  # values that are remembered
+TMF_LEDGER_CHILDREN_MAX: Final = 256  # attributes of one issuer
+TMF_LEDGER_STALE_MS_MAX: Final = 5 * 60_000  # a gateway's state of the past that is believed

@@ -41,13 +41,32 @@ _SYSTEM: Final = frozenset({"observedAt", "createdAt", "modifiedAt", "unitCode"}
 # Brokers write an array of one element as the element. These attributes are arrays in every
 # resource that Desmos replicates.
 _ARRAYS: Final = frozenset(
-    (
-        "agreement attachment bundledProductOffering bundledProductOfferingRelationship "
-        "bundledProductSpecification category channel constraint contactMedium externalReference "
-        "marketSegment note partyCharacteristic place popRelationship prodSpecCharValueUse "
-        "productOfferingPrice productOfferingRelationship productOfferingTerm productOrderItem "
-        "productSpecCharacteristic productSpecificationRelationship relatedParty subCategory"
-    ).split()
+    {
+        "agreement",
+        "attachment",
+        "bundledProductOffering",
+        "bundledProductOfferingRelationship",
+        "bundledProductSpecification",
+        "category",
+        "channel",
+        "constraint",
+        "contactMedium",
+        "externalReference",
+        "marketSegment",
+        "note",
+        "partyCharacteristic",
+        "place",
+        "popRelationship",
+        "prodSpecCharValueUse",
+        "productOfferingPrice",
+        "productOfferingRelationship",
+        "productOfferingTerm",
+        "productOrderItem",
+        "productSpecCharacteristic",
+        "productSpecificationRelationship",
+        "relatedParty",
+        "subCategory",
+    }
 )
 
 
@@ -69,7 +88,7 @@ def from_ngsi(entity: JsonObject) -> JsonObject:
     id_ = entity.get("id")
     if not isinstance(id_, str) or not id_:
         raise DecodeError("an entity has an id")
-    rows = [("id", id_)]
+    rows: list[tuple[str, object]] = [("id", id_)]
     for name, value in entity.items():
         if name not in {"id", "type", "@context"} and not _is_system(name, value):
             rows.append((_unescaped(name), _array(name, _read(value))))

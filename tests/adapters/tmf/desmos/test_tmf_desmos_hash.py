@@ -1,8 +1,9 @@
-"""H and the hashlinks are those of Desmos: published vectors, an independent writing, properties."""
+"""H and the hashlinks are those of Desmos: vectors, an independent writing, properties."""
 
 import json
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -153,7 +154,7 @@ def test_every_text_has_one_hash(text: str) -> None:
 
 @given(st.dictionaries(st.text(min_size=1), VALUES, max_size=5), st.randoms())
 def test_the_order_of_members_and_elements_does_not_matter(
-    document: dict[str, object], random: Any
+    document: dict[str, object], random: Random
 ) -> None:
     """Entities that differ in order alone have the same hash."""
     rows = list(document.items())
