@@ -1,0 +1,1 @@
+"""What this node believes: callers by their tokens, certificates by what the ledger says."""
