@@ -297,6 +297,12 @@ TMF_STORE_THREADS_MAX: Final = 16  # that read, write, or wait for their turn
 TMF_STORE_WAIT_MS_MAX: Final = 10_000  # for the one writer's turn, or for a connection
 TMF_STATEMENT_MS_MAX: Final = 30_000  # one statement of PostgreSQL
 TMF_STATEMENT_ROWS_MAX: Final = 500  # ids in one statement
+TMF_QUERY_CHARS_MAX: Final = 16_384  # of one list request, as it was sent
+TMF_CONDITIONS_MAX: Final = 100  # comparisons of one query: ids of a page of references
+TMF_REGEX_CHARS_MAX: Final = 256
+TMF_SORT_KEYS_MAX: Final = 8
+TMF_FIELDS_MAX: Final = 256  # as many as an object may have attributes
+TMF_OFFSET_MAX: Final = 2**31 - 1
 TMF_CHANGE_POLL_MS: Final = 1_000  # another process may write the journal: looked at so often
 
 # --- access node: replication of catalogues -------------------------------------------------
@@ -319,7 +325,7 @@ REPLICATION_PAGE_ITEMS_MAX: Final = 500  # lines of the quarantine that one answ
 
 # --- usage log ------------------------------------------------------------------------------
 USAGE_RECORD_BYTES_MAX: Final = 65_536  # one usage document, as sent and in canonical form
-USAGE_MEASURES_MAX: Final = 64  # of one record: its totals and those it corrects fit one block
+USAGE_MEASURES_MAX: Final = 40  # of one record: its totals and those it corrects fit one block
 USAGE_ID_CHARS_MAX: Final = 512  # of a record, a product or a party
 USAGE_NAME_CHARS_MAX: Final = 64  # of a metric or a unit
 USAGE_AMOUNT_DIGITS_MAX: Final = 30  # before the point, and again behind it
