@@ -7,11 +7,12 @@ Replicas are others' entities: ``accept`` alone writes them, and never touches o
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from adapters.tmf.caller import Caller
+from adapters.tmf.entities.cancelling import TASK, answered, asked, order_id
 from adapters.tmf.entities.patching import Patch
 from adapters.tmf.entities.policy import Policy, Proposed
 from adapters.tmf.entities.refusals import (
@@ -24,10 +25,12 @@ from adapters.tmf.entities.refusals import (
 )
 from adapters.tmf.entities.stepping import LifeCycles, kind_of_change
 from adapters.tmf.entity import OWN, Change, Entity, JsonObject, What, canonical
+from adapters.tmf.query.matching import matcher
 from adapters.tmf.query.model import Comparison, Condition, Query
 from adapters.tmf.resources.model import Resource
 from adapters.tmf.resources.moments import spell_time
 from adapters.tmf.resources.problems import malformed
+from adapters.tmf.resources.registry import RESOURCES
 from adapters.tmf.resources.validation import (
     check_create,
     check_id,
@@ -38,6 +41,8 @@ from adapters.tmf.store.ports import Page, Reading, Writing
 from ledger.core.limits import TMF_ENTITY_BYTES_MAX
 
 __all__ = ["Entities"]
+
+_ORDER: Final = RESOURCES["productOrder"]
 
 
 class Entities:
@@ -80,8 +85,12 @@ class Entities:
         if txn.get(resource.name, id_) is not None:
             raise id_taken(resource, id_)
         self._life_cycles.judge(resource, None, document)
+        order = self._asked(txn, caller, document) if resource.name == TASK else None
         self._judge(Proposed(resource, caller, None, document), txn)
-        return self._put(txn, resource, document, "create")
+        change = self._put(txn, resource, document, "create")
+        if order is not None:
+            self._put(txn, _ORDER, order, "state")
+        return change
 
     def patch(
         self, txn: Writing, caller: Caller, resource: Resource, id_: str, patch: Patch
@@ -100,7 +109,10 @@ class Entities:
             after["lastUpdate"] = spell_time(self._now_ms())
         self._life_cycles.judge(resource, before, after)
         self._judge(Proposed(resource, caller, before, after), txn)
-        return self._put(txn, resource, after, kind_of_change(resource, before, after))
+        change = self._put(txn, resource, after, kind_of_change(resource, before, after))
+        if resource is _ORDER and change.what == "state":
+            self._answer(txn, before, after)
+        return change
 
     def remove(self, txn: Writing, caller: Caller, resource: Resource, id_: str) -> Change:
         """Delete an entity. Raises TmfError."""
@@ -112,12 +124,7 @@ class Entities:
 
     def get(self, reading: Reading, caller: Caller, resource: Resource, id_: str) -> Entity:
         """Give an entity; one that the caller may not see does not exist. Raises TmfError 404."""
-        entity = reading.get(resource.name, id_)
-        visible = self._visible(resource, caller)
-        if entity is not None and visible:
-            query = Query((Comparison("id", "eq", id_),), limit=1)
-            found = reading.find(resource.name, query, visible).entities
-            entity = found[0] if found else None
+        entity = self._seen(reading, caller, resource, id_)
         if entity is None:
             raise no_such(resource, id_)
         return entity
@@ -163,6 +170,38 @@ class Entities:
         self._judge(Proposed(resource, caller, before, document, origin), txn)
         what: What = "create" if before is None else kind_of_change(resource, before, document)
         return self._put(txn, resource, document, what, origin)
+
+    def _asked(self, txn: Writing, caller: Caller, task: JsonObject) -> JsonObject | None:
+        """Give the order as a new task makes it; None when it stays."""
+        order = self._seen(txn, caller, _ORDER, order_id(task))
+        if order is None:
+            return None
+        if order.origin != OWN:
+            raise not_owned_here(_ORDER, order.id)
+        changed = asked(task, order.document())
+        if changed is not None:
+            self._life_cycles.judge(_ORDER, order.document(), changed)
+        return changed
+
+    def _answer(self, txn: Writing, before: JsonObject, after: JsonObject) -> None:
+        """Take the tasks about an order on with its new state."""
+        about = Query((Comparison("productOrder.id", "eq", after["id"]),))
+        for entity in txn.find(TASK, about).entities:
+            task = entity.document()
+            changed = answered(task, before, after, spell_time(self._now_ms()))
+            if entity.origin == OWN and changed is not None:
+                self._life_cycles.notice(RESOURCES[TASK], task, changed)
+                self._put(txn, RESOURCES[TASK], changed, "state")
+
+    def _seen(
+        self, reading: Reading, caller: Caller, resource: Resource, id_: str
+    ) -> Entity | None:
+        """Give an entity if it is there for the caller."""
+        entity = reading.get(resource.name, id_)
+        visible = self._visible(resource, caller)
+        if entity is None or (visible and not matcher(visible)(entity.document())):
+            return None
+        return entity
 
     def _own(self, txn: Writing, caller: Caller, resource: Resource, id_: str) -> Entity:
         entity = self.get(txn, caller, resource, id_)

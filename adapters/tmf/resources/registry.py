@@ -9,7 +9,9 @@ catalogue ("resourceCatalogImportJob"); their paths and events stay as defined (
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypedDict, Unpack
+
+import msgspec
 
 from adapters.tmf.resources import lifecycle
 from adapters.tmf.resources.model import Api, Operation, Resource
@@ -23,117 +25,119 @@ __all__ = ["APIS", "BY_KEBAB", "BY_PATH", "RESOURCES", "TABLES"]
 TABLES: Final[Tables] = read_tables(COMMON, CATALOGUE, TRADE)
 """Shapes and enumerations of all resources."""
 
-_ALWAYS: Final = frozenset({"id", "href"})
 _ALL: Final[frozenset[Operation]] = frozenset({"GET", "POST", "PATCH", "DELETE"})
 _JOB: Final[frozenset[Operation]] = frozenset({"GET", "POST", "DELETE"})
 _TASK: Final[frozenset[Operation]] = frozenset({"GET", "POST"})
 _STATEFUL: Final = "Create AttributeValueChange StateChange Delete"
 _SIMPLE: Final = "Create Change Delete"
-_UNPATCHABLE_620: Final = _ALWAYS | {"lastUpdate", "@type", "@baseType"}
 
 
-def _resource(path: str, events: str, **facts: object) -> Resource:
-    """Build a resource; what all share is filled in by its API.
+class _Facts(TypedDict, total=False):
+    """What a resource says of itself; see ``Resource``."""
 
-    ``events`` are the words between the path and "Event".
-    """
+    name: str
+    required: tuple[str, ...]
+    server_set: set[str]
+    unpatchable: set[str]
+    operations: frozenset[Operation]
+    state_attribute: str
+    first_state: str
+    life_cycle: lifecycle.LifeCycle
+    stamped: tuple[str, ...]
+    subtypes: tuple[str, ...]
+
+
+def _resource(path: str, events: str, **facts: Unpack[_Facts]) -> Resource:
+    """Build a resource; ``events`` are the words between its path and "Event"."""
+    name = facts.get("name", path)
     type_name = path[0].upper() + path[1:]
-    name = str(facts.pop("name", path))
-    shape = TABLES.shapes[type_name]
-    defaults: dict[str, object] = {
-        "name": name,
-        "api": "",
-        "base": "",
-        "path": path,
-        "kebab": re.sub(r"(?=[A-Z])", "-", name).lower(),
-        "type_name": type_name,
-        "required": (),
-        "server_set": _ALWAYS - {"id"},
-        "unpatchable": _ALWAYS,
-        "operations": _ALL,
-        "events": tuple(f"{path}{word}Event" for word in events.split()),
-        "stamped": ("lastUpdate",) if "lastUpdate" in shape.attributes else (),
-    }
-    return Resource(**{**defaults, **facts})  # type: ignore[arg-type] # checked by the tests
+    is_stamped = "lastUpdate" in TABLES.shapes[type_name].attributes
+    return Resource(
+        name=name,
+        api="",  # its API is put in by _api
+        base="",
+        path=path,
+        kebab=re.sub(r"(?=[A-Z])", "-", name).lower(),
+        type_name=type_name,
+        required=facts.get("required", ()),
+        server_set=frozenset({"href"} | facts.get("server_set", set())),
+        unpatchable=frozenset({"id", "href"} | facts.get("unpatchable", set())),
+        operations=facts.get("operations", _ALL),
+        events=tuple(f"{path}{word}Event" for word in events.split()),
+        state_attribute=facts.get("state_attribute", ""),
+        first_state=facts.get("first_state", ""),
+        life_cycle=facts.get("life_cycle"),
+        stamped=facts.get("stamped", ("lastUpdate",) if is_stamped else ()),
+        subtypes=facts.get("subtypes", ()),
+    )
 
 
-def _element(path: str, events: str, **facts: object) -> Resource:
+def _element(path: str, events: str, **facts: Unpack[_Facts]) -> Resource:
     """Build a catalogue element: named, with a life cycle."""
-    life_cycle = lifecycle.CATALOGUE_ELEMENT
-    shared: dict[str, object] = {
+    shared: _Facts = {
         "required": ("name",),
         "state_attribute": "lifecycleStatus",
         "first_state": "In study",
-        "life_cycle": life_cycle,
+        "life_cycle": lifecycle.CATALOGUE_ELEMENT,
     }
-    return _resource(path, events, **{**shared, **facts})
+    return _resource(path, events, **(shared | facts))
 
 
-def _jobs(prefix: str, events: str) -> tuple[Resource, Resource]:
-    """Build the import and export jobs of one catalogue."""
-    server_set = _ALWAYS - {"id"} | {"status", "creationDate", "completionDate", "errorLog"}
-
-    def job(path: str) -> Resource:
-        return _resource(
-            path,
-            events,
-            name=f"{prefix}{path[0].upper()}{path[1:]}",
-            required=("url",),
-            server_set=server_set,
-            operations=_JOB,
-            state_attribute="status",
-            first_state="Not Started",
-            life_cycle=lifecycle.JOB,
-            stamped=("creationDate",),
-        )
-
-    return job("importJob"), job("exportJob")
-
-
-def _api(number: int, name: str, base: str, *resources: Resource) -> Api:
-    placed = tuple(_placed(each, name, f"/tmf-api/{base}/v4") for each in resources)
-    return Api(name=name, number=number, base=f"/tmf-api/{base}/v4", resources=placed)
-
-
-def _placed(resource: Resource, api: str, base: str) -> Resource:
-    facts = {each: getattr(resource, each) for each in resource.__struct_fields__}
-    return Resource(**{**facts, "api": api, "base": base})
-
-
-def _element_620(path: str, batch: str = "", **facts: object) -> Resource:
+def _element_620(path: str, batch: str = "", **facts: Unpack[_Facts]) -> Resource:
     """Build an element of the product catalogue, where less may be patched."""
-    return _element(path, f"{_STATEFUL}{batch}", unpatchable=_UNPATCHABLE_620, **facts)
+    facts["unpatchable"] = {"lastUpdate", "@type", "@baseType"}
+    return _element(path, f"{_STATEFUL} {batch}", **facts)
 
 
-def _element_633(path: str, batch: str = "", **facts: object) -> Resource:
+def _element_633(path: str, batch: str = "", **facts: Unpack[_Facts]) -> Resource:
     """Build an element of the service catalogue."""
-    unpatchable = _ALWAYS | {"lastUpdate"}
-    return _element(path, f"{_SIMPLE}{batch}", unpatchable=unpatchable, **facts)
+    facts["unpatchable"] = {"lastUpdate"}
+    return _element(path, f"{_SIMPLE} {batch}", **facts)
+
+
+def _job(catalogue: str, path: str, events: str = "") -> Resource:
+    """Build a job of one catalogue."""
+    return _resource(
+        path,
+        events,
+        name=f"{catalogue}{path[0].upper()}{path[1:]}",
+        required=("url",),
+        server_set={"status", "creationDate", "completionDate", "errorLog"},
+        operations=_JOB,
+        state_attribute="status",
+        first_state="Not Started",
+        life_cycle=lifecycle.JOB,
+        stamped=("creationDate",),
+    )
+
+
+def _api(number: int, name: str, *resources: Resource) -> Api:
+    base = f"/tmf-api/{name}/v4"
+    placed = tuple(msgspec.structs.replace(each, api=name, base=base) for each in resources)
+    return Api(name=name, number=number, base=base, resources=placed)
 
 
 APIS: Final = (
     _api(
         620,
         "productCatalogManagement",
-        "productCatalogManagement",
-        _element_620("catalog", " Batch"),
+        _element_620("catalog", "Batch"),
         _element_620("category", life_cycle=lifecycle.CATEGORY, first_state="In design"),
         _element_620("productOffering"),
         _element_620("productOfferingPrice"),
         _element_620("productSpecification"),
-        *_jobs("catalog", ""),
+        _job("catalog", "importJob"),
+        _job("catalog", "exportJob"),
     ),
     _api(
         622,
-        "productOrderingManagement",
         "productOrderingManagement",
         _resource(
             "productOrder",
             f"{_STATEFUL} InformationRequired",
             required=("productOrderItem",),
-            server_set=_ALWAYS - {"id"}
-            | {"orderDate", "state", "completionDate", "expectedCompletionDate"},
-            unpatchable=_ALWAYS | {"orderDate"},
+            server_set={"orderDate", "state", "completionDate", "expectedCompletionDate"},
+            unpatchable={"orderDate"},
             state_attribute="state",
             first_state="acknowledged",
             life_cycle=lifecycle.ORDER,
@@ -143,7 +147,7 @@ APIS: Final = (
             "cancelProductOrder",
             "Create StateChange InformationRequired",
             required=("productOrder",),
-            server_set=_ALWAYS - {"id"} | {"state", "effectiveCancellationDate"},
+            server_set={"state", "effectiveCancellationDate"},
             operations=_TASK,
             state_attribute="state",
             first_state="acknowledged",
@@ -152,7 +156,6 @@ APIS: Final = (
     ),
     _api(
         632,
-        "party",
         "party",
         _resource(
             "individual",
@@ -172,16 +175,15 @@ APIS: Final = (
     _api(
         633,
         "serviceCatalogManagement",
-        "serviceCatalogManagement",
-        _element_633("serviceCatalog", " Batch"),
+        _element_633("serviceCatalog", "Batch"),
         _element_633("serviceCategory"),
         _element_633("serviceCandidate", required=("name", "serviceSpecification")),
         _element_633("serviceSpecification"),
-        *_jobs("serviceCatalog", ""),
+        _job("serviceCatalog", "importJob"),
+        _job("serviceCatalog", "exportJob"),
     ),
     _api(
         634,
-        "resourceCatalog",
         "resourceCatalog",
         _element("resourceCatalog", _SIMPLE),
         _element("resourceCategory", _SIMPLE),
@@ -195,11 +197,11 @@ APIS: Final = (
                 "ResourceFunctionSpecification",
             ),
         ),
-        *_jobs("resourceCatalog", "Create StateChange"),
+        _job("resourceCatalog", "importJob", "Create StateChange"),
+        _job("resourceCatalog", "exportJob", "Create StateChange"),
     ),
     _api(
         635,
-        "usageManagement",
         "usageManagement",
         _resource(
             "usage",
@@ -212,7 +214,6 @@ APIS: Final = (
     ),
     _api(
         637,
-        "productInventory",
         "productInventory",
         _resource(
             "product",
