@@ -36,6 +36,7 @@ from adapters.tmf.resources.validation import (
     check_id,
     check_replica,
     check_whole,
+    is_id,
 )
 from adapters.tmf.store.ports import Page, Reading, Writing
 from ledger.core.limits import TMF_ENTITY_BYTES_MAX
@@ -84,12 +85,13 @@ class Entities:
         check_id(id_)
         if txn.get(resource.name, id_) is not None:
             raise id_taken(resource, id_)
-        self._life_cycles.judge(resource, None, document)
         order = self._asked(txn, caller, document) if resource.name == TASK else None
         self._judge(Proposed(resource, caller, None, document), txn)
+        self._life_cycles.judge(resource, None, document)
         change = self._put(txn, resource, document, "create")
         if order is not None:
-            self._put(txn, _ORDER, order, "state")
+            self._life_cycles.judge(_ORDER, *order)
+            self._put(txn, _ORDER, order[1], "state")
         return change
 
     def patch(
@@ -107,8 +109,8 @@ class Entities:
             return None
         if "lastUpdate" in before and "lastUpdate" not in patch.names():
             after["lastUpdate"] = spell_time(self._now_ms())
-        self._life_cycles.judge(resource, before, after)
         self._judge(Proposed(resource, caller, before, after), txn)
+        self._life_cycles.judge(resource, before, after)
         change = self._put(txn, resource, after, kind_of_change(resource, before, after))
         if resource is _ORDER and change.what == "state":
             self._answer(txn, before, after)
@@ -152,6 +154,7 @@ class Entities:
                 "owned-by-another" when two claim the same id.
         """
         assert origin != OWN, "a replica is another's"
+        check_id(id_)
         stored = txn.get(resource.name, id_)
         if stored is not None and stored.origin != origin:
             refuse = owned_here if stored.origin == OWN else owned_by_another
@@ -159,29 +162,31 @@ class Entities:
         before = stored.document() if stored is not None else None
         caller = Caller(organisation=origin)
         if document is None:
-            self._judge(Proposed(resource, caller, before, None, origin), txn)
+            if before is not None:
+                self._judge(Proposed(resource, caller, before, None, origin), txn)
             return txn.remove(resource.name, id_)
         check_replica(resource, document)
         if document["id"] != id_:
-            raise malformed("wrong-id", (None, "id"), "is not the one that was told")
+            raise malformed("id-differs", (None, "id"), "is not the one that was told")
         if stored is not None and _encoded(document) == stored.body:
             return None
-        self._life_cycles.notice(resource, before, document)
         self._judge(Proposed(resource, caller, before, document, origin), txn)
+        self._life_cycles.notice(resource, before, document)
         what: What = "create" if before is None else kind_of_change(resource, before, document)
         return self._put(txn, resource, document, what, origin)
 
-    def _asked(self, txn: Writing, caller: Caller, task: JsonObject) -> JsonObject | None:
-        """Give the order as a new task makes it; None when it stays."""
+    def _asked(
+        self, txn: Writing, caller: Caller, task: JsonObject
+    ) -> tuple[JsonObject, JsonObject] | None:
+        """Give the order before and after a new task; None when it stays."""
         order = self._seen(txn, caller, _ORDER, order_id(task))
         if order is None:
             return None
         if order.origin != OWN:
             raise not_owned_here(_ORDER, order.id)
-        changed = asked(task, order.document())
-        if changed is not None:
-            self._life_cycles.judge(_ORDER, order.document(), changed)
-        return changed
+        before = order.document()
+        after = asked(task, before)
+        return None if after is None else (before, after)
 
     def _answer(self, txn: Writing, before: JsonObject, after: JsonObject) -> None:
         """Take the tasks about an order on with its new state."""
@@ -197,7 +202,7 @@ class Entities:
         self, reading: Reading, caller: Caller, resource: Resource, id_: str
     ) -> Entity | None:
         """Give an entity if it is there for the caller."""
-        entity = reading.get(resource.name, id_)
+        entity = reading.get(resource.name, id_) if is_id(id_) else None
         visible = self._visible(resource, caller)
         if entity is None or (visible and not matcher(visible)(entity.document())):
             return None

@@ -116,7 +116,7 @@ ORDER_ITEM: Final = _life_cycle(
 
 CANCELLATION: Final = _life_cycle(
     "cancellation of a product order",
-    "acknowledged",
+    "acknowledged, terminatedWithError",
     """
     acknowledged > inProgress, done, terminatedWithError
     inProgress > done, terminatedWithError

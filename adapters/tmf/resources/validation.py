@@ -21,7 +21,7 @@ from adapters.tmf.resources.problems import Place, malformed
 from adapters.tmf.resources.registry import TABLES
 from ledger.core.limits import TMF_ID_CHARS_MAX
 
-__all__ = ["check_create", "check_id", "check_replica", "check_whole"]
+__all__ = ["check_create", "check_id", "check_replica", "check_whole", "is_id"]
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~@=()-]*")
 _EXACT: Final = frozenset({"ItemAction"})  # words that programs compare letter by letter
@@ -56,14 +56,15 @@ def check_replica(resource: Resource, document: object) -> None:
 
 
 def check_id(id_: object) -> None:
-    """Check that an id can stand in a path as it is.
+    """Check that an id can stand in a path as it is. Raises TmfError 400."""
+    if not is_id(id_):
+        what = f"is not of 1 to {TMF_ID_CHARS_MAX} letters, digits and ._:~@=()-"
+        raise malformed("invalid-id", (None, "id"), what)
 
-    Raises:
-        TmfError: 400.
-    """
-    if not isinstance(id_, str) or len(id_) > TMF_ID_CHARS_MAX or not _ID.fullmatch(id_):
-        what = f"is not of 1 to {TMF_ID_CHARS_MAX} letters, digits and ._:~@=()- "
-        raise malformed("invalid-id", (None, "id"), what.rstrip())
+
+def is_id(id_: object) -> bool:
+    """Tell whether an id can stand in a path as it is; no entity has any other."""
+    return isinstance(id_, str) and len(id_) <= TMF_ID_CHARS_MAX and _ID.fullmatch(id_) is not None
 
 
 def _check(resource: Resource, document: object, *, is_strict: bool) -> None:
