@@ -31,7 +31,7 @@ POWERS: Final[Mapping[Action, str]] = {
 }
 """What a seller's credential must say to change the catalogue; all in the domain DOME."""
 
-NOBODY: Final = AnyOf(())
+NOBODY: Final = Comparison("id", "eq", "")
 """A condition that no entity meets."""
 
 _LAUNCHED: Final = tuple(
@@ -64,9 +64,9 @@ class AccessRules(NeutralPolicy):
         own = (named,) if caller.organisation else ()
         if kind is Kind.OFFERED:
             return (AnyOf((*_LAUNCHED, *own)),)
-        if kind is Kind.INTERNAL:
+        if kind is Kind.INTERNAL or not own:
             return (NOBODY,)
-        return (AnyOf(own),)
+        return own
 
 
 def _operator_only(proposed: Proposed, reading: Reading) -> None:

@@ -62,10 +62,13 @@ class DomeForm(NeutralPolicy):
         self._now = now
 
     def fill(self, resource: Resource, document: JsonObject, caller: Caller) -> None:
-        """Give a new entity its time of change where the API has no such attribute."""
+        """Give a new entity its time of change, also where the API has none, and DOME's first state."""
         del caller
-        if kind_of(resource.name) in _PARTIES:
+        kind = kind_of(resource.name)
+        if kind in _PARTIES:
             document.setdefault("lastUpdate", self._now())
+        if kind in (Kind.OFFERED, Kind.CATEGORY):
+            document.setdefault(resource.state_attribute, "Active")
 
     def judge(self, proposed: Proposed, reading: Reading) -> None:
         """Refuse what has not the form, and changes of what is launched. Raises TmfError."""
