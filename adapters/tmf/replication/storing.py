@@ -1,0 +1,99 @@
+"""A fetched version becomes a replica, together with what is known of its entity.
+
+Owns the transaction in which both change. Whatever happened meanwhile is read in it again: a
+version that is no longer the newest is dropped, and an id that is somebody else's is not taken.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import structlog
+
+from adapters.tmf.entity import OWN, canonical, content_hash
+from adapters.tmf.refusal import TmfError
+from adapters.tmf.replication.context import Context
+from adapters.tmf.replication.core.model import NONE, Code, Status, Told
+from adapters.tmf.replication.core.progress import Outcome, advance
+from adapters.tmf.replication.form import Taken
+from adapters.tmf.replication.tracking import Line, lines, quarantine, release, save
+from adapters.tmf.resources.registry import RESOURCES
+from adapters.tmf.store.database import Store
+from adapters.tmf.store.ports import Writing
+
+__all__ = ["Attempt", "remove_replica", "store_attempts"]
+
+_log: Final = structlog.get_logger("replication")
+
+
+class Attempt(NamedTuple):
+    """The end of one fetch: what was got, or why nothing was."""
+
+    told: Told
+    taken: Taken | None
+    failure: Outcome | None = None
+
+
+def store_attempts(context: Context, attempts: Sequence[Attempt], store: Store) -> None:
+    """Write what became of some attempts, in one transaction."""
+    with store.write() as txn:
+        known = lines(txn.connection, (attempt.told.key for attempt in attempts))
+        for attempt in attempts:
+            line = known[attempt.told.key]
+            head = line.tracked.head
+            if line.tracked.status is Status.WANTED and head.version == attempt.told.version:
+                known[attempt.told.key] = _end(context, txn, line, attempt)
+        save(txn.connection, known.values())
+
+
+def remove_replica(context: Context, txn: Writing, line: Line) -> Line:
+    """Remove a replica because its entity ended."""
+    if line.body_hash == NONE:
+        return line
+    owner = line.tracked.head.publisher
+    kept = txn.get(line.resource, line.id)
+    if kept is not None and kept.origin == owner:
+        try:
+            context.replicas.accept(txn, owner, RESOURCES[line.resource], line.id, None)
+        except TmfError as error:
+            _log.error("end_refused", resource=line.resource, id=line.id, reason=str(error))
+    return line._replace(body_hash=NONE)
+
+
+def _end(context: Context, txn: Writing, line: Line, attempt: Attempt) -> Line:
+    """Give what is known of the entity after an attempt to get its newest version."""
+    outcome, after = attempt.failure, line
+    if attempt.taken is not None:
+        outcome = _accept(context, txn, attempt.told, attempt.taken)
+        if outcome.result == "stored":
+            taken = attempt.taken
+            after = Line(
+                line.tracked, taken.resource, taken.id, content_hash(canonical(taken.document))
+            )
+    assert outcome is not None
+    now_ms = context.now_ms()
+    after = after._replace(tracked=advance(line.tracked, outcome, now_ms, context.spread()))
+    if after.tracked.status is Status.CURRENT:
+        release(txn.connection, after.tracked)
+        context.forms[attempt.told.form].taken(txn, attempt.told)
+    elif after.tracked.status is Status.QUARANTINED:
+        because = (outcome.code, outcome.detail)
+        _log.warning("quarantined", key=line.key, code=outcome.code, reason=outcome.detail)
+        quarantine(txn.connection, after.tracked.head, because, now_ms)
+    return after
+
+
+def _accept(context: Context, txn: Writing, told: Told, taken: Taken) -> Outcome:
+    kept = txn.get(taken.resource, taken.id)
+    if kept is not None and kept.origin != told.publisher:
+        whose = "this node" if kept.origin == OWN else kept.origin
+        return Outcome("refused", told.version, Code.OWNED_BY_OTHER, f"the entity is {whose}'s")
+    try:
+        with txn.connection.begin_nested():
+            context.replicas.accept(
+                txn, told.publisher, RESOURCES[taken.resource], taken.id, taken.document
+            )
+    except TmfError as error:
+        # It may lack an entity that it refers to and that is on its way, so it is tried again.
+        detail = f"{error.code}: {error.message}"
+        return Outcome("faulty", told.version, Code.ENTITY_REFUSED, detail)
+    return Outcome("stored", told.version)

@@ -1,0 +1,303 @@
+"""Access nodes that replicate over a played ledger and a network that loses what it is told to.
+
+The databases are real; the ledger is a list that orders, refuses strangers and takes an event once.
+"""
+
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import anyio
+import httpx
+import msgspec
+from starlette.applications import Starlette
+
+from adapters.egress import Errand, Reply
+from adapters.tmf.caller import OPERATOR
+from adapters.tmf.entities.service import Entities
+from adapters.tmf.entity import OWN, JsonObject
+from adapters.tmf.replication.context import Context
+from adapters.tmf.replication.core.model import Told
+from adapters.tmf.replication.core.selection import Selection
+from adapters.tmf.replication.form import Taken
+from adapters.tmf.replication.ledger import Identity, Members
+from adapters.tmf.replication.native import NativeForm
+from adapters.tmf.replication.replicator import Replicator
+from adapters.tmf.resources.registry import RESOURCES
+from adapters.tmf.store.database import Store
+from ledger.core.errors import RejectCode, Unavailable
+from ledger.core.event import OpenEntry
+from ledger.core.genesis import Participant, ParticipantKey
+from ledger.core.ids import Height, Sequence
+from ledger.core.signing import SeedSigner
+from ledger.core.state_proof import StateProofBundle
+from pubsub.client.answers import LedgerEvent, Receipt
+from pubsub.client.trust_calls import Reading
+
+WAIT_S = 20
+
+
+class PlayedLedger:
+    """A ledger in memory.
+
+    Attributes:
+        events: what it holds.
+        refuses: code for every event that is handed in, when set.
+        answers_lost: so many publications take effect without an answer.
+    """
+
+    def __init__(self) -> None:
+        self.events_held: list[LedgerEvent] = []
+        self.participants: dict[str, Participant] = {}
+        self.refuses: RejectCode | None = None
+        self.answers_lost = 0
+        self._ids: dict[bytes, Sequence] = {}
+        self._more = anyio.Event()
+
+    @property
+    def trust(self) -> "PlayedLedger":
+        """The participants."""
+        return self
+
+    async def participant(self, did: str) -> Reading[Participant]:
+        """Give a participant."""
+        bundle: StateProofBundle = None  # type: ignore[assignment] # nobody looks at it
+        return Reading(self.participants.get(did), Height(1), 0, bundle, is_verified=True)
+
+    def join(self, did: str, signer: SeedSigner) -> None:
+        """Make somebody a participant."""
+        key = ParticipantKey(signer.public_key, revoked=False)
+        self.participants[did] = Participant(did=did, name=did, keys=(key,), topics=("tmf.>",))
+
+    async def publish_many(self, entries: Iterable[OpenEntry], wait: str) -> list[Receipt]:
+        """Take events, each once."""
+        assert wait == "final"
+        await anyio.lowlevel.checkpoint()
+        receipts = [self._publish(opened) for opened in entries]
+        if self.answers_lost:
+            self.answers_lost -= 1
+            raise Unavailable("no answer")
+        return receipts
+
+    def _publish(self, opened: OpenEntry) -> Receipt:
+        if self.refuses:
+            return Receipt(opened.id, "refused", self.refuses)
+        sequence = self._ids.get(opened.id)
+        if sequence is None:
+            sequence = self._ids[opened.id] = Sequence(len(self.events_held))
+            held = LedgerEvent(sequence, opened.event, opened.id, opened.entry, is_verified=True)
+            self.events_held.append(held)
+            self._more.set()
+            self._more = anyio.Event()
+        return Receipt(opened.id, "final", sequence=sequence, height=Height(1))
+
+    def events(self, *, after: int = -1, **filters: object) -> "PlayedEvents":
+        """Read to the end."""
+        return PlayedEvents(self, after, filters, ends=True)
+
+    def subscribe(self, *, after: int | None = -1, **filters: object) -> "PlayedEvents":
+        """Follow without end."""
+        assert after is not None
+        return PlayedEvents(self, after, filters, ends=False)
+
+    async def until_more(self, count: int) -> None:
+        """Wait until there are more than so many events."""
+        while len(self.events_held) <= count:
+            await self._more.wait()
+
+
+class PlayedEvents:
+    """An iterator over the events of a played ledger."""
+
+    def __init__(
+        self, ledger: PlayedLedger, after: int, filters: dict[str, object], *, ends: bool
+    ) -> None:
+        self._ledger = ledger
+        self._next = after + 1
+        self._filters = filters
+        self._ends = ends
+
+    def __aiter__(self) -> "PlayedEvents":
+        return self
+
+    async def __anext__(self) -> LedgerEvent:
+        held = self._ledger.events_held
+        while True:
+            if self._next >= len(held):
+                if self._ends:
+                    raise StopAsyncIteration
+                await self._ledger.until_more(self._next)
+            event = held[self._next]
+            self._next += 1
+            wanted = self._filters.items()
+            if all(getattr(event.event, name) == value for name, value in wanted):
+                return event
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class Network:
+    """Carries errands to the nodes of a world.
+
+    Attributes:
+        loss: the chance that an errand gets no answer, in percent.
+        down: hosts that do not answer at all.
+        stuck: hosts that take requests and answer only when ``released``.
+        asked: URLs of all errands.
+        twisted: gives another body for one, when set.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.apps: dict[str, Starlette] = {}
+        self.loss = 0
+        self.down: set[str] = set()
+        self.stuck: set[str] = set()
+        self.asked: list[str] = []
+        self.twisted: Callable[[bytes], bytes] | None = None
+        self._random = random.Random(seed)
+
+    async def run(self, errand: Errand) -> Reply:
+        """Send a request."""
+        url = httpx.URL(errand.url)
+        self.asked.append(errand.url)
+        if url.host in self.down or self._random.randrange(100) < self.loss:
+            raise Unavailable("lost on the way")
+        if url.host in self.stuck:
+            await anyio.sleep_forever()
+        transport = httpx.ASGITransport(app=self.apps[url.host])
+        async with httpx.AsyncClient(transport=transport) as client:
+            answer = await client.request(errand.method, url, headers=dict(errand.headers))
+        if self._random.randrange(100) < self.loss:
+            raise Unavailable("lost on the way back")
+        body = answer.content
+        if self.twisted and answer.status_code == 200:
+            body = self.twisted(body)
+        return Reply(answer.status_code, answer.headers, body)
+
+
+class Clock:
+    """A clock that tests may set forward."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def now_ms(self) -> int:
+        """Give the time."""
+        return time.time_ns() // 1_000_000 + self.ahead_ms
+
+
+class Node:
+    """One access node without its front.
+
+    Attributes:
+        accepts: judges what would be replicated.
+    """
+
+    def __init__(self, name: str, directory: Path, ledger: PlayedLedger, network: Network) -> None:
+        self.did = f"did:web:{name}.example"
+        self.clock = Clock()
+        self.signer = SeedSigner(name.encode().ljust(32, b"."))
+        ledger.join(self.did, self.signer)
+        self._url = f"sqlite:///{directory / name}.sqlite"
+        self._ledger, self._network, self._host = ledger, network, f"{name}.example"
+        self._ids = 0
+        self.selection = Selection()
+        self.is_published: Callable[[str, JsonObject], bool] = lambda _resource, _document: True
+        self.accepts: Callable[[Told, Taken], None] = lambda _told, _taken: None
+        self.open()
+
+    def open(self) -> None:
+        """Start with what the database holds."""
+        self.store = Store.open(self._url)
+        self.entities = Entities((), self.clock.now_ms, self._new_id)
+        identity = Identity(self.did, self.signer, "test", f"https://{self._host}", "prd")
+        self.form = NativeForm(
+            identity,
+            self._network,
+            self.clock.now_ms,
+            lambda resource, document: self.is_published(resource, document),  # noqa: PLW0108
+        )
+
+        async def accepts(told: Told, taken: Taken) -> None:
+            self.accepts(told, taken)
+
+        self.context = Context(
+            store=self.store,
+            ledger=self._ledger,
+            members=Members(self._ledger, self.clock.now_ms),
+            identity=identity,
+            forms={"native": self.form},
+            replicas=self.entities,
+            accepts=accepts,
+            now_ms=self.clock.now_ms,
+            spread=lambda: 0,
+        )
+        self.replicator = Replicator(self.context, (self.form,), self.selection)
+        self._network.apps[self._host] = Starlette(routes=self.replicator.routes())
+
+    def reopen(self) -> None:
+        """End as a crash does, and start again."""
+        self.store.close()
+        self.open()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Replicate while the block runs."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.replicator.run)
+            yield
+            group.cancel_scope.cancel()
+
+    def create(self, resource: str = "productOffering", **document: object) -> str:
+        """Make an own entity; give its id."""
+        with self.store.write() as txn:
+            sent = {"name": "x", **document}
+            return self.entities.create(txn, OPERATOR, RESOURCES[resource], sent).id
+
+    def change(self, id_: str, resource: str = "productOffering", **document: object) -> None:
+        """Store a new version of an own entity, past all rules."""
+        with self.store.write() as txn:
+            kept = txn.get(resource, id_)
+            assert kept is not None
+            body = msgspec.json.encode({**kept.document(), **document}, order="sorted")
+            txn.put(msgspec.structs.replace(kept, body=body), "attribute")
+
+    def remove(self, id_: str, resource: str = "productOffering") -> None:
+        """Delete an own entity."""
+        with self.store.write() as txn:
+            txn.remove(resource, id_)
+
+    def replicas(self, *resources: str) -> dict[str, bytes]:
+        """Give the bodies of all entities of others, by id."""
+        with self.store.read() as reading:
+            kept = [
+                entity
+                for resource in resources or ("productOffering",)
+                for entity in reading.every(resource, limit=100_000)
+            ]
+        return {entity.id: entity.body for entity in kept if entity.origin != OWN}
+
+    def own(self, *resources: str) -> dict[str, bytes]:
+        """Give the bodies of all own entities, by id."""
+        with self.store.read() as reading:
+            kept = [
+                entity
+                for resource in resources or ("productOffering",)
+                for entity in reading.every(resource, limit=100_000)
+            ]
+        return {entity.id: entity.body for entity in kept if entity.origin == OWN}
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return str(UUID(int=random.getrandbits(128)))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    with anyio.fail_after(WAIT_S):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await anyio.sleep(0.01)
