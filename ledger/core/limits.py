@@ -275,7 +275,7 @@ SNAPSHOT_AGE_MS_MAX: Final = 3_600_000  # an older ledger is taken only when tha
 # --- the access node's Desmos-compatible replication ----------------------------------------
 DESMOS_JSON_DEPTH_MAX: Final = 64  # nesting of an entity that is hashed
 DESMOS_OFFERS_MAX: Final = 100_000  # entities in one discovery
-DESMOS_BODY_BYTES_MAX: Final = 64 * 2**20  # a discovery, sent or received
+DESMOS_BODY_BYTES_MAX: Final = 32 * 2**20  # a discovery, sent or received
 DESMOS_ENTITIES_BYTES_MAX: Final = 32 * 2**20  # entities with all that belongs to them
 DESMOS_NOTIFICATION_BYTES_MAX: Final = 64 * 2**10
 DESMOS_SUB_ENTITIES_MAX: Final = 256  # that one entity refers to, and these again
@@ -285,6 +285,8 @@ DESMOS_CALL_MS_MAX: Final = 60_000  # one exchange with a peer
 DESMOS_AUDIT_PAGE_MAX: Final = 1_000  # records of the audit in one answer
 DESMOS_TOKEN_EARLY_MS: Final = 30_000  # a token is replaced so long before it ends
 DESMOS_CHECKED_MAX: Final = 1_024  # entities fetched and not stored yet, whose hash is kept
+DESMOS_SHELF_PAGE: Final = 1_000  # entities read at one time for a discovery
+DESMOS_VERSIONS_MAX: Final = 64  # newest changes in which a published version is looked for
 DESMOS_SYNC_RETRY_MS: Final = 60_000  # pause after a synchronisation that failed
 
 # --- the TM Forum access node's store and queries --------------------------------------------
@@ -313,6 +315,7 @@ REPLICATION_FAULTS_MAX: Final = 5  # a version whose origin is at fault so often
 REPLICATION_FETCH_MS_MAX: Final = 10_000  # one fetch, from the name's resolution to the last byte
 REPLICATION_FETCHES_MAX: Final = 64  # at one time
 REPLICATION_FETCHES_PER_ORIGIN_MAX: Final = 4  # a slow origin holds up no more than these
+REPLICATION_HOSTS_MAX: Final = 256  # hosts with open connections
 REPLICATION_BATCH_EVENTS: Final = 500  # events of the ledger taken in one transaction
 REPLICATION_BATCH_STORED: Final = 64  # fetched entities stored in one transaction
 REPLICATION_OUTBOX_EVENTS: Final = 256  # own events on their way to the ledger at one time
@@ -375,11 +378,13 @@ TMF_HUB_RETRY_MS_MAX: Final = 10 * 60_000
 TMF_HUB_RETRY_AFTER_MS_MAX: Final = 24 * 3_600_000  # a callback's own wish counts up to this
 TMF_HUB_SILENCE_MS_MAX: Final = 7 * 24 * 3_600_000  # a callback that takes nothing is given up
 TMF_JOB_BYTES_MAX: Final = 64 * 2**20  # of a file that is imported
-TMF_JOB_LINES_MAX: Final = 10_000  # entities in it: they come in one transaction
-TMF_JOB_FETCH_MS_MAX: Final = 60_000
-TMF_JOB_STARTS_MAX: Final = 3  # a job that stops the node so often is not started again
-TMF_JOB_PAGE: Final = 500  # entities read at one time while exporting
-TMF_JOBS_KEPT_MAX: Final = 1_000  # files of exports
+TMF_JOB_FETCH_MS_MAX: Final = 60_000  # from the name's resolution to the last byte
+TMF_JOB_LINES: Final = 200  # entities that an import writes in one transaction
+TMF_JOB_PAGE: Final = 500  # entities that an export reads at one time
+TMF_JOB_STARTS_MAX: Final = 3  # a job during which the node ended so often is not started again
+TMF_JOB_POLL_MS: Final = 250  # how often new jobs are looked for
+TMF_JOB_READ_BYTES: Final = 65_536  # of an exported file, read and sent at one time
+TMF_JOBS_MAX: Final = 1_000  # jobs that a node keeps, with their files
 
 # --- access node: policies and what they believe --------------------------------------------
 TMF_VERDICTS_MAX: Final = 4_096  # verdicts on certificates that are remembered
