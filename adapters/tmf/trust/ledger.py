@@ -9,7 +9,8 @@ leave out which attributes an issuer has, and an attribute that is missing grant
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Final, NamedTuple, TypeVar
 
 import structlog
@@ -129,10 +130,14 @@ class ClientLedger:
             entry = self._fresh(await self._trust.entry(key.list_name, key.id))
             return None if entry is None or entry.status is EntryStatus.REVOKED else entry
         prefix, names = f"{key.id}/", list[str]()
-        async for row in self._trust.entries(key.list_name, prefix=prefix):
-            names.append(row.id.removeprefix(prefix))
-            if len(names) > TMF_LEDGER_CHILDREN_MAX:
-                raise Unavailable(f"{key.id} has more than {TMF_LEDGER_CHILDREN_MAX} attributes")
+        rows = self._trust.entries(key.list_name, prefix=prefix)
+        assert isinstance(rows, AsyncGenerator), "it has to be closed"
+        async with aclosing(rows):
+            async for row in rows:
+                names.append(row.id.removeprefix(prefix))
+                if len(names) > TMF_LEDGER_CHILDREN_MAX:
+                    reason = f"{key.id} has more than {TMF_LEDGER_CHILDREN_MAX} attributes"
+                    raise Unavailable(reason)
         return names
 
     def _fresh(self, reading: Reading[T]) -> T | None:

@@ -203,7 +203,7 @@ def test_bundle_of_launched_offerings_is_launched(here: World) -> None:
 
 # --- two sides of an order ------------------------------------------------------------------
 
-ITEM = {"id": "1", "action": "add", "state": "acknowledged"}
+ITEM: dict[str, Any] = {"id": "1", "action": "add", "state": "acknowledged"}
 NOTE: dict[str, Any] = {"note": [{"text": "hello"}]}
 SELLER_MAY: list[dict[str, Any]] = [
     NOTE,
