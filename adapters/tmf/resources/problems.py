@@ -1,7 +1,7 @@
 """How a place in a document is named, and the refusals that name one.
 
 A place is a linked chain from the value up to the document, so that no text is built for values
-that are sound.
+that are sound. Its names are within bounds: whoever names a place has checked what holds it.
 """
 
 from http import HTTPStatus
@@ -14,15 +14,13 @@ __all__ = ["Place", "malformed", "spell"]
 Place: TypeAlias = "tuple[Place, str | int] | None"
 """Where a value stands: the place of what holds it and its name or index; None for the document."""
 
-_SHOWN_CHARS = 200  # of a name that a client chose
-
 
 def spell(place: Place) -> str:
     """Write a place as clients know it: ``productOrderItem[0].action``."""
     words: list[str] = []
     while place is not None:
         place, key = place
-        words.append(f"[{key}]" if isinstance(key, int) else f".{_printable(key)}")
+        words.append(f"[{key}]" if isinstance(key, int) else f".{key}")
     return "".join(reversed(words)).removeprefix(".") or "the document"
 
 
@@ -30,8 +28,3 @@ def malformed(code: str, place: Place, what: str) -> TmfError:
     """Refuse a document because of what stands at a place; ``what`` goes on after its name."""
     reason = code.replace("-", " ").capitalize()
     return TmfError(HTTPStatus.BAD_REQUEST, code, reason, f"{spell(place)} {what}")
-
-
-def _printable(name: str) -> str:
-    """Keep what a client wrote from breaking logs and headers."""
-    return "".join(each if each.isprintable() else "?" for each in name[:_SHOWN_CHARS])
