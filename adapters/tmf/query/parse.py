@@ -136,7 +136,7 @@ def _conditions(parts: list[str]) -> tuple[Condition, ...]:
         clauses = _merged(_clauses(part))
         if len(clauses) == 1:
             alone += clauses
-        else:
+        elif clauses:
             groups.append(clauses)
     found = (*([clause] for clause in _merged(alone)), *groups)
     count = sum(len(clause.values) for clauses in found for clause in clauses)
@@ -201,7 +201,8 @@ def _regex(pattern: str) -> str:
     try:
         re2.compile(pattern, options)
     except re2.error as error:
-        raise _refused(f"A regular expression is none (RE2 syntax): {error}") from None
+        reason = error.args[0].decode(errors="replace")
+        raise _refused(f"A regular expression is none (RE2 syntax): {reason}.") from None
     return pattern
 
 

@@ -39,14 +39,16 @@ _RELATIONS: Final[Mapping[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
 
 def holds(comparison: Comparison, numbers: Mapping[str, int]) -> ColumnElement[bool]:
     """Say whether an entity of the enclosing statement meets a comparison."""
-    met = exists().where(LEAVES.c.entity == ENTITIES.c.number, _met(comparison, numbers))
+    leaf = LEAVES.c.entity == ENTITIES.c.number
+    met = exists().where(leaf, _met(comparison, numbers)).correlate(ENTITIES)
     return not_(met) if comparison.operator == "ne" else met
 
 
 def entities_with(members: Sequence[Comparison], numbers: Mapping[str, int]) -> Select[Any]:
     """Select the entities, some of them twice, with a leaf that meets one of the comparisons."""
     parts = [select(LEAVES.c.entity).where(_met(member, numbers)) for member in members]
-    return parts[0] if len(parts) == 1 else select(union_all(*parts).subquery().c.entity)
+    found = parts[0] if len(parts) == 1 else select(union_all(*parts).subquery().c.entity)
+    return found.correlate(None)  # a statement around it may read leaves of its own
 
 
 def _met(comparison: Comparison, numbers: Mapping[str, int]) -> ColumnElement[bool]:
