@@ -40,8 +40,9 @@ class Asked:
         await self.ledger.ask(lambda ledger: need_listed_issuer(ledger.lists, credential, START_MS))
 
     async def put(self, list_name: str, id_: str, kind: str, body: bytes) -> None:
-        """Put an entry."""
-        await self.client.trust.put(ALICE_PUBLISHER, list_name, id_, (kind, body))
+        """Put an entry, and wait until the gateway can prove it."""
+        put = await self.client.trust.put(ALICE_PUBLISHER, list_name, id_, (kind, body))
+        await self.client.trust.entry(list_name, id_, at_least=put.height)
 
 
 class Tampering(httpx.ASGITransport):
@@ -111,7 +112,8 @@ async def test_values_are_remembered_for_a_minute(
             return ledger.lists.entry("issuers", ISSUER) is not None
 
         assert await here.ledger.ask(stands)
-        await here.client.trust.revoke(ALICE_PUBLISHER, "issuers", ISSUER)
+        ended = await here.client.trust.revoke(ALICE_PUBLISHER, "issuers", ISSUER)
+        await here.client.trust.entry("issuers", ISSUER, at_least=ended.height)
         before = transport.requests
         here.now_ms += STATUS_FRESH_MS - 1
         assert await here.ledger.ask(stands)
