@@ -7,12 +7,13 @@ or inserted any. Pure. ``hash`` is H of the record as JSON, with the names below
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from adapters.tmf.desmos.hash import digest, hashlink
 
-__all__ = ["AuditRecord", "AuditStatus", "Trader", "chained", "first_fault"]
+__all__ = ["TAKEN", "AuditRecord", "AuditStatus", "Trader", "chained", "first_fault"]
 
 
 class AuditStatus(StrEnum):
@@ -23,6 +24,10 @@ class AuditStatus(StrEnum):
     RETRIEVED = "RETRIEVED"  # fetched, and its hash holds
     PUBLISHED = "PUBLISHED"  # its event is final in the ledger, or it is stored here
     DELETED = "DELETED"
+
+
+TAKEN: Final = (AuditStatus.RECEIVED, AuditStatus.RETRIEVED, AuditStatus.PUBLISHED)
+"""What happens to a version of another's that this node comes to hold."""
 
 
 class Trader(StrEnum):

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Index,
     Row,
@@ -21,7 +22,14 @@ from adapters.tmf.desmos.audit import AuditRecord, AuditStatus, Trader, chained
 from adapters.tmf.resources.moments import spell_time
 from adapters.tmf.store.schema import METADATA
 
-__all__ = ["AuditLog", "AuditedVersion", "last_record", "page_of_records", "record_of_link"]
+__all__ = [
+    "AuditLog",
+    "AuditedVersion",
+    "EntityName",
+    "last_record",
+    "page_of_records",
+    "record_of_link",
+]
 
 _TABLE: Final = Table(
     "tmf_desmos_audit",
@@ -31,6 +39,13 @@ _TABLE: Final = Table(
     Index("tmf_desmos_audit_entity", "entity_id", "number"),
 )
 _FIELDS: Final = [_TABLE.c[name] for name in AuditRecord.__struct_fields__]
+
+
+class EntityName(NamedTuple):
+    """Which entity: ids are unique within a type alone."""
+
+    id: str
+    type: str
 
 
 class AuditedVersion(NamedTuple):
@@ -80,34 +95,17 @@ class AuditLog:
 
 
 def last_record(
-    connection: Connection, entity_id: str, trader: Trader, statuses: Collection[AuditStatus]
+    connection: Connection, name: EntityName, trader: Trader, statuses: Collection[AuditStatus]
 ) -> AuditRecord | None:
     """Give the newest record of an entity with one of the statuses."""
-    rows = (
-        select(*_FIELDS)
-        .where(
-            _TABLE.c.entity_id == entity_id,
-            _TABLE.c.trader == trader,
-            _TABLE.c.status.in_(list(statuses)),
-        )
-        .order_by(_TABLE.c.number.desc())
-        .limit(1)
-    )
+    rows = _newest(name, _TABLE.c.trader == trader, _TABLE.c.status.in_(list(statuses)))
     return _first(connection, rows)
 
 
-def record_of_link(connection: Connection, entity_id: str, link: str) -> AuditRecord | None:
+def record_of_link(connection: Connection, name: EntityName, link: str) -> AuditRecord | None:
     """Give the newest record of a version that this node made an event of, by its hashlink."""
-    rows = (
-        select(*_FIELDS)
-        .where(
-            _TABLE.c.entity_id == entity_id,
-            _TABLE.c.entity_hashlink == link,
-            _TABLE.c.status == AuditStatus.CREATED,
-        )
-        .order_by(_TABLE.c.number.desc())
-        .limit(1)
-    )
+    is_made = _TABLE.c.status == AuditStatus.CREATED
+    rows = _newest(name, _TABLE.c.entity_hashlink == link, is_made)
     return _first(connection, rows)
 
 
@@ -122,6 +120,11 @@ def page_of_records(
         .limit(limit)
     )
     return [(row.number, _record(row)) for row in connection.execute(rows)]
+
+
+def _newest(name: EntityName, *conditions: ColumnElement[bool]) -> Select[Any]:
+    at = (_TABLE.c.entity_id == name.id, _TABLE.c.entity_type == name.type)
+    return select(*_FIELDS).where(*at, *conditions).order_by(_TABLE.c.number.desc()).limit(1)
 
 
 def _first(connection: Connection, rows: Select[Any]) -> AuditRecord | None:

@@ -19,8 +19,14 @@ import msgspec
 
 from adapters.dome.dlt.events import TYPE_PREFIX, PublishRequest, event_fields
 from adapters.dome.dlt.identity import iss_of
-from adapters.tmf.desmos.audit import AuditStatus, Trader
-from adapters.tmf.desmos.audit_log import AuditedVersion, AuditLog, last_record, record_of_link
+from adapters.tmf.desmos.audit import TAKEN, AuditStatus, Trader
+from adapters.tmf.desmos.audit_log import (
+    AuditedVersion,
+    AuditLog,
+    EntityName,
+    last_record,
+    record_of_link,
+)
 from adapters.tmf.desmos.bundles import entity_bytes, read_bundle
 from adapters.tmf.desmos.hash import digest, hashed_name, next_link
 from adapters.tmf.desmos.kinds import RESOURCES, TYPES
@@ -113,7 +119,7 @@ class DesmosForm:
         type_ = TYPES.get(change.resource)
         if type_ is None:
             return None
-        previous = _last_link(txn, change.id)
+        previous = _last_link(txn, EntityName(change.id, type_))
         document: JsonObject = {}
         hash_, link, query = "", previous, ""
         if change.after is not None:
@@ -150,7 +156,8 @@ class DesmosForm:
         place = place_of(event.location)
         assert place is not None, "a draft names its entity"
         link = place.link or event.previous_hash.hex()
-        made = record_of_link(txn.connection, place.id, link)
+        name = EntityName(place.id, event.type.removeprefix(TYPE_PREFIX))
+        made = record_of_link(txn.connection, name, link)
         assert made is not None, "a draft is recorded in the transaction that makes it"
         version = AuditedVersion(
             entity_id=place.id,
@@ -223,7 +230,6 @@ class DesmosForm:
         place = place_of(told.location)
         assert place is not None, "told by read"
         version, hash_ = self._checked.pop(told.key, (NONE, ""))
-        statuses = (AuditStatus.RECEIVED, AuditStatus.RETRIEVED, AuditStatus.PUBLISHED)
         record = AuditedVersion(
             entity_id=place.id,
             entity_type=TYPES[name_of(told.resource)],
@@ -233,12 +239,12 @@ class DesmosForm:
             trader=Trader.CONSUMER,
         )
         ended = (AuditStatus.RECEIVED, AuditStatus.DELETED)
-        self._log.append(txn.connection, record, ended if told.is_end else statuses)
+        self._log.append(txn.connection, record, ended if told.is_end else TAKEN)
 
 
-def _last_link(txn: Writing, id_: str) -> str | None:
+def _last_link(txn: Writing, name: EntityName) -> str | None:
     """Give the newest link of an own entity's chain; None where a chain begins."""
-    last = last_record(txn.connection, id_, Trader.PRODUCER, _FINAL)
+    last = last_record(txn.connection, name, Trader.PRODUCER, _FINAL)
     return last.entity_hashlink if last and last.status == AuditStatus.PUBLISHED else None
 
 

@@ -1,0 +1,148 @@
+"""What this node gives to other Desmoses: an entity with what belongs to it, and a list of all.
+
+Owns which entities belong to one: those of the same origin that it refers to, and these again,
+referred ones first. Nothing is given that the asking organisation may not see.
+"""
+
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from adapters.tmf.caller import Caller
+from adapters.tmf.desmos.audit import AuditStatus, Trader
+from adapters.tmf.desmos.audit_log import EntityName, last_record, record_of_link
+from adapters.tmf.desmos.bundles import entity_bytes
+from adapters.tmf.desmos.hash import digest
+from adapters.tmf.desmos.kinds import TYPES
+from adapters.tmf.desmos.offers import Offer, is_replicable, offer_of
+from adapters.tmf.entities.service import Entities
+from adapters.tmf.entity import Entity, JsonObject
+from adapters.tmf.query.model import Query
+from adapters.tmf.refusal import TmfError
+from adapters.tmf.resources.registry import BY_KEBAB, RESOURCES
+from adapters.tmf.store.ports import Reading
+from ledger.core.limits import DESMOS_SHELF_PAGE, DESMOS_SUB_ENTITIES_MAX, DESMOS_VERSIONS_MAX
+
+__all__ = ["Shelf"]
+
+_URN: Final = "urn:ngsi-ld:"
+
+
+class Shelf:
+    """Gives entities in NGSI-LD. All methods read one snapshot and block."""
+
+    def __init__(self, entities: Entities, now_ms: Callable[[], int]) -> None:
+        self._entities = entities
+        self._now_ms = now_ms
+
+    def bundle(self, reading: Reading, caller: Caller, id_: str, link: str = "") -> list[bytes]:
+        """Give an entity, last, and what belongs to it.
+
+        Args:
+            link: of the version that is meant, where this node published it; the newest otherwise.
+
+        Raises:
+            TmfError: 404, there is none that the caller may see.
+        """
+        root = self._root(reading, caller, id_)
+        document = _version(reading, root, link) if link else root.document()
+        found = {(root.resource, id_): entity_bytes(root.resource, document)}
+        open_ = [document]
+        while open_:
+            for resource, other in _references(open_.pop(0)):
+                if (resource, other) in found or len(found) > DESMOS_SUB_ENTITIES_MAX:
+                    continue
+                entity = self._visible(reading, caller, resource, other)
+                if entity is not None and entity.origin == root.origin:
+                    document = entity.document()
+                    found[resource, other] = entity_bytes(resource, document)
+                    open_.append(document)
+        return list(reversed(found.values()))
+
+    def offers(self, reading: Reading, caller: Caller) -> Iterator[Offer]:
+        """Tell of all entities that the policies let go and the caller may see."""
+        now_ms = self._now_ms()
+        for resource, type_ in TYPES.items():
+            for entity in self._every(reading, caller, resource):
+                document = entity.document()
+                offer = offer_of(type_, document)
+                if is_replicable(offer, now_ms):
+                    yield _hashed(reading, offer, resource, document)
+
+    def _every(self, reading: Reading, caller: Caller, resource: str) -> Iterator[Entity]:
+        offset = 0
+        while True:
+            query = Query(offset=offset, limit=DESMOS_SHELF_PAGE)
+            page = self._entities.find(reading, caller, RESOURCES[resource], query)
+            yield from page.entities
+            offset += DESMOS_SHELF_PAGE
+            if offset >= page.total:
+                return
+
+    def _root(self, reading: Reading, caller: Caller, id_: str) -> Entity:
+        for resource in TYPES:
+            entity = self._visible(reading, caller, resource, id_)
+            if entity is not None:
+                return entity
+        message = f"there is no entity {id_}"
+        raise TmfError(HTTPStatus.NOT_FOUND, "not-found", "Not found", message)
+
+    def _visible(self, reading: Reading, caller: Caller, resource: str, id_: str) -> Entity | None:
+        if reading.get(resource, id_) is None:
+            return None
+        try:
+            return self._entities.get(reading, caller, RESOURCES[resource], id_)
+        except TmfError:
+            return None
+
+
+def _hashed(reading: Reading, offer: Offer, resource: str, document: JsonObject) -> Offer:
+    """Add the hash of what would be sent, and the link of the chain where one is known."""
+    hash_ = digest(entity_bytes(resource, document).decode())
+    name, link = EntityName(offer.id, offer.type), hash_
+    for trader in (Trader.PRODUCER, Trader.CONSUMER):
+        record = last_record(reading.connection, name, trader, (AuditStatus.PUBLISHED,))
+        if record is not None:
+            link = record.entity_hashlink
+            break
+    return msgspec.structs.replace(offer, hash=hash_, hashlink=link)
+
+
+def _version(reading: Reading, entity: Entity, link: str) -> JsonObject:
+    """Give the content of a published version, or the newest where that is not known any more."""
+    newest = entity.document()
+    name = EntityName(entity.id, TYPES[entity.resource])
+    made = record_of_link(reading.connection, name, link)
+    if made is None:
+        return newest
+    changes = reading.history(entity.resource, entity.id)[-DESMOS_VERSIONS_MAX:]
+    for change in reversed(changes):
+        if change.after is not None:
+            document: JsonObject = msgspec.json.decode(change.after)
+            if digest(entity_bytes(entity.resource, document).decode()) == made.entity_hash:
+                return document
+    return newest
+
+
+def _references(document: JsonObject) -> Iterator[tuple[str, str]]:
+    """Give (resource, id) of all entities that a document refers to, at any depth."""
+    values: list[object] = [value for name, value in document.items() if name != "id"]
+    while values:
+        value = values.pop(0)
+        if isinstance(value, dict):
+            id_ = value.get("id")
+            resource = _resource_of(id_) if isinstance(id_, str) else None
+            if resource is not None:
+                yield resource, str(id_)
+            values.extend(value.values())
+        elif isinstance(value, list):
+            values.extend(value)
+
+
+def _resource_of(id_: str) -> str | None:
+    """Give the resource that an NGSI-LD URN names, when it goes by Desmos."""
+    kebab = id_.removeprefix(_URN).partition(":")[0] if id_.startswith(_URN) else ""
+    resource = BY_KEBAB.get(kebab)
+    return resource.name if resource is not None and resource.name in TYPES else None
