@@ -326,6 +326,7 @@ REPLICATION_MEMBER_FRESH_MS: Final = 60_000  # a member's keys are read again wh
 REPLICATION_MEMBERS_REMEMBERED_MAX: Final = 1_024
 REPLICATION_REPAIR_MS: Final = 15 * 60_000  # how often replicas are compared with the ledger
 REPLICATION_PAGE_ITEMS_MAX: Final = 500  # lines of the quarantine that one answer lists
+REPLICATION_SELECTION_BYTES_MAX: Final = 64 * 2**10  # a part of the catalogue, by identifiers
 
 # --- usage log ------------------------------------------------------------------------------
 USAGE_RECORD_BYTES_MAX: Final = 65_536  # one usage document, as sent and in canonical form

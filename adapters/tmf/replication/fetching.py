@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from adapters.tmf.refusal import TmfError
 from adapters.tmf.replication.context import Context
-from adapters.tmf.replication.core.model import Code, Status, Told
+from adapters.tmf.replication.core.model import Code, Status, Told, Tracked
 from adapters.tmf.replication.core.progress import Outcome, pause_ms
 from adapters.tmf.replication.form import FetchFailed
 from adapters.tmf.replication.storing import Attempt, store_attempts
@@ -69,6 +69,10 @@ class Fetching:
         self._attempts: MemoryObjectSendStream[Attempt] | None = None
         self.origins: dict[str, Health] = {}
 
+    def woken(self, changed: Iterable[Tracked]) -> None:
+        """Look again at what is wanted of some owners, because entities of them changed."""
+        self.wake({item.head.publisher for item in changed if item.status is Status.WANTED})
+
     def wake(self, owners: Iterable[str]) -> None:
         """Look again at what is wanted of some owners."""
         for owner in owners:
@@ -79,9 +83,13 @@ class Fetching:
                     self._group.start_soon(self._serve, owner, health)
             health.wake.set()
 
+    async def wake_all(self) -> None:
+        """Look again at all that is wanted."""
+        self.wake(await self._context.store.in_thread(_owners))
+
     async def run(self) -> None:
         """Fetch until cancelled."""
-        self.wake(await self._context.store.in_thread(_owners))
+        await self.wake_all()
         send, receive = anyio.create_memory_object_stream[Attempt](REPLICATION_BATCH_STORED)
         async with send, receive, anyio.create_task_group() as group:
             self._attempts, self._group = send, group

@@ -33,11 +33,14 @@ class Taken(NamedTuple):
 
     Attributes:
         resource: lowerCamel name ("productOffering").
+        others: entities that came with it and that no event vouches for. They are stored only
+            while nothing else is known of them.
     """
 
     resource: str
     id: str
     document: JsonObject
+    others: "tuple[Taken, ...]" = ()
 
 
 class FetchFailed(ConcordatError):  # noqa: N818 - what happened, not a fault of ours

@@ -15,8 +15,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from adapters.tmf.replication.context import Context
 from adapters.tmf.replication.core.chain import Judgement, Rules, take
-from adapters.tmf.replication.core.model import Code, Status, Told
+from adapters.tmf.replication.core.model import Code, Status, Told, Tracked
 from adapters.tmf.replication.core.progress import pause_ms
+from adapters.tmf.replication.selecting import apply_selection
 from adapters.tmf.replication.storing import remove_replica
 from adapters.tmf.replication.tracking import (
     Line,
@@ -51,9 +52,9 @@ class Follower:
     """
 
     def __init__(
-        self, context: Context, rules: Rules, woken: Callable[[Iterable[str]], None]
+        self, context: Context, rules: Rules, woken: Callable[[Sequence[Tracked]], None]
     ) -> None:
-        """Prepare; ``woken`` is told the owners of entities that should be fetched."""
+        """Prepare; ``woken`` is told what became of entities."""
         self._context = context
         self._store = context.store
         self._woken = woken
@@ -67,6 +68,7 @@ class Follower:
         failures = 0
         while True:
             try:
+                await self._store.in_thread(partial(apply_selection, rules=self.rules))
                 self.sequence = await self._store.in_thread(_ledger_position)
                 if not self.has_caught_up.is_set():
                     await self._read(self._context.ledger.events(after=self.sequence))
@@ -92,17 +94,24 @@ class Follower:
         failed: list[ConcordatError] = []
         async with anyio.create_task_group() as group:
             group.start_soon(_pump, events, send, failed)
-            async with receive:
-                async for first in receive:
-                    batch = [first, *_waiting(receive)]
-                    owners = await self._store.in_thread(partial(self.take, batch))
-                    self.sequence = batch[-1].sequence
-                    self._woken(owners)
+            try:
+                await self._take_all(receive)
+            except ConcordatError as error:
+                failed.append(error)
+                group.cancel_scope.cancel()
         if failed:
             raise failed[0]
 
-    def take(self, batch: Sequence[LedgerEvent], store: Store) -> set[str]:
-        """Take events in one transaction; give the owners of what should be fetched now."""
+    async def _take_all(self, receive: MemoryObjectReceiveStream[LedgerEvent]) -> None:
+        async with receive:
+            async for first in receive:
+                batch = [first, *_waiting(receive)]
+                changed = await self._store.in_thread(partial(self.take, batch))
+                self.sequence = batch[-1].sequence
+                self._woken(changed)
+
+    def take(self, batch: Sequence[LedgerEvent], store: Store) -> list[Tracked]:
+        """Take events in one transaction; give what became of the entities that they change."""
         with store.write() as txn:
             last = position(txn.connection, "ledger", _START)
             fresh = (event for event in batch if event.sequence > last)
@@ -116,11 +125,7 @@ class Follower:
                     known[told.key] = changed[told.key] = after
             save(txn.connection, changed.values())
             move(txn.connection, "ledger", max(last, batch[-1].sequence))
-        return {
-            line.tracked.head.publisher
-            for line in changed.values()
-            if line.tracked.status is Status.WANTED
-        }
+        return [line.tracked for line in changed.values()]
 
     def _take_one(self, txn: Writing, line: Line | None, told: Told) -> Line:
         tracked, judgement = take(line.tracked if line else None, told, self.rules)

@@ -27,10 +27,11 @@ from adapters.tmf.replication.shared import (
     tags_for,
 )
 from adapters.tmf.replication.versions import (
-    HIDDEN,
+    HIDDEN_SUBJECT,
     add_version,
     forget_old,
     hidden_subject,
+    key_of,
     last_published,
     made_secret,
     new_published,
@@ -42,19 +43,20 @@ from ledger.core.limits import TMF_ENTITY_BYTES_MAX
 from pubsub.client.identity import EventContent
 from pubsub.core.strict_json import require_strict_json
 
-__all__ = ["PATH", "SALT_HEADER", "Carrier", "NativeForm"]
+__all__ = ["DIGEST_PATH", "PATH", "SALT_HEADER", "Carrier", "NativeForm"]
 
 PATH: Final = "/replication/v1/entities"
+DIGEST_PATH: Final = "/replication/v1/digest"
 SALT_HEADER: Final = "concordat-subject-salt"
 
 _TOPICS: Final = "tmf."
 _MEDIA: Final = "application/json"
-_HIDDEN: Final = re.compile(HIDDEN + r"[0-9a-f]{64}\Z")
 _SALT: Final = re.compile(r"[0-9a-f]{32}\Z")
 _SALT_BYTES: Final = 16
 _GONE: Final = (403, 404)
 _SUPERSEDED: Final = 410
 _OK: Final = 200
+_DIGEST_BYTES: Final = 32
 
 
 class Carrier(Protocol):
@@ -137,15 +139,12 @@ class NativeForm:
         audience = audience_of(event.type)
         if event.topic != _TOPICS + event.type or audience is Audience.NOBODY:
             return None
-        if audience is Audience.PARTIES:
-            if not _HIDDEN.match(event.subject):
-                return None
-            digest = event.subject.removeprefix(HIDDEN)
-        else:
-            digest = sha256(event.subject.encode()).hexdigest()
+        is_hidden = HIDDEN_SUBJECT.match(event.subject) is not None
+        if is_hidden is not (audience is Audience.PARTIES):
+            return None
         return Told(
             form=self.name,
-            key=f"{event.type}/{digest}",
+            key=key_of(event.type, event.subject),
             resource=event.type,
             subject=event.subject,
             publisher=event.publisher,
@@ -158,18 +157,9 @@ class NativeForm:
 
     async def fetch(self, told: Told) -> bytes:
         """Get a version: the canonical bytes, behind the salt when the subject is hidden."""
-        who = self._identity
-        subject = f"{told.resource}/{told.subject}"
-        asked = (who.did, told.publisher, subject, told.version.hex())
-        proof = prove(who.signer, asked, self._now_ms())
-        headers = {"authorization": f"Bearer {proof}", "accept": _MEDIA}
-        errand = Errand(
-            "GET", told.location, TMF_ENTITY_BYTES_MAX, headers=headers, wants_answer=True
+        reply = await self._ask(
+            told, told.location, f"{told.resource}/{told.subject}", told.version.hex()
         )
-        try:
-            reply = await self._carrier.run(errand)
-        except EgressError as error:
-            raise FetchFailed("faulty", Code.LOCATION_FORBIDDEN, str(error)) from None
         if reply.status != _OK:
             raise _failure(reply.status, told)
         if reply.body is None:
@@ -180,6 +170,32 @@ class NativeForm:
         if not _SALT.match(salt):
             raise FetchFailed("faulty", Code.MALFORMED, "the answer has no salt for its subject")
         return bytes.fromhex(salt) + reply.body
+
+    async def digest(self, told: Told) -> bytes | None:
+        """Ask the publisher of an event for the digest of all that it published.
+
+        Returns:
+            None when it has none to give now.
+
+        Raises:
+            FetchFailed, Unavailable: it cannot be asked.
+        """
+        base = told.location.partition(PATH)[0]
+        reply = await self._ask(told, base + DIGEST_PATH, "digest", "")
+        is_digest = reply.status == _OK and len(reply.body or b"") == _DIGEST_BYTES
+        return reply.body if is_digest else None
+
+    async def _ask(self, told: Told, url: str, subject: str, version: str) -> Reply:
+        """Send a request with a proof of identity to the publisher of an event."""
+        who = self._identity
+        asked = (who.did, told.publisher, subject, version)
+        proof = prove(who.signer, asked, self._now_ms())
+        headers = {"authorization": f"Bearer {proof}", "accept": _MEDIA}
+        errand = Errand("GET", url, TMF_ENTITY_BYTES_MAX, headers=headers, wants_answer=True)
+        try:
+            return await self._carrier.run(errand)
+        except EgressError as error:
+            raise FetchFailed("faulty", Code.LOCATION_FORBIDDEN, str(error)) from None
 
     def check(self, told: Told, body: bytes) -> Taken:
         """Hold what was fetched to the hash and the subject that were told."""

@@ -4,10 +4,12 @@ Owns who gets what: a request needs a proof of identity by a participant of the 
 only parties may see is answered to others as if it were not there.
 """
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,14 +18,16 @@ from adapters.credentials.access import AccessRefused, bearer_token
 from adapters.http import HttpError
 from adapters.tmf.api.errors import error_response
 from adapters.tmf.replication.context import Context
-from adapters.tmf.replication.native import PATH, SALT_HEADER
+from adapters.tmf.replication.native import DIGEST_PATH, PATH, SALT_HEADER
 from adapters.tmf.replication.proof import ProofChecker, claims_of
 from adapters.tmf.replication.shared import Audience, audience_of, is_party
-from adapters.tmf.replication.versions import Version, version_of
+from adapters.tmf.replication.tables import OUTBOX
+from adapters.tmf.replication.versions import Version, published_digest, version_of
 from adapters.tmf.store.database import Store
 
-__all__ = ["CURRENT_HEADER", "Serving"]
+__all__ = ["CURRENT_HEADER", "Serving", "answering"]
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 CURRENT_HEADER: Final = "concordat-current-hash"
 _CHALLENGE: Final = {"www-authenticate": "Bearer"}
 
@@ -37,16 +41,28 @@ class Serving:
 
     def routes(self) -> list[Route]:
         """Give the routes, to be mounted at the root."""
-        return [Route(PATH + "/{resource}/{subject:path}", self.entity, methods=["GET"])]
+        return [
+            Route(PATH + "/{resource}/{subject:path}", answering(self._entity)),
+            Route(DIGEST_PATH, answering(self._digest)),
+        ]
 
-    async def entity(self, request: Request) -> Response:
-        """Answer with the canonical bytes of a version."""
-        try:
-            return await self._entity(request)
-        except Exception as error:  # noqa: BLE001 - every error has a document
-            return error_response(error)
+    async def _digest(self, request: Request) -> Response:
+        """Answer with the digest of all that was published: 32 bytes."""
+        await self._asker(request, "digest", "")
+
+        def find(store: Store) -> bytes | None:
+            with store.read() as reading:
+                is_moving = reading.connection.execute(select(OUTBOX.c.number)).first()
+                return None if is_moving else published_digest(reading.connection)
+
+        digest = await self._context.store.in_thread(find)
+        if digest is None:
+            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "events are on their way")
+        headers = {"cache-control": "no-store"}
+        return Response(digest, headers=headers, media_type="application/octet-stream")
 
     async def _entity(self, request: Request) -> Response:
+        """Answer with the canonical bytes of a version."""
         resource = request.path_params["resource"]
         subject = request.path_params["subject"]
         hash_ = request.query_params.get("hash", "")
@@ -85,6 +101,18 @@ class Serving:
         except AccessRefused as refusal:
             headers = _CHALLENGE if refusal.status == HTTPStatus.UNAUTHORIZED else {}
             raise HttpError(refusal.status, str(refusal), headers) from None
+
+
+def answering(answer: Callable[[Request], Awaitable[Response]]) -> Endpoint:
+    """Give an endpoint whose every error has a document."""
+
+    async def run(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except Exception as error:  # noqa: BLE001 - every error has a document
+            return error_response(error)
+
+    return run
 
 
 def _not_found() -> HttpError:

@@ -5,9 +5,11 @@ version that is no longer the newest is dropped, and an id that is somebody else
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import structlog
+from sqlalchemy import select
 
 from adapters.tmf.entity import OWN, canonical, content_hash
 from adapters.tmf.refusal import TmfError
@@ -15,6 +17,7 @@ from adapters.tmf.replication.context import Context
 from adapters.tmf.replication.core.model import NONE, Code, Status, Told
 from adapters.tmf.replication.core.progress import Outcome, advance
 from adapters.tmf.replication.form import Taken
+from adapters.tmf.replication.tables import TRACKED
 from adapters.tmf.replication.tracking import Line, lines, quarantine, release, save
 from adapters.tmf.resources.registry import RESOURCES
 from adapters.tmf.store.database import Store
@@ -56,6 +59,7 @@ def remove_replica(context: Context, txn: Writing, line: Line) -> Line:
             context.replicas.accept(txn, owner, RESOURCES[line.resource], line.id, None)
         except TmfError as error:
             _log.error("end_refused", resource=line.resource, id=line.id, reason=str(error))
+            return line  # the next repair tries again
     return line._replace(body_hash=NONE)
 
 
@@ -83,17 +87,46 @@ def _end(context: Context, txn: Writing, line: Line, attempt: Attempt) -> Line:
 
 
 def _accept(context: Context, txn: Writing, told: Told, taken: Taken) -> Outcome:
-    kept = txn.get(taken.resource, taken.id)
-    if kept is not None and kept.origin != told.publisher:
-        whose = "this node" if kept.origin == OWN else kept.origin
-        return Outcome("refused", told.version, Code.OWNED_BY_OTHER, f"the entity is {whose}'s")
     try:
         with txn.connection.begin_nested():
-            context.replicas.accept(
-                txn, told.publisher, RESOURCES[taken.resource], taken.id, taken.document
-            )
+            _make_room(txn, told, taken)
+            _put(context, txn, told, taken)
+    except _OwnedByOtherError as error:
+        return Outcome("refused", told.version, Code.OWNED_BY_OTHER, str(error))
     except TmfError as error:
         # It may lack an entity that it refers to and that is on its way, so it is tried again.
         detail = f"{error.code}: {error.message}"
         return Outcome("faulty", told.version, Code.ENTITY_REFUSED, detail)
+    for other in taken.others:
+        with suppress(TmfError), txn.connection.begin_nested():
+            if not _is_told(txn, other):
+                _put(context, txn, told, other)
     return Outcome("stored", told.version)
+
+
+def _put(context: Context, txn: Writing, told: Told, taken: Taken) -> None:
+    resource = RESOURCES[taken.resource]
+    context.replicas.accept(txn, told.publisher, resource, taken.id, taken.document)
+
+
+def _make_room(txn: Writing, told: Told, taken: Taken) -> None:
+    """Remove what came without an event of its own and now turns out to be another member's."""
+    kept = txn.get(taken.resource, taken.id)
+    if kept is None or kept.origin == told.publisher:
+        return
+    if kept.origin == OWN or _is_told(txn, taken):
+        whose = "this node" if kept.origin == OWN else kept.origin
+        raise _OwnedByOtherError(f"the entity is {whose}'s")
+    txn.remove(taken.resource, taken.id)
+
+
+def _is_told(txn: Writing, taken: Taken) -> bool:
+    """Say whether the replica of an entity was stored because of an event about it."""
+    query = select(TRACKED.c.key).where(
+        TRACKED.c.resource == taken.resource, TRACKED.c.id == taken.id
+    )
+    return txn.connection.execute(query).first() is not None
+
+
+class _OwnedByOtherError(Exception):
+    """The id of an entity is taken."""

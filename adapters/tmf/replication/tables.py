@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text
 
 from adapters.tmf.store.schema import METADATA
 
-__all__ = ["OUTBOX", "POSITIONS", "PUBLISHED", "QUARANTINE", "SECRETS", "TRACKED", "VERSIONS"]
+__all__ = ["OUTBOX", "POSITIONS", "PUBLISHED", "QUARANTINE", "SETTINGS", "TRACKED", "VERSIONS"]
 
 POSITIONS: Final = Table(
     "tmf_replication_position",
@@ -19,12 +19,13 @@ POSITIONS: Final = Table(
 )
 """How far the journal was taken over ("journal") and the ledger was read ("ledger")."""
 
-SECRETS: Final = Table(
-    "tmf_replication_secret",
+SETTINGS: Final = Table(
+    "tmf_replication_setting",
     METADATA,
     Column("name", Text, primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
+"""The secret that salts follow from, and the selection that entities were judged by."""
 
 PUBLISHED: Final = Table(
     "tmf_replication_published",

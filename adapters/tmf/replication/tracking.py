@@ -7,9 +7,10 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from adapters.tmf.replication.core.model import NONE, Status, Told, Tracked
-from adapters.tmf.replication.tables import POSITIONS, QUARANTINE, TRACKED
+from adapters.tmf.replication.tables import POSITIONS, QUARANTINE, SETTINGS, TRACKED
 
-__all__ = ["Line", "due", "lines", "move", "position", "quarantine", "release", "save"]
+__all__ = ["Line", "due", "lines", "move", "page", "position", "quarantine", "release", "save"]
+__all__ += ["set_setting", "setting"]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Tracked).decode
@@ -47,6 +48,19 @@ def move(connection: Connection, name: Literal["journal", "ledger"], number: int
     connection.execute(insert(POSITIONS).values(name=name, number=number))
 
 
+def setting(connection: Connection, name: str) -> bytes | None:
+    """Give a setting; None when it was never set."""
+    query = select(SETTINGS.c.value).where(SETTINGS.c.name == name)
+    found = connection.execute(query).scalar()
+    return None if found is None else bytes(found)
+
+
+def set_setting(connection: Connection, name: str, value: bytes) -> None:
+    """Remember a setting."""
+    connection.execute(delete(SETTINGS).where(SETTINGS.c.name == name))
+    connection.execute(insert(SETTINGS).values(name=name, value=value))
+
+
 def lines(connection: Connection, keys: Iterable[str]) -> dict[str, Line]:
     """Give what is known of some entities, by their keys."""
     query = select(TRACKED).where(TRACKED.c.key.in_(sorted(set(keys))))
@@ -63,6 +77,13 @@ def due(connection: Connection, owner: str, now_ms: int, limit: int) -> Iterator
         .limit(limit)
     )
     yield from map(_line, connection.execute(query))
+
+
+def page(connection: Connection, after: str, limit: int, **equal: object) -> list[Line]:
+    """Give entities in order of their keys, from behind one; ``equal`` narrows by columns."""
+    query = select(TRACKED).where(TRACKED.c.key > after).order_by(TRACKED.c.key).limit(limit)
+    query = query.filter_by(**equal)
+    return list(map(_line, connection.execute(query)))
 
 
 def save(connection: Connection, changed: Iterable[Line]) -> None:

@@ -6,6 +6,8 @@ later it learns the hash of the newer one.
 """
 
 import hmac
+import re
+from collections.abc import Iterable
 from hashlib import sha256
 from secrets import token_bytes
 from typing import Final, NamedTuple
@@ -13,15 +15,30 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from adapters.tmf.replication.core.model import NONE
-from adapters.tmf.replication.tables import PUBLISHED, SECRETS, VERSIONS
+from adapters.tmf.replication.tables import PUBLISHED, VERSIONS
+from adapters.tmf.replication.tracking import set_setting, setting
 from ledger.core.limits import REPLICATION_VERSION_KEPT_MS
 
-__all__ = ["HIDDEN", "Published", "Version", "add_version", "forget_old", "hidden_subject"]
-__all__ += ["last_published", "made_secret", "new_published", "version_of"]
+__all__ = [
+    "HIDDEN_SUBJECT",
+    "Published",
+    "Version",
+    "add_version",
+    "digest_of",
+    "forget_old",
+    "hidden_subject",
+    "key_of",
+    "last_published",
+    "made_secret",
+    "new_published",
+    "published_digest",
+    "version_of",
+]
 
 HIDDEN: Final = "h:"
 """How the subject of an entity begins that only its parties may see."""
 
+HIDDEN_SUBJECT: Final = re.compile(HIDDEN + r"[0-9a-f]{64}\Z")
 _SALT_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
 
@@ -51,12 +68,11 @@ class Version(NamedTuple):
 
 def made_secret(connection: Connection) -> bytes:
     """Give this node's secret, made when it is first asked for: salts follow from it."""
-    query = select(SECRETS.c.value).where(SECRETS.c.name == "subjects")
-    found = connection.execute(query).scalar()
+    found = setting(connection, "secret")
     if found is not None:
-        return bytes(found)
+        return found
     secret = token_bytes(_SECRET_BYTES)
-    connection.execute(insert(SECRETS).values(name="subjects", value=secret))
+    set_setting(connection, "secret", secret)
     return secret
 
 
@@ -114,6 +130,27 @@ def version_of(connection: Connection, resource: str, subject: str, hash_: bytes
         )
     ).scalar()
     return Version(published, body)
+
+
+def published_digest(connection: Connection) -> bytes:
+    """Give the digest of the newest versions of all own entities that were published."""
+    rows = connection.execute(select(PUBLISHED.c.resource, PUBLISHED.c.subject, PUBLISHED.c.hash))
+    return digest_of((key_of(row.resource, row.subject), row.hash) for row in rows)
+
+
+def digest_of(versions: Iterable[tuple[str, bytes]]) -> bytes:
+    """Hash (key, version) of entities; ended ones are included, with no version."""
+    whole = sha256()
+    for key, version in sorted(versions):
+        whole.update(f"{key} {version.hex()}\n".encode())
+    return whole.digest()
+
+
+def key_of(resource: str, subject: str) -> str:
+    """Give the key of an entity by its subject in native events."""
+    if HIDDEN_SUBJECT.match(subject):
+        return f"{resource}/{subject.removeprefix(HIDDEN)}"
+    return f"{resource}/{sha256(subject.encode()).hexdigest()}"
 
 
 def forget_old(connection: Connection, now_ms: int) -> None:

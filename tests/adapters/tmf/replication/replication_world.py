@@ -205,7 +205,7 @@ class Node:
         self._url = f"sqlite:///{directory / name}.sqlite"
         self._ledger, self._network, self._host = ledger, network, f"{name}.example"
         self._ids = 0
-        self.selection = Selection()
+        self.selection: Selection | None = None
         self.is_published: Callable[[str, JsonObject], bool] = lambda _resource, _document: True
         self.accepts: Callable[[Told, Taken], None] = lambda _told, _taken: None
         self.open()
@@ -236,7 +236,7 @@ class Node:
             now_ms=self.clock.now_ms,
             spread=lambda: 0,
         )
-        self.replicator = Replicator(self.context, (self.form,), self.selection)
+        self.replicator = Replicator(self.context, (self.form,), self.form, self.selection)
         self._network.apps[self._host] = Starlette(routes=self.replicator.routes())
 
     def reopen(self) -> None:
