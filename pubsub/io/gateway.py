@@ -1,22 +1,18 @@
-"""The gateway as an ASGI application, and the server that runs it.
+"""The gateway as an ASGI application, and its process.
 
 Owns the way of a request from the server to its handler and of an error to its problem document:
 whatever a handler raises, the client gets a stable code and never a stack trace.
 """
 
-import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
-from types import FrameType
 
 import anyio
 import msgspec
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -24,8 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from ledger.core.errors import InvariantError, Unavailable
-from ledger.core.limits import GATEWAY_IDLE_MS_MAX, GATEWAY_SHUTDOWN_MS
+from ledger.core.errors import InvariantError
 from pubsub.core.api_page import api_page
 from pubsub.core.openapi import describe_api
 from pubsub.core.problems import HttpCode, Refusal
@@ -33,8 +28,8 @@ from pubsub.io.answers import problem_response, refusal_of
 from pubsub.io.api import ENDPOINTS
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.facade import Facade
-from pubsub.io.http import Protocol
 from pubsub.io.operations import VERSION
+from pubsub.io.server import listen, serve
 from pubsub.io.state import Gateway, GatewaySettings
 
 __all__ = ["GatewaySettings", "create_app", "serve_gateway"]
@@ -42,7 +37,6 @@ __all__ = ["GatewaySettings", "create_app", "serve_gateway"]
 _Serve = Callable[[Request], Awaitable[ASGIApp]]
 
 _log = structlog.get_logger("gateway")
-_PORT_MAX = 65_535
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
     "cache-control": "no-cache",
@@ -103,63 +97,9 @@ def serve_gateway(
         InvariantError: the store is broken.
     """
     app = create_app(settings, facades)
-    gateway: Gateway = app.state.gateway
-    with _listen(host, port) as listener:
-        server = _Server(_config(app, settings), gateway)
+    with listen(host, port) as listener:
         _log.info("gateway_listens", host=host, port=listener.getsockname()[1])
-        server.run([listener])
-    if gateway.fatal is not None:
-        raise gateway.fatal
-
-
-def _config(app: Starlette, settings: GatewaySettings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=Protocol,
-        loop="uvloop",
-        ws="none",
-        lifespan="on",
-        limit_concurrency=settings.connections_max,
-        timeout_keep_alive=GATEWAY_IDLE_MS_MAX // 1000,
-        timeout_graceful_shutdown=GATEWAY_SHUTDOWN_MS // 1000,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        log_config=None,
-    )
-
-
-class _Server(uvicorn.Server):
-    """A server that ends streams and waits before it waits for their connections."""
-
-    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
-        super().__init__(config)
-        self._gateway = gateway
-        gateway.on_fatal = self._on_fatal
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End what could go on for ever, then the rest."""
-        self._gateway.close()
-        await super().shutdown(sockets)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End; uvicorn would let the signal kill the process afterwards, as if it had failed."""
-        del frame
-        self.force_exit = self.should_exit and sig == signal.SIGINT
-        self.should_exit = True
-
-    def _on_fatal(self) -> None:
-        self.should_exit = True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= _PORT_MAX:
-        raise Unavailable(f"cannot listen on {host} port {port}: a port is at most {_PORT_MAX}")
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise Unavailable(f"cannot listen on {host} port {port}: {error}") from None
+        serve(app, app.state.gateway, listener, settings.connections_max)
 
 
 def _routes(gateway: Gateway) -> list[Route]:

@@ -19,6 +19,7 @@ from ledger.core.limits import (
 )
 from pubsub.io import body, gateway, http
 from pubsub.io.gateway import GatewaySettings, serve_gateway
+from pubsub.io.server import listen, make_server
 from pubsub.io.state import Gateway
 from tests.pubsub.gateway_world import sample_json
 from tests.pubsub.live_server import Live, free_port, live_gateway
@@ -158,9 +159,8 @@ def threaded(directory: Path, **settings: int) -> Iterator[tuple[Live, Gateway]]
         GatewaySettings(directory / "none", directory / "none.sock", "x", **settings)
     )
     state: Gateway = app.state.gateway
-    config = gateway._config(app, state.settings)
-    server = gateway._Server(config, state)
-    listener = gateway._listen("127.0.0.1", port)
+    server = make_server(app, state, state.settings.connections_max)
+    listener = listen("127.0.0.1", port)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
