@@ -13,6 +13,7 @@ import msgspec
 
 from adapters.tmf.caller import Caller
 from adapters.tmf.entities.cancelling import TASK, answered, asked, order_id
+from adapters.tmf.entities.filling import fill
 from adapters.tmf.entities.patching import Patch
 from adapters.tmf.entities.policy import Policy, Proposed
 from adapters.tmf.entities.refusals import (
@@ -80,7 +81,8 @@ class Entities:
             document.pop(name, None)
         for policy in self._policies:
             policy.fill(resource, document, caller)
-        self._fill(resource, document)
+        new_id = f"urn:ngsi-ld:{resource.kebab}:{self._new_id()}"
+        fill(resource, document, new_id, self._now())
         id_ = document["id"]
         check_id(id_)
         if txn.get(resource.name, id_) is not None:
@@ -108,7 +110,7 @@ class Entities:
         if _encoded(after) == entity.body:
             return None
         if "lastUpdate" in before and "lastUpdate" not in patch.names():
-            after["lastUpdate"] = spell_time(self._now_ms())
+            after["lastUpdate"] = self._now()
         self._judge(Proposed(resource, caller, before, after), txn)
         self._life_cycles.judge(resource, before, after)
         change = self._put(txn, resource, after, kind_of_change(resource, before, after))
@@ -193,7 +195,7 @@ class Entities:
         about = Query((Comparison("productOrder.id", "eq", after["id"]),))
         for entity in txn.find(TASK, about).entities:
             task = entity.document()
-            changed = answered(task, before, after, spell_time(self._now_ms()))
+            changed = answered(task, before, after, self._now())
             if entity.origin == OWN and changed is not None:
                 self._life_cycles.notice(RESOURCES[TASK], task, changed)
                 self._put(txn, RESOURCES[TASK], changed, "state")
@@ -214,18 +216,8 @@ class Entities:
             raise not_owned_here(resource, id_)
         return entity
 
-    def _fill(self, resource: Resource, document: JsonObject) -> None:
-        """Set what the server sets, and what the client left to it."""
-        if document.get("id") is None:
-            document["id"] = f"urn:ngsi-ld:{resource.kebab}:{self._new_id()}"
-        document["href"] = resource.href(str(document["id"]))
-        defaults: dict[str, str] = {"@type": resource.type_name}
-        if resource.state_attribute and resource.first_state:
-            defaults[resource.state_attribute] = resource.first_state
-        defaults |= dict.fromkeys(resource.stamped, spell_time(self._now_ms()))
-        for name, value in defaults.items():
-            if document.get(name) is None:
-                document[name] = value
+    def _now(self) -> str:
+        return spell_time(self._now_ms())
 
     def _visible(self, resource: Resource, caller: Caller) -> tuple[Condition, ...]:
         return tuple(each for policy in self._policies for each in policy.visible(resource, caller))

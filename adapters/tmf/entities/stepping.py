@@ -13,14 +13,13 @@ import msgspec
 
 from adapters.tmf.entity import JsonObject, What
 from adapters.tmf.refusal import TmfError
-from adapters.tmf.resources.lifecycle import ORDER_ITEM, LifeCycle, fold
+from adapters.tmf.resources.lifecycle import ORDER_ITEM, ORDER_ITEMS, LifeCycle, fold
 from adapters.tmf.resources.model import Resource
 from adapters.tmf.resources.problems import Place, spell
 
 __all__ = ["LifeCycles", "Mode", "Step", "kind_of_change"]
 
 Mode = Literal["strict", "warn", "off"]
-_ITEMS = "productOrderItem"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -118,14 +117,14 @@ def _states(
     found[()] = (resource.life_cycle, (None, name), _text(document.get(name)))
     waiting: list[tuple[tuple[str, ...], Place, object]] = []
     if resource.name == "productOrder":
-        waiting.append(((), (None, _ITEMS), document.get(_ITEMS)))
+        waiting.append(((), (None, ORDER_ITEMS), document.get(ORDER_ITEMS)))
     while waiting:
         ids, place, items = waiting.pop()
         for index, item in enumerate(items if isinstance(items, list) else ()):
             key = (*ids, _text(item.get("id")))
             here: Place = (place, index)
             found[key] = (ORDER_ITEM, (here, "state"), _text(item.get("state")))
-            waiting.append((key, (here, _ITEMS), item.get(_ITEMS)))
+            waiting.append((key, (here, ORDER_ITEMS), item.get(ORDER_ITEMS)))
     return found
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "JOB",
     "ORDER",
     "ORDER_ITEM",
+    "ORDER_ITEMS",
     "PRODUCT",
     "USAGE",
     "LifeCycle",
@@ -109,6 +110,9 @@ _ORDERING = """
 ORDER: Final = _life_cycle(
     "product order", "acknowledged, rejected", _ORDERING.replace("{partial}", ", partial")
 )
+
+ORDER_ITEMS: Final = "productOrderItem"
+"""The attribute of an order, and of an item, that holds items."""
 
 ORDER_ITEM: Final = _life_cycle(
     "product order item", "acknowledged, rejected", _ORDERING.replace("{partial}", "")

@@ -1,8 +1,10 @@
 """A store in memory, and the entity service over it, for tests."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection
 
 from adapters.tmf.caller import OPERATOR, Caller
@@ -11,11 +13,13 @@ from adapters.tmf.entities.policy import Policy
 from adapters.tmf.entities.service import Entities
 from adapters.tmf.entities.stepping import LifeCycles, Mode, Step
 from adapters.tmf.entity import Change, Entity, JsonObject, What
-from adapters.tmf.query.model import AnyOf, Comparison, Condition, Query
+from adapters.tmf.query.matching import matcher
+from adapters.tmf.query.model import Condition, Query
+from adapters.tmf.refusal import TmfError
 from adapters.tmf.resources.registry import RESOURCES
 from adapters.tmf.store.ports import Page
 
-__all__ = ["NOW", "NOW_MS", "OTHER", "MemoryStore", "World", "minimal"]
+__all__ = ["NOW", "NOW_MS", "OTHER", "MemoryStore", "World", "minimal", "refusal"]
 
 NOW_MS = 1_795_273_680_123
 NOW = "2026-11-21T15:08:00.123Z"
@@ -42,8 +46,18 @@ def minimal(resource: str) -> JsonObject:
     return {**found}
 
 
+@contextmanager
+def refusal(code: str = "", place: str = "", status: int = 0) -> Iterator[None]:
+    """Expect a refusal with this code, whose message begins with this place."""
+    with pytest.raises(TmfError) as caught:
+        yield
+    assert code in {"", caught.value.code}, str(caught.value)
+    assert status in {0, caught.value.status}, str(caught.value)
+    assert caught.value.message.startswith(place), str(caught.value)
+
+
 class MemoryStore:
-    """Entities in a dictionary; answers equality on dotted paths alone."""
+    """Entities in a dictionary."""
 
     def __init__(self) -> None:
         self.entities: dict[tuple[str, str], Entity] = {}
@@ -59,12 +73,12 @@ class MemoryStore:
         return self.entities.get((resource, id_))
 
     def find(self, resource: str, query: Query, visible: tuple[Condition, ...] = ()) -> Page:
-        """Answer a query of equalities."""
+        """Answer a query, in order of creation."""
+        meets = matcher((*query.conditions, *visible))
         found = [
             each
             for (name, _), each in self.entities.items()
-            if name == resource
-            and all(_holds(each.document(), one) for one in (*query.conditions, *visible))
+            if name == resource and meets(each.document())
         ]
         end = None if query.limit is None else query.offset + query.limit
         return Page(found[query.offset : end], len(found))
@@ -124,8 +138,16 @@ class World:
         self.now_ms = NOW_MS
         self.reported: list[Step] = []
         self._ids = 0
-        life_cycles = LifeCycles(mode, self.reported.append)
-        self.service = Entities(policies, lambda: self.now_ms, self._new_id, life_cycles)
+        self._life_cycles = LifeCycles(mode, self.reported.append)
+        self.use(*policies)
+
+    def use(self, *policies: Policy) -> None:
+        """Judge by these policies from now on."""
+        self.service = Entities(policies, self._now, self._new_id, self._life_cycles)
+
+    def get(self, resource: str, id_: str, caller: Caller = OPERATOR) -> Entity:
+        """GET one."""
+        return self.service.get(self.store, caller, RESOURCES[resource], id_)
 
     def create(
         self, resource: str, sent: object = None, caller: Caller = OPERATOR
@@ -163,22 +185,9 @@ class World:
         assert entity is not None
         return entity.document()
 
+    def _now(self) -> int:
+        return self.now_ms
+
     def _new_id(self) -> str:
         self._ids += 1
         return f"00000000-0000-4000-8000-{self._ids:012d}"
-
-
-def _holds(document: JsonObject, condition: Condition) -> bool:
-    if isinstance(condition, AnyOf):
-        return any(_equal(document, each) for each in condition.comparisons)
-    return _equal(document, condition)
-
-
-def _equal(document: JsonObject, comparison: Comparison) -> bool:
-    assert comparison.operator == "eq"
-    found: list[object] = [document]
-    for name in comparison.path.split("."):
-        flat = [item for each in found for item in (each if isinstance(each, list) else [each])]
-        found = [each[name] for each in flat if isinstance(each, dict) and name in each]
-    leaves = [item for each in found for item in (each if isinstance(each, list) else [each])]
-    return comparison.value in leaves
