@@ -341,11 +341,14 @@ USAGE_BLOCK_AGE_MS: Final = 60_000  # or of what there is when the oldest has wa
 USAGE_BLOCK_RECORDS_MAX: Final = 2**20  # that a verifier takes
 USAGE_SEGMENT_RECORDS: Final = 256  # records that are stored compressed together
 USAGE_TRANSACTION_RECORDS: Final = 2_048  # records of one intake that are committed together
+USAGE_TRANSACTION_BYTES: Final = 4 * 2**20  # or of so many bytes, as they came
 USAGE_REFUSALS_SHOWN_MAX: Final = 1_000  # lines of one intake whose refusal is told in full
 USAGE_INTAKE_MS_MAX: Final = 600_000  # one bulk intake, from its first byte to its answer
 USAGE_PAGE_RECORDS: Final = 100
 USAGE_PAGE_RECORDS_MAX: Final = 1_000
 USAGE_TREES_REMEMBERED: Final = 4  # blocks whose hashes are kept for the next proof, 320 KiB each
+USAGE_POLL_MS: Final = 1_000  # what waits is looked at at least so often
+USAGE_DISPUTE_BYTES_MAX: Final = 4 * 2**20  # records of one side that are compared at one time
 USAGE_PUBLISH_RETRY_MS: Final = 1_000  # pause before a block is handed in again; doubles
 USAGE_PUBLISH_RETRY_MS_MAX: Final = 60_000
 

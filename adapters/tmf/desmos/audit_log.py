@@ -133,4 +133,5 @@ def _first(connection: Connection, rows: Select[Any]) -> AuditRecord | None:
 
 
 def _record(row: Row[Any]) -> AuditRecord:
-    return msgspec.convert(dict(row._mapping), AuditRecord)  # noqa: SLF001 - a public name
+    values = {name: getattr(row, name) for name in AuditRecord.__struct_fields__}
+    return msgspec.convert(values, AuditRecord)

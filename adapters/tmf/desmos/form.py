@@ -27,7 +27,7 @@ from adapters.tmf.desmos.audit_log import (
     last_record,
     record_of_link,
 )
-from adapters.tmf.desmos.bundles import entity_bytes, read_bundle
+from adapters.tmf.desmos.bundles import Parcel, entity_bytes, read_bundle
 from adapters.tmf.desmos.hash import digest, hashed_name, next_link
 from adapters.tmf.desmos.kinds import RESOURCES, TYPES
 from adapters.tmf.desmos.offers import is_replicable, offer_of
@@ -214,10 +214,12 @@ class DesmosForm:
         previous = told.previous.hex() if told.previous != NONE else None
         if next_link(previous, root.hash) != told.version.hex():
             raise FetchFailed("faulty", Code.HASH_MISMATCH, "the entity has another hash")
-        if root.resource is None or kebab_of(root.resource) != told.resource:
+        if root.type != TYPES[name_of(told.resource)]:
             raise FetchFailed("refused", Code.WRONG_ENTITY, "the entity is of another type")
         try:
-            taken = Taken(root.resource, root.id, root.document())
+            # What comes with it is as its owner has it: nobody else vouches for it.
+            others = (parcel for parcel in parcels if parcel.resource and parcel.id != root.id)
+            taken = _taken(root)._replace(others=tuple(map(_taken, others)))
         except DecodeError as error:
             raise FetchFailed("refused", Code.MALFORMED, str(error)) from None
         self._checked[told.key] = (told.version, root.hash)
@@ -246,6 +248,13 @@ def _last_link(txn: Writing, name: EntityName) -> str | None:
     """Give the newest link of an own entity's chain; None where a chain begins."""
     last = last_record(txn.connection, name, Trader.PRODUCER, _FINAL)
     return last.entity_hashlink if last and last.status == AuditStatus.PUBLISHED else None
+
+
+def _taken(parcel: Parcel) -> Taken:
+    """Give an entity as a TM Forum document. Raises DecodeError."""
+    document = parcel.document()
+    assert parcel.resource is not None, "it has a document"
+    return Taken(parcel.resource, parcel.id, document)
 
 
 def _name(id_: str) -> str:

@@ -174,7 +174,7 @@ class PeerSync:
         return await around.store.in_thread(write)
 
     def _store(self, txn: Writing, peer: Peer, new: tuple[Taken, Offer], hash_: str) -> bool:
-        (resource, id_, document), offer = new
+        (resource, id_, document, _), offer = new
         if not _is_news(txn, offer):  # the ledger told of it meanwhile
             return False
         self._around.entities.accept(txn, peer.did, REGISTRY[resource], id_, document)
