@@ -135,7 +135,11 @@ class Entities:
 
     def find(self, reading: Reading, caller: Caller, resource: Resource, query: Query) -> Page:
         """Answer a query over what the caller may see."""
-        return reading.find(resource.name, query, self._visible(resource, caller))
+        return reading.find(resource.name, query, self.visible(resource, caller))
+
+    def visible(self, resource: Resource, caller: Caller) -> tuple[Condition, ...]:
+        """Give what an entity must meet to exist for a caller: what all policies say."""
+        return tuple(each for policy in self._policies for each in policy.visible(resource, caller))
 
     def accept(
         self,
@@ -205,7 +209,7 @@ class Entities:
     ) -> Entity | None:
         """Give an entity if it is there for the caller."""
         entity = reading.get(resource.name, id_) if is_id(id_) else None
-        visible = self._visible(resource, caller)
+        visible = self.visible(resource, caller)
         if entity is None or (visible and not matcher(visible)(entity.document())):
             return None
         return entity
@@ -218,9 +222,6 @@ class Entities:
 
     def _now(self) -> str:
         return spell_time(self._now_ms())
-
-    def _visible(self, resource: Resource, caller: Caller) -> tuple[Condition, ...]:
-        return tuple(each for policy in self._policies for each in policy.visible(resource, caller))
 
     def _judge(self, proposed: Proposed, reading: Reading) -> None:
         for policy in self._policies:
