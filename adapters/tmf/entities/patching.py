@@ -13,9 +13,8 @@ import jsonpointer
 import msgspec
 
 from adapters.tmf.entity import JsonObject
-from adapters.tmf.refusal import TmfError
 from adapters.tmf.resources.bounds import check_bounds
-from adapters.tmf.resources.problems import Place, malformed
+from adapters.tmf.resources.problems import Place, malformed, refusal, spell
 from ledger.core.limits import TMF_PATCH_OPERATIONS_MAX
 
 __all__ = ["JsonPatch", "MergePatch", "Patch"]
@@ -132,7 +131,7 @@ def _apply(document: JsonObject, operation: dict[str, Any], place: Place) -> Non
     try:
         jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
     except jsonpatch.JsonPatchTestFailed:
-        refusal = malformed("patch-test-failed", place, "tests for what is not there")
-        raise TmfError(HTTPStatus.CONFLICT, refusal.code, refusal.reason, refusal.message) from None
+        message = f"{spell(place)} tests for what is not there"
+        raise refusal(HTTPStatus.CONFLICT, "patch-test-failed", message) from None
     except _FAULTS:
         raise malformed("invalid-patch", place, "does not fit the entity") from None

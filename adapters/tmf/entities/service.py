@@ -237,7 +237,7 @@ class Entities:
     ) -> Change:
         body = _encoded(document)
         if len(body) > TMF_ENTITY_BYTES_MAX:
-            raise too_large(len(body), TMF_ENTITY_BYTES_MAX)
+            raise too_large(len(body))
         entity = Entity(
             resource=resource.name,
             id=document["id"],

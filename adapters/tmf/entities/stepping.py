@@ -15,7 +15,7 @@ from adapters.tmf.entity import JsonObject, What
 from adapters.tmf.refusal import TmfError
 from adapters.tmf.resources.lifecycle import ORDER_ITEM, ORDER_ITEMS, LifeCycle, fold
 from adapters.tmf.resources.model import Resource
-from adapters.tmf.resources.problems import Place, spell
+from adapters.tmf.resources.problems import Place, refusal, spell
 
 __all__ = ["LifeCycles", "Mode", "Step", "kind_of_change"]
 
@@ -139,5 +139,4 @@ def _refusal(step: Step) -> TmfError:
         what = f"a {step.life_cycle} does not lose its state"
     else:
         what = f"a {step.life_cycle} does not go from {step.before!r} to {step.after!r}"
-    code = "transition-forbidden"
-    return TmfError(HTTPStatus.CONFLICT, code, "Transition forbidden", f"{step.path}: {what}")
+    return refusal(HTTPStatus.CONFLICT, "transition-forbidden", f"{step.path}: {what}")

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from adapters.tmf.refusal import TmfError
 
-__all__ = ["Place", "malformed", "spell"]
+__all__ = ["Place", "malformed", "refusal", "spell"]
 
 Place: TypeAlias = "tuple[Place, str | int] | None"
 """Where a value stands: the place of what holds it and its name or index; None for the document."""
@@ -26,5 +26,9 @@ def spell(place: Place) -> str:
 
 def malformed(code: str, place: Place, what: str) -> TmfError:
     """Refuse a document because of what stands at a place; ``what`` goes on after its name."""
-    reason = code.replace("-", " ").capitalize()
-    return TmfError(HTTPStatus.BAD_REQUEST, code, reason, f"{spell(place)} {what}")
+    return refusal(HTTPStatus.BAD_REQUEST, code, f"{spell(place)} {what}")
+
+
+def refusal(status: HTTPStatus, code: str, message: str) -> TmfError:
+    """Build a refusal whose reason is its code in words."""
+    return TmfError(status, code, code.replace("-", " ").capitalize(), message)
