@@ -143,8 +143,8 @@ def _counts(store: Store) -> _Counts:
         gaps = execute(select(func.count()).where(TRACKED.c.has_gap == 1)).scalar_one()
         quarantined = execute(select(func.count()).select_from(QUARANTINE)).scalar_one()
         return _Counts(
-            {status: count for status, count in by_status},
-            {owner: count for owner, count in wanted},
+            dict(by_status),
+            dict(wanted),
             gaps,
             quarantined,
         )

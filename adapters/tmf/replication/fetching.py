@@ -100,6 +100,7 @@ class Fetching:
     async def _serve(self, owner: str, health: Health) -> None:
         """Fetch from one origin."""
         slots = anyio.Semaphore(REPLICATION_FETCHES_PER_ORIGIN_MAX)
+        health.under_way.clear()  # of an earlier run that was cancelled
         async with anyio.create_task_group() as group:
             while True:
                 health.wake = anyio.Event()

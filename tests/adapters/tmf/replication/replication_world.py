@@ -6,26 +6,30 @@ The databases are real; the ledger is a list that orders, refuses strangers and 
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
 import anyio
 import httpx
 import msgspec
+from sqlalchemy import delete, select
 from starlette.applications import Starlette
 
 from adapters.egress import Errand, Reply
 from adapters.tmf.caller import OPERATOR
 from adapters.tmf.entities.service import Entities
-from adapters.tmf.entity import OWN, JsonObject
+from adapters.tmf.entity import OWN, Entity, JsonObject
 from adapters.tmf.replication.context import Context
-from adapters.tmf.replication.core.model import Told
+from adapters.tmf.replication.core.model import Told, Tracked
 from adapters.tmf.replication.core.selection import Selection
 from adapters.tmf.replication.form import Taken
 from adapters.tmf.replication.ledger import Identity, Members
 from adapters.tmf.replication.native import NativeForm
 from adapters.tmf.replication.replicator import Replicator
+from adapters.tmf.replication.tables import QUARANTINE, TRACKED
+from adapters.tmf.replication.tracking import page
 from adapters.tmf.resources.registry import RESOURCES
 from adapters.tmf.store.database import Store
 from ledger.core.errors import RejectCode, Unavailable
@@ -54,6 +58,7 @@ class PlayedLedger:
         self.participants: dict[str, Participant] = {}
         self.refuses: RejectCode | None = None
         self.answers_lost = 0
+        self._seen: set[bytes] = set()
         self._ids: dict[bytes, Sequence] = {}
         self._more = anyio.Event()
 
@@ -82,8 +87,14 @@ class PlayedLedger:
             raise Unavailable("no answer")
         return receipts
 
+    @property
+    def seen_count(self) -> int:
+        """Give how many different events were handed in."""
+        return len(self._seen)
+
     def _publish(self, opened: OpenEntry) -> Receipt:
-        if self.refuses:
+        self._seen.add(opened.id)
+        if self.refuses and opened.id not in self._ids:
             return Receipt(opened.id, "refused", self.refuses)
         sequence = self._ids.get(opened.id)
         if sequence is None:
@@ -140,10 +151,22 @@ class PlayedEvents:
         """Nothing is open."""
 
 
+class Clock:
+    """A clock that tests may set forward."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def now_ms(self) -> int:
+        """Give the time."""
+        return time.time_ns() // 1_000_000 + self.ahead_ms
+
+
 class Network:
     """Carries errands to the nodes of a world.
 
     Attributes:
+        clock: all nodes' clock.
         loss: the chance that an errand gets no answer, in percent.
         down: hosts that do not answer at all.
         stuck: hosts that take requests and answer only when ``released``.
@@ -152,6 +175,7 @@ class Network:
     """
 
     def __init__(self, seed: int = 0) -> None:
+        self.clock = Clock()
         self.apps: dict[str, Starlette] = {}
         self.loss = 0
         self.down: set[str] = set()
@@ -179,17 +203,6 @@ class Network:
         return Reply(answer.status_code, answer.headers, body)
 
 
-class Clock:
-    """A clock that tests may set forward."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = 0
-
-    def now_ms(self) -> int:
-        """Give the time."""
-        return time.time_ns() // 1_000_000 + self.ahead_ms
-
-
 class Node:
     """One access node without its front.
 
@@ -199,13 +212,14 @@ class Node:
 
     def __init__(self, name: str, directory: Path, ledger: PlayedLedger, network: Network) -> None:
         self.did = f"did:web:{name}.example"
-        self.clock = Clock()
+        self.clock = network.clock
         self.signer = SeedSigner(name.encode().ljust(32, b"."))
         ledger.join(self.did, self.signer)
         self._url = f"sqlite:///{directory / name}.sqlite"
-        self._ledger, self._network, self._host = ledger, network, f"{name}.example"
+        self.ledger, self.network, self._host = ledger, network, f"{name}.example"
         self._ids = 0
         self.selection: Selection | None = None
+        self.origin = f"https://{self._host}"
         self.is_published: Callable[[str, JsonObject], bool] = lambda _resource, _document: True
         self.accepts: Callable[[Told, Taken], None] = lambda _told, _taken: None
         self.open()
@@ -217,7 +231,7 @@ class Node:
         identity = Identity(self.did, self.signer, "test", f"https://{self._host}", "prd")
         self.form = NativeForm(
             identity,
-            self._network,
+            self.network,
             self.clock.now_ms,
             lambda resource, document: self.is_published(resource, document),  # noqa: PLW0108
         )
@@ -227,8 +241,8 @@ class Node:
 
         self.context = Context(
             store=self.store,
-            ledger=self._ledger,
-            members=Members(self._ledger, self.clock.now_ms),
+            ledger=self.ledger,
+            members=Members(self.ledger, self.clock.now_ms),
             identity=identity,
             forms={"native": self.form},
             replicas=self.entities,
@@ -237,7 +251,7 @@ class Node:
             spread=lambda: 0,
         )
         self.replicator = Replicator(self.context, (self.form,), self.form, self.selection)
-        self._network.apps[self._host] = Starlette(routes=self.replicator.routes())
+        self.network.apps[self._host] = Starlette(routes=self.replicator.routes())
 
     def reopen(self) -> None:
         """End as a crash does, and start again."""
@@ -251,6 +265,11 @@ class Node:
             group.start_soon(self.replicator.run)
             yield
             group.cancel_scope.cancel()
+
+    async def skip(self, minutes: int = 10) -> None:
+        """Let time pass."""
+        self.clock.ahead_ms += minutes * 60_000
+        await self.replicator.fetching.wake_all()
 
     def create(self, resource: str = "productOffering", **document: object) -> str:
         """Make an own entity; give its id."""
@@ -271,29 +290,51 @@ class Node:
         with self.store.write() as txn:
             txn.remove(resource, id_)
 
-    def replicas(self, *resources: str) -> dict[str, bytes]:
+    def replicas(self, resource: str = "productOffering") -> dict[str, bytes]:
         """Give the bodies of all entities of others, by id."""
-        with self.store.read() as reading:
-            kept = [
-                entity
-                for resource in resources or ("productOffering",)
-                for entity in reading.every(resource, limit=100_000)
-            ]
-        return {entity.id: entity.body for entity in kept if entity.origin != OWN}
+        return {item.id: item.body for item in self._every(resource) if item.origin != OWN}
 
-    def own(self, *resources: str) -> dict[str, bytes]:
+    def own(self, resource: str = "productOffering") -> dict[str, bytes]:
         """Give the bodies of all own entities, by id."""
+        return {item.id: item.body for item in self._every(resource) if item.origin == OWN}
+
+    def tracked(self) -> list[Tracked]:
+        """Give what is known of all entities of the ledger, in order of their keys."""
         with self.store.read() as reading:
-            kept = [
-                entity
-                for resource in resources or ("productOffering",)
-                for entity in reading.every(resource, limit=100_000)
-            ]
-        return {entity.id: entity.body for entity in kept if entity.origin == OWN}
+            return [line.tracked for line in page(reading.connection, "", 100_000)]
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        """Give (publisher, code) of what is in quarantine."""
+        with self.store.read() as reading:
+            rows = reading.connection.execute(select(QUARANTINE).order_by(QUARANTINE.c.sequence))
+            return [(row.publisher, row.code) for row in rows]
+
+    def forget(self, id_: str) -> None:
+        """Make it as if no event of a product offering had ever come."""
+        key = "product-offering/" + sha256(id_.encode()).hexdigest()
+        with self.store.write() as txn:
+            txn.connection.execute(delete(TRACKED).where(TRACKED.c.key == key))
+
+    def _every(self, resource: str) -> list[Entity]:
+        with self.store.read() as reading:
+            return list(reading.every(resource, limit=100_000))
 
     def _new_id(self) -> str:
         self._ids += 1
         return str(UUID(int=random.getrandbits(128)))
+
+
+@asynccontextmanager
+async def world(directory: Path, names: str = "one two") -> AsyncIterator[list[Node]]:
+    """Give nodes that replicate; the first one knows the ledger and the network."""
+    ledger, network = PlayedLedger(), Network()
+    nodes = [Node(name, directory, ledger, network) for name in names.split()]
+    async with AsyncExitStack() as stack:
+        for node in nodes:
+            await stack.enter_async_context(node.running())
+        yield nodes
+    for node in nodes:
+        node.store.close()
 
 
 async def until(holds: Callable[[], bool]) -> None:
