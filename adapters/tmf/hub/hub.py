@@ -87,6 +87,7 @@ class Hub:
         self._lines: dict[str, Line] = {}
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._cursor = 0
+        self._edits = 0
         self._unwritten: dict[str, Line] = {}
         self._written: dict[str, int] = {}
         self._group: TaskGroup | None = None
@@ -115,18 +116,9 @@ class Hub:
         Raises:
             ledger.io.errors.StorageError: the database is broken.
         """
-        held, newest = await self._store.in_thread(_held_and_newest)
-        near = [
-            each.progress.position
-            for each in held
-            if each.progress.position >= newest - TMF_HUB_SHARED_CHANGES
-        ]
-        self._cursor = min(near, default=newest)
         try:
             async with anyio.create_task_group() as group:
-                self._group = group
-                for each in held:
-                    self.add(each)
+                await self._begin(group)
                 group.start_soon(self._flush)
                 await self._follow()
         finally:
@@ -134,8 +126,22 @@ class Hub:
             with anyio.move_on_after(1, shield=True):
                 await self._write_down()
 
+    async def _begin(self, group: TaskGroup) -> None:
+        """Serve all registrations there are."""
+        edits = -1
+        while edits != self._edits:  # else one was made or ended while they were read
+            edits = self._edits
+            held, newest = await self._store.in_thread(_held_and_newest)
+        positions = [each.progress.position for each in held]
+        near = [each for each in positions if each >= newest - TMF_HUB_SHARED_CHANGES]
+        self._cursor = min(near, default=newest)
+        self._group = group
+        for each in held:
+            self.add(each)
+
     def add(self, held: Held) -> None:
         """Serve a registration; without effect before :meth:`run`, which finds it itself."""
+        self._edits += 1
         if self._group is None or held.progress.state == "ended":
             return
         api = _APIS[held.registration.api]
@@ -152,6 +158,7 @@ class Hub:
 
     def remove(self, id_: str) -> None:
         """Serve a registration no more; an attempt that is under way is left."""
+        self._edits += 1
         self._lines.pop(id_, None)
         self._unwritten.pop(id_, None)
         if (scope := self._scopes.pop(id_, None)) is not None:

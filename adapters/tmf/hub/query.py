@@ -66,17 +66,18 @@ def read_query(text: str, api: Api) -> Wanted:
         raise _refused(f"has more than {TMF_HUB_QUERY_CHARS_MAX} characters")
     if "&" in text and ";" in text:
         raise _refused("mixes '&' and ';'")
+    sign = ";" if ";" in text else "&"
     given: dict[str, str] = {}
     clauses: list[str] = []
-    for part in filter(None, map(str.strip, text.split("&"))):
-        name, _, value = map(str.strip, part.partition("="))
+    for clause in filter(None, map(str.strip, text.split(sign))):
+        name, equals, value = map(str.strip, clause.partition("="))
         if name not in _DIRECTIVES:
-            clauses.append(";".join(map(_trimmed, part.split(";"))))
-        elif ";" in value:
+            clauses.append(f"{name}{equals}{value}")
+        elif sign == ";":
             raise _refused(f"{name} cannot be one of alternatives")
         elif given.setdefault(name, value) != value:
             raise _refused(f"{name} stands more than once")
-    types, conditions = _parted(parse_conditions("&".join(clauses)), api)
+    types, conditions = _parted(parse_conditions(sign.join(clauses)), api)
     return Wanted(
         types=types,
         conditions=conditions,
@@ -93,12 +94,6 @@ def project(event: JsonObject, resource: str, fields: tuple[str, ...]) -> JsonOb
         for field in (*_ALWAYS, *fields, f"{inside}id", f"{inside}href")
     ]
     return select(event, paths)
-
-
-def _trimmed(clause: str) -> str:
-    """Drop the spaces around the parts of a clause."""
-    name, sign, value = clause.partition("=")
-    return f"{name.strip()}{sign}{value.strip()}"
 
 
 def _parted(
