@@ -4,6 +4,7 @@ The peer speaks to the DLT adapter of its own gateway and to the node over a rea
 reads and writes the ledger with the client library and proves every event.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import anyio
 import httpx
+from anyio.abc import TaskGroup
 from starlette.applications import Starlette
 from starlette.requests import Request
 
@@ -210,13 +212,13 @@ class Pair:
     """The node and the peer.
 
     Attributes:
-        events: gives all events of the ledger.
+        group: runs tasks until the world ends.
     """
 
-    def __init__(self, node: DesmosNode, peer: DesmosPeer, world: World) -> None:
+    def __init__(self, node: DesmosNode, peer: DesmosPeer, group: TaskGroup) -> None:
         self.node = node
         self.peer = peer
-        self.world = world
+        self.group = group
 
     async def events(self) -> list[LedgerEvent]:
         """Give all of DOME's events in the ledger."""
@@ -225,8 +227,8 @@ class Pair:
 
 
 def now_ms() -> int:
-    """Give the time at which entities are valid and records are made."""
-    return START_MS
+    """Give the time."""
+    return time.time_ns() // 1_000_000
 
 
 def new_id() -> str:
@@ -253,7 +255,7 @@ async def desmos_pair(directory: Path, *, replicates: bool = True) -> AsyncItera
                     assert await peer.start()
                     group.start_soon(peer.run)
                     group.start_soon(node.replicator.run)
-                yield Pair(node, peer, world)
+                yield Pair(node, peer, group)
             group.cancel_scope.cancel()
         await node.close()
 
