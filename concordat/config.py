@@ -7,12 +7,14 @@ writes, the validation, the defaults and docs/operations/configuration.md all co
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
+from concordat.config_access_node import AccessNodeSection
+from concordat.config_section import Address, FilePath, Ms, Prefix, Section
 from ledger.core import limits
 
 __all__ = [
+    "AccessNodeSection",
     "AuthorisationSection",
     "Config",
     "ConsensusSection",
@@ -26,25 +28,14 @@ __all__ = [
     "Section",
 ]
 
-_PORT = r"([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_ADDRESS = rf"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):{_PORT}\Z"
-_Address = Annotated[str, Meta(pattern=_ADDRESS, max_length=262)]
-_Path = Annotated[str, Meta(min_length=1, max_length=4096)]
-_Prefix = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*\Z", max_length=255)]
-_Ms = Annotated[int, Meta(ge=1, le=3_600_000)]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the file. The docstring of each one is written above it."""
-
 
 class KeysSection(Section, frozen=True):
     """Where the member's keys are. Only the node opens the validator and the peer key."""
 
-    validator: Annotated[_Path, Meta(description="Key that signs votes, blocks, batches.")] = (
+    validator: Annotated[FilePath, Meta(description="Key that signs votes, blocks, batches.")] = (
         "keys/validator.json"
     )
-    peer: Annotated[_Path, Meta(description="Key of the TLS identity towards other nodes.")] = (
+    peer: Annotated[FilePath, Meta(description="Key of the TLS identity towards other nodes.")] = (
         "keys/peer.json"
     )
     password_file: Annotated[
@@ -67,49 +58,49 @@ class NodeSection(Section, frozen=True):
     """The node: consensus, the store, the port for other validators."""
 
     listen: Annotated[
-        _Address,
+        Address,
         Meta(
             description="Address and port for other validators. They prove who they are with "
             "TLS keys pinned in the genesis file, so it may face the internet."
         ),
     ] = "0.0.0.0:26600"
     control_socket: Annotated[
-        _Path, Meta(description="Unix socket for this member's gateways; made with mode 0600.")
+        FilePath, Meta(description="Unix socket for this member's gateways; made with mode 0600.")
     ] = "control.sock"
-    chain_dir: Annotated[_Path, Meta(description="Directory of the chain store (LMDB).")] = (
+    chain_dir: Annotated[FilePath, Meta(description="Directory of the chain store (LMDB).")] = (
         "data/chain"
     )
     safety_dir: Annotated[
-        _Path,
+        FilePath,
         Meta(
             description="Directory of the safety record (LMDB). Never restore it from a backup: "
             "an old record can make this validator contradict itself."
         ),
     ] = "data/safety"
     peers: Annotated[
-        dict[str, _Address],
+        dict[str, Address],
         Meta(
             description="Other addresses for validators, by name, where the genesis file's do "
             'not hold for you: { alpha = "10.0.0.5:26600" }.'
         ),
-    ] = {}
+    ] = {}  # noqa: RUF012 - a struct copies an empty default
 
 
 class ConsensusSection(Section, frozen=True):
     """Timing. Members may differ, but a network is as quick as its slowest quorum."""
 
     round_timeout_ms: Annotated[
-        _Ms,
+        Ms,
         Meta(
             description="How long to wait for a leader before giving its round up. Several times "
             "the round trip between members, or good leaders are given up."
         ),
     ] = limits.ROUND_TIMEOUT_MS
     idle_interval_ms: Annotated[
-        _Ms, Meta(description="An idle network adds an empty block this often.")
+        Ms, Meta(description="An idle network adds an empty block this often.")
     ] = limits.IDLE_INTERVAL_MS
     round_timeout_absent_ms: Annotated[
-        _Ms, Meta(description="The same while the leader's connection is known to be down.")
+        Ms, Meta(description="The same while the leader's connection is known to be down.")
     ] = limits.ROUND_TIMEOUT_ABSENT_MS
 
 
@@ -117,7 +108,7 @@ class GatewaySection(Section, frozen=True):
     """The gateway: HTTP for publishers and subscribers."""
 
     listen: Annotated[
-        _Address,
+        Address,
         Meta(
             description="Address and port of the HTTP API. Put a TLS proxy in front before it "
             "faces anything but this machine."
@@ -196,19 +187,19 @@ class FacadesSection(Section, frozen=True):
         ),
     ] = ""
     fiware_prefix: Annotated[
-        _Prefix, Meta(description="In front of FIWARE's /v4/issuers and /issuer.")
+        Prefix, Meta(description="In front of FIWARE's /v4/issuers and /issuer.")
     ] = ""
     fiware_participants_prefix: Annotated[
-        _Prefix, Meta(description="In front of /v4/issuers of the participants.")
+        Prefix, Meta(description="In front of /v4/issuers of the participants.")
     ] = "/trusted-participants"
     dome_registry_prefix: Annotated[
-        _Prefix, Meta(description="In front of DOME's /v4; not FIWARE's.")
+        Prefix, Meta(description="In front of DOME's /v4; not FIWARE's.")
     ] = "/dome-trust-registry"
     dome_files_prefix: Annotated[
-        _Prefix, Meta(description="In front of the names of DOME's files.")
+        Prefix, Meta(description="In front of the names of DOME's files.")
     ] = "/trust-framework"
     documents_topic: Annotated[
-        _Path,
+        FilePath,
         Meta(description="Topic of EBSI's Track and Trace; the member needs the right to it."),
     ] = "track-and-trace"
 
@@ -220,7 +211,7 @@ class AuthorisationSection(Section, frozen=True):
         bool, Meta(description="Give tokens for credentials, and accept them at the facades.")
     ] = False
     keys: Annotated[
-        _Path, Meta(description="File of the keys that sign tokens; made when it is not there.")
+        FilePath, Meta(description="File of the keys that sign tokens; made when it is not there.")
     ] = "keys/tokens.json"
     trust_anchors: Annotated[
         str,
@@ -232,7 +223,7 @@ class AuthorisationSection(Section, frozen=True):
             description="Other verifiers whose tokens are accepted, with the audience that these "
             'must name: { "https://verifier.example" = "https://ledger.example" }.'
         ),
-    ] = {}
+    ] = {}  # noqa: RUF012 - a struct copies an empty default
     allowed_origins: Annotated[
         str,
         Meta(
@@ -260,7 +251,7 @@ class DltAdapterSection(Section, frozen=True):
         ),
     ] = ""
     state: Annotated[
-        _Path, Meta(description="File of subscriptions and of events on their way (SQLite).")
+        FilePath, Meta(description="File of subscriptions and of events on their way (SQLite).")
     ] = "data/dlt-adapter.sqlite"
     endpoints: Annotated[
         Literal["private", "public"],
@@ -308,4 +299,5 @@ class Config(Section, frozen=True):
     facades: FacadesSection = FacadesSection()
     authorisation: AuthorisationSection = AuthorisationSection()
     dlt_adapter: DltAdapterSection = DltAdapterSection()
+    access_node: AccessNodeSection = AccessNodeSection()
     log: LogSection = LogSection()

@@ -18,7 +18,9 @@ __all__ = ["configure_logs"]
 _SECRET_FIELDS = frozenset({"password", "private_key", "secret", "seed"})
 
 
-def configure_logs(section: LogSection, process: Literal["node", "gateway", "run"]) -> None:
+def configure_logs(
+    section: LogSection, process: Literal["node", "gateway", "run", "access-node"]
+) -> None:
     """Set up logging for the whole process; ``process`` is a field of every line."""
     is_terminal = sys.stderr.isatty()
     is_console = section.format == "console" or (section.format == "auto" and is_terminal)

@@ -35,10 +35,11 @@ _FREE_PORTS = range(20_000, 32_000)  # below those that outgoing connections tak
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The two TCP ports of one member."""
+    """The TCP ports of one member; an access node is served on the usual one when 0."""
 
     peer: int
     gateway: int
+    access_node: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,9 @@ def _member(plan: TestnetPlan, name: str, ports: Ports) -> Member:
     }
     settings.setdefault("node", {})["listen"] = f"{_HOST}:{ports.peer}"
     settings.setdefault("gateway", {})["listen"] = f"{_HOST}:{ports.gateway}"
+    if ports.access_node:
+        settings.setdefault("access_node", {})["listen"] = f"{_HOST}:{ports.access_node}"
+        settings["access_node"]["peers"] = "private"  # they are on this machine, too
     return Member(
         name=name,
         did=_did(name),

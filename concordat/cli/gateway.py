@@ -5,12 +5,11 @@ from pathlib import Path
 import click
 
 from concordat.cli.options import home_option
-from concordat.cli.passwords import open_key_with_password
+from concordat.cli.passwords import open_member_key
 from concordat.compose.gateway import run_gateway, wants_facades
 from concordat.home import Home
 from concordat.logs import configure_logs
 from concordat.preflight import require_own_packages
-from ledger.io.keystore import KeyPurpose, OpenKey
 from pubsub.io.facade import Facade
 
 __all__ = ["gateway"]
@@ -33,11 +32,4 @@ def _facades(home: Home) -> list[Facade]:
     # A gateway without facades loads none of what they need.
     from concordat.compose.facades import build_facades  # noqa: PLC0415
 
-    def open_key() -> OpenKey:
-        config = home.config
-        named = config.member.password_file or config.keys.password_file
-        password_file = home.resolve(named) if named else None
-        path = home.resolve(config.member.key)
-        return open_key_with_password(path, KeyPurpose.PUBLISHER, password_file)
-
-    return build_facades(home, open_key)
+    return build_facades(home, lambda: open_member_key(home))

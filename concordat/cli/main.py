@@ -21,6 +21,7 @@ _COMMANDS = {
     "run": ("run", "Run a member: one node and one gateway."),
     "node": ("node", "Run a member's node alone."),
     "gateway": ("gateway", "Run a member's gateway alone."),
+    "access-node": ("access_node", "Run a member's TM Forum access node."),
     "status": ("status", "Show how a member is doing, and why when it is not."),
     "publish": ("publish", "Sign and publish one event or a file of them."),
     "subscribe": ("subscribe", "Follow events as they become final."),
@@ -51,7 +52,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"concordat.cli.{_COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -4,16 +4,22 @@ Never the command line: other users of the machine can read that.
 """
 
 import os
-import stat
 import sys
 from pathlib import Path
 
 import click
 
-from ledger.core.limits import PASSWORD_BYTES_MAX
+from concordat.home import Home
+from concordat.private_files import read_private_line
 from ledger.io.keystore import KeyFileError, KeyPurpose, OpenKey, open_key, read_key_info
 
-__all__ = ["PASSWORD_VARIABLE", "new_password", "open_key_with_password", "read_password_file"]
+__all__ = [
+    "PASSWORD_VARIABLE",
+    "new_password",
+    "open_key_with_password",
+    "open_member_key",
+    "read_password_file",
+]
 
 PASSWORD_VARIABLE = "CONCORDAT_PASSWORD_FILE"  # noqa: S105 - the name of a variable
 
@@ -52,25 +58,26 @@ def open_key_with_password(
     return open_key(path, purpose, password=password)
 
 
+def open_member_key(home: Home) -> OpenKey:
+    """Open the publisher key of [member], finding its password where it needs one.
+
+    Raises:
+        KeyFileError: the key cannot be opened.
+    """
+    config = home.config
+    named = config.member.password_file or config.keys.password_file
+    password_file = home.resolve(named) if named else None
+    path = home.resolve(config.member.key)
+    return open_key_with_password(path, KeyPurpose.PUBLISHER, password_file)
+
+
 def read_password_file(path: Path) -> bytes:
     """Read a password: the file's first line.
 
     Raises:
         KeyFileError: it cannot be read, is empty, or others may read it.
     """
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            line = file.readline(PASSWORD_BYTES_MAX + 2)
-    except OSError as error:
-        raise KeyFileError(f"cannot read the password file {path}: {error.strerror}") from None
-    # A pipe (process substitution, a secret store) has no mode worth judging.
-    if stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeyFileError(f"other users may read the password file {path}: chmod 600 it")
-    password = line.removesuffix(b"\n")
-    if not password:
-        raise KeyFileError(f"the password file {path} is empty")
-    return password
+    return read_private_line(path, "password")
 
 
 def _from_files(password_file: Path | None) -> bytes | None:

@@ -30,10 +30,11 @@ __all__ = ["testnet"]
 @click.option("--name", default="testnet", show_default=True, help="Name of the network.")
 @click.option(
     "--base-port",
-    type=click.IntRange(1024, 65_000),
+    type=click.IntRange(1024, 63_000),
     default=26_600,
     show_default=True,
-    help="Member i listens to peers on this port + i and serves HTTP 1000 above that.",
+    help="Member i listens to peers on this port + i, serves HTTP 1000 above that and its access "
+    "node 2000 above that.",
 )
 @click.option(
     "--right",
@@ -73,7 +74,8 @@ def testnet(  # noqa: PLR0913 - one argument for each option
         TestnetPlan(
             name=name,
             validators=[
-                (f"node{i}", Ports(base_port + i, base_port + 1000 + i)) for i in range(validators)
+                (f"node{i}", Ports(*(base_port + step + i for step in (0, 1000, 2000))))
+                for i in range(validators)
             ],
             publishers=[f"publisher{i}" for i in range(publishers)],
             rights=_rights(rights),

@@ -11,7 +11,6 @@ import structlog
 
 from adapters.access import WriteAccess
 from adapters.credentials.facade import Authorisation, AuthorisationSettings
-from adapters.credentials.verifier import ExternalVerifier
 from adapters.dome.dlt.facade import DltAdapter, DltSettings
 from adapters.dome.trust.facade import DomeTrustFacade, DomeTrustSettings
 from adapters.ebsi.facade import EbsiFacade, EbsiSettings
@@ -20,6 +19,7 @@ from adapters.fiware.facade import FiwareFacade, FiwareSettings
 from adapters.member import Member
 from adapters.writing import WriterFactory
 from concordat.compose.permitted import require_permitted_key
+from concordat.compose.tokens import foreign_verifiers, trust_anchors
 from concordat.config import FacadesSection
 from concordat.home import Home, HomeError
 from ledger.io.keystore import OpenKey
@@ -136,21 +136,15 @@ def _authorisation(home: Home) -> Authorisation | None:
         raise HomeError(
             "authorisation.enabled needs facades.base_url: tokens name who gave them by it"
         )
-    anchors = home.resolve(section.trust_anchors) if section.trust_anchors else None
     try:
         settings = AuthorisationSettings(
             base_url,
             home.resolve(section.keys),
-            b"" if anchors is None else anchors.read_bytes(),
-            tuple(
-                ExternalVerifier(issuer, frozenset(audiences.split()))
-                for issuer, audiences in section.verifiers.items()
-            ),
+            trust_anchors(home),
+            foreign_verifiers(section),
             tuple(section.allowed_origins.split()),
         )
         return Authorisation(settings)
-    except OSError as error:
-        raise HomeError(f"cannot read {anchors}: {error.strerror}") from None
     except ValueError as error:
         raise HomeError(f"authorisation.trust_anchors: {error}") from None
 

@@ -349,6 +349,7 @@ USAGE_PAGE_RECORDS_MAX: Final = 1_000
 USAGE_TREES_REMEMBERED: Final = 4  # blocks whose hashes are kept for the next proof, 320 KiB each
 USAGE_POLL_MS: Final = 1_000  # what waits is looked at at least so often
 USAGE_DISPUTE_BYTES_MAX: Final = 4 * 2**20  # records of one side that are compared at one time
+USAGE_DISPUTE_RECORDS_MAX: Final = 20_000  # and of the other
 USAGE_PUBLISH_RETRY_MS: Final = 1_000  # pause before a block is handed in again; doubles
 USAGE_PUBLISH_RETRY_MS_MAX: Final = 60_000
 
@@ -397,3 +398,5 @@ TMF_LEDGER_READS_MAX: Final = 512  # values of the ledger that one question may 
 TMF_LEDGER_REMEMBERED_MAX: Final = 16_384  # values that are remembered
 TMF_LEDGER_CHILDREN_MAX: Final = 256  # attributes of one issuer
 TMF_LEDGER_STALE_MS_MAX: Final = 5 * 60_000  # a gateway's state of the past that is believed
+TMF_HEALTH_MS_MAX: Final = 2_000  # one check of what the node needs
+TMF_CONNECTIONS_MAX: Final = 1_024  # HTTP connections of the access node at one time

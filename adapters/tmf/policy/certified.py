@@ -20,7 +20,7 @@ from adapters.tmf.store.ports import Reading
 from ledger.core.errors import Unavailable
 from ledger.core.limits import TMF_VERDICTS_MAX
 
-__all__ = ["CertifiedRules", "VerdictNeeded", "Verdicts"]
+__all__ = ["CertifiedRules", "VerdictNeeded", "Verdicts", "certificates_for"]
 
 _SPECIFICATION: Final = "productSpecification"
 
@@ -73,10 +73,7 @@ class CertifiedRules(NeutralPolicy):
         if not is_launching(proposed):
             return
         assert proposed.after is not None, "it is launched"
-        if proposed.after.get("isBundle") is True:
-            return  # its parts were launched, each with its own
-        for id_ in ids_under(proposed.after, _SPECIFICATION) or [""]:
-            found = _certificate(reading, id_)
+        for found in certificates_for(proposed.after, reading):
             fault = found if isinstance(found, Fault) else self._fault(found)
             if fault is not None:
                 raise forbidden(fault.code, f"the offering cannot be launched: {fault.message}")
@@ -88,9 +85,19 @@ class CertifiedRules(NeutralPolicy):
         return verdict.fault
 
 
+def certificates_for(offering: JsonObject, reading: Reading) -> list[Certificate | Fault]:
+    """Give the certificates that the launch of an offering needs, or why one is not there.
+
+    A bundle needs none: its parts were launched, each with its own.
+    """
+    if offering.get("isBundle") is True:
+        return []
+    ids = ids_under(offering, _SPECIFICATION) or [""]
+    return [_certificate(reading, id_) for id_ in ids]
+
+
 def _certificate(reading: Reading, id_: str) -> Certificate | Fault:
     entity = reading.get(_SPECIFICATION, id_) if id_ else None
     if entity is None:
         return Fault("compliance-specification", "its product specification is not here")
-    document: JsonObject = entity.document()
-    return certificate_of(document)
+    return certificate_of(entity.document())

@@ -62,7 +62,7 @@ class DomeForm(NeutralPolicy):
         self._now = now
 
     def fill(self, resource: Resource, document: JsonObject, caller: Caller) -> None:
-        """Give a new entity its time of change, also where the API has none, and DOME's first state."""
+        """Give a new entity its time of change, which not every API has, and DOME's first state."""
         del caller
         kind = kind_of(resource.name)
         if kind in _PARTIES:

@@ -1,0 +1,245 @@
+"""From what an operator chose to the parts of an access node: which object knows which.
+
+Owns the wiring and nothing else; it reads no file and opens no socket, only the database.
+"""
+
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from msgspec import to_builtins
+
+from adapters.credentials.certificates import TrustAnchors
+from adapters.credentials.checker import Checker
+from adapters.credentials.fetching import HttpFetcher, Remembered
+from adapters.credentials.keys import KeyFinder
+from adapters.credentials.replay import ReplayMemory
+from adapters.credentials.verifier import ExternalVerifier, TokenVerifier
+from adapters.egress import Egress
+from adapters.tmf.api.callers import CallerOf, everybody_operates
+from adapters.tmf.api.collections import Serving
+from adapters.tmf.api.jobs import Jobs, JobSettings
+from adapters.tmf.api.routes import api_routes
+from adapters.tmf.entities.service import Entities
+from adapters.tmf.entities.stepping import LifeCycles, Mode, Step
+from adapters.tmf.hub.endpoints import HubEndpoints
+from adapters.tmf.hub.hub import Hub, HubSettings
+from adapters.tmf.hub.model import Delivery
+from adapters.tmf.measures import MEASURES
+from adapters.tmf.monitoring import Monitoring
+from adapters.tmf.node import AccessNode, Parts, Task
+from adapters.tmf.policy.certified import Verdicts
+from adapters.tmf.policy.profile import Profile, policies_of
+from adapters.tmf.policy.publishing import is_published
+from adapters.tmf.replication.admin import Admin
+from adapters.tmf.replication.context import Acceptance, Context
+from adapters.tmf.replication.core.model import Told
+from adapters.tmf.replication.core.selection import Selection
+from adapters.tmf.replication.couriers import Couriers
+from adapters.tmf.replication.form import Taken
+from adapters.tmf.replication.ledger import Identity, Members
+from adapters.tmf.replication.native import NativeForm
+from adapters.tmf.replication.replicator import Replicator
+from adapters.tmf.resources.moments import spell_time
+from adapters.tmf.store.database import Store
+from adapters.tmf.trust.acceptance import CertifiedAcceptance
+from adapters.tmf.trust.callers import BearerCallers
+from adapters.tmf.trust.compliance import CertificateVerifier
+from adapters.tmf.trust.ledger import ClientLedger
+from adapters.tmf.trust.verified import VerifiedStore
+from ledger.core.limits import (
+    JWKS_FRESH_MS,
+    JWKS_STALE_MS_MAX,
+    STATUS_FRESH_MS,
+)
+from pubsub.client.async_client import AsyncClient
+from pubsub.io.body import Bodies
+
+__all__ = ["NodeSettings", "TokenSettings", "TrustSettings", "access_node"]
+
+_log: Final = structlog.get_logger("tmf")
+_SPREAD_MAX: Final = 1_000
+
+
+@dataclass(frozen=True)
+class TrustSettings:
+    """What is believed.
+
+    Attributes:
+        anchors: PEM certificates that may certify organisations.
+        allowed_origins: that may be fetched from though they are private or plain http.
+    """
+
+    anchors: bytes = b""
+    allowed_origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TokenSettings:
+    """Whose tokens say who asks.
+
+    Attributes:
+        verifiers: whose access tokens are accepted.
+        operator_token: the node's own; empty for none.
+        operators: organisations whose mandates with Onboarding/Execute operate the node.
+        audiences: that a presentation used as a token must name.
+    """
+
+    verifiers: tuple[ExternalVerifier, ...] = ()
+    operator_token: bytes = b""
+    operators: tuple[str, ...] = ()
+    audiences: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What an operator chose.
+
+    Attributes:
+        database: address of the database.
+        folder: of the files of jobs; nothing else may be in it.
+        tokens: None where everybody operates the node.
+        callbacks: where notifications may go, and imports may come from.
+        peers: where other members' nodes may be.
+        selection: the part of the catalogue that is taken; None for the one that was set last.
+    """
+
+    database: str
+    folder: Path
+    profile: Profile
+    life_cycles: Mode = "warn"
+    tokens: TokenSettings | None = None
+    trust: TrustSettings = TrustSettings()
+    delivery: Delivery = "raw"
+    callbacks: Egress = field(default_factory=Egress)
+    peers: Egress = field(default_factory=Egress)
+    selection: Selection | None = None
+
+
+def access_node(settings: NodeSettings, client: AsyncClient, identity: Identity) -> AccessNode:
+    """Put a node together.
+
+    Args:
+        client: of the ledger, with genesis; the node closes it.
+        identity: the member in whose name the node publishes.
+
+    Raises:
+        ledger.io.errors.StorageError: the database cannot be used.
+        Unavailable: PostgreSQL cannot be reached.
+        ValueError: the trust anchors are no certificates.
+    """
+    return AccessNode(lambda node: _Assembly(settings, client, identity).parts(node))
+
+
+class _Assembly:
+    """The parts that others need, made once."""
+
+    def __init__(self, settings: NodeSettings, client: AsyncClient, identity: Identity) -> None:
+        self._settings = settings
+        self._client = client
+        self._identity = identity
+        self._checker = _checker(settings.trust, client)
+        self._verdicts = Verdicts(_now_ms)
+        policies = policies_of(settings.profile, lambda: spell_time(_now_ms()), self._verdicts.of)
+        cycles = LifeCycles(settings.life_cycles, _report)
+        self._entities = Entities(policies, _now_ms, _new_id, cycles)
+        self._bodies = Bodies()
+
+    def parts(self, node: AccessNode) -> Parts:
+        """Open the database and make the rest."""
+        settings, bodies = self._settings, self._bodies
+        certificates = CertificateVerifier(self._checker, self._verdicts)
+        store = VerifiedStore.open(settings.database)
+        assert isinstance(store, VerifiedStore), "it was opened as one"
+        store.verifier = certificates
+        callers = self._callers()
+        serving = Serving(store, self._entities, callers, bodies)
+        hub_settings = HubSettings(settings.callbacks, settings.delivery)
+        hub = Hub(store, self._entities.visible, hub_settings)
+        files = JobSettings(settings.folder, settings.callbacks, self._identity.public_url)
+        jobs = Jobs(serving, files, _now_ms)
+        couriers = Couriers(settings.peers)
+        accepts = CertifiedAcceptance(store, certificates, self._verdicts).accepts
+        is_certified = settings.profile.needs_certificates
+        replicator = self._replicator(store, couriers, accepts if is_certified else _accept_all)
+        hub_endpoints = HubEndpoints(serving, hub, _new_id, _now_ms)
+        return Parts(
+            store,
+            [
+                *Admin(replicator, callers, bodies).routes(),
+                *replicator.routes(),
+                *api_routes(serving, hub_endpoints, jobs, node.fail),
+            ],
+            [
+                Task("hub", hub.run),
+                Task("jobs", jobs.run),
+                Task("replication", replicator.run),
+            ],
+            [couriers.close, self._client.aclose],
+            Monitoring(store, {"ledger": self._check_ledger}, MEASURES),
+        )
+
+    def _callers(self) -> CallerOf:
+        tokens = self._settings.tokens
+        if tokens is None:
+            return everybody_operates
+        keys = Remembered(
+            HttpFetcher(self._settings.trust.allowed_origins),
+            _now_ms,
+            JWKS_FRESH_MS,
+            JWKS_STALE_MS_MAX,
+        )
+        external = {verifier.issuer: verifier for verifier in tokens.verifiers}
+        verifier = TokenVerifier(self._checker, None, external, keys, tokens.audiences)
+        return BearerCallers(verifier, tokens.operator_token, tokens.operators)
+
+    def _replicator(self, store: Store, couriers: Couriers, accepts: Acceptance) -> Replicator:
+        native = NativeForm(self._identity, couriers, _now_ms, is_published)
+        context = Context(
+            store=store,
+            ledger=self._client,
+            members=Members(self._client.trust, _now_ms),
+            identity=self._identity,
+            forms={native.name: native},
+            replicas=self._entities,
+            accepts=accepts,
+            now_ms=_now_ms,
+            spread=lambda: random.randint(0, _SPREAD_MAX),  # noqa: S311 - spreads retries
+        )
+        return Replicator(context, [native], native, self._settings.selection)
+
+    async def _check_ledger(self) -> str:
+        status = await self._client.status()
+        is_ours = status.chain_id == self._identity.chain_id
+        return "" if is_ours else f"the gateway is of another network: {status.chain_id}"
+
+
+def _checker(trust: TrustSettings, client: AsyncClient) -> Checker:
+    """Make what verifies credentials, with the ledger as the client sees it."""
+    ledger = ClientLedger(client.trust, _now_ms)
+    fetcher = HttpFetcher(trust.allowed_origins)
+    keys = KeyFinder(ledger, fetcher, TrustAnchors(trust.anchors))
+    lists = Remembered(fetcher, _now_ms, STATUS_FRESH_MS, STATUS_FRESH_MS)
+    return Checker(ledger, keys, lists, ReplayMemory(), _now_ms)
+
+
+async def _accept_all(told: Told, taken: Taken) -> None:
+    """Leave every judgement to the policies."""
+    del told, taken
+
+
+def _report(step: Step) -> None:
+    """Tell the operator of a forbidden step that was let through."""
+    _log.warning("life_cycle_left", **to_builtins(step))
+
+
+def _new_id() -> str:
+    return str(uuid4())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
