@@ -61,7 +61,7 @@ class Faults:
         start_us = draw.below(scenario.chaos_ms * 1_000)
         if not draw.hits(scenario.chaos_ms * 1_000_000_000 // (mean_us * _PARTITIONS_MAX)):
             return ()
-        everybody = (1 << scenario.validators) - 1
+        everybody = (1 << scenario.members) - 1
         senders = 1 + draw.below(everybody)
         receivers = everybody ^ senders if draw.hits(700_000) else 1 + draw.below(everybody)
         both = int(draw.hits(700_000))
@@ -88,8 +88,9 @@ class Faults:
         drawn: tuple[int, ...] = ()
         chaos_us = scenario.chaos_ms * 1_000
         if mean_us and draw.hits(chaos_us * 1_000_000 // (mean_us * _PARTITIONS_MAX)):
-            sender = draw.below(scenario.validators)
-            receiver = (sender + 1 + draw.below(scenario.validators - 1)) % scenario.validators
+            count = scenario.members
+            sender = draw.below(count)
+            receiver = (sender + 1 + draw.below(count - 1)) % count
             drawn = draw.below(chaos_us), draw.heavy(chaos_us // 4), sender, receiver
         fault = world.choices.settle_many(key, drawn)
         if fault:

@@ -9,8 +9,9 @@ from ledger.core.validators import Validator
 from simnet.catalogue import ACTORS, TWIN
 from simnet.machine import Machine
 from simnet.safety_disk import SafetyDisk
+from simnet.scenario import Scenario
 from simnet.signatures import CheapSigner
-from simnet.stand_in import StandInStorage
+from simnet.stand_in import StandInStorage, set_entry
 from simnet.storage import Storage
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Federation(Protocol):
     """What a tier provides: members, storages and entries."""
 
     genesis: Genesis
+    sets: tuple[tuple[Validator, ...], ...]
 
     def machines(self, world: "World") -> list[Machine]:
         """Make every machine; twins follow all the others."""
@@ -46,6 +48,10 @@ class Federation(Protocol):
         """Make an entry that must become final when all is well."""
         ...
 
+    def change(self, number: int, now_ms: int) -> tuple[bytes, ...]:
+        """Make the entries that bring the n-th of the sets that follow the first."""
+        ...
+
     def own_open_entries(self, machine: Machine) -> set[bytes]:
         """Give what a machine has promised to bring in: entries of its durable open batches."""
         ...
@@ -58,15 +64,18 @@ class Federation(Protocol):
 class CoreFederation:
     """The core tier: stand-in ledgers and cheap signatures."""
 
-    def __init__(self, validators: int) -> None:
-        self._signers = [CheapSigner(bytes([7, i]) * 16) for i in range(validators)]
-        peers = [CheapSigner(bytes([9, i]) * 16) for i in range(validators)]
+    def __init__(self, scenario: Scenario) -> None:
+        count, names = scenario.members, dict(scenario.renewed)
+        self._signers = [CheapSigner(bytes([7, i]) * 16) for i in range(count)]
+        peers = [CheapSigner(bytes([9, i]) * 16) for i in range(count)]
         members = tuple(
-            Validator(f"v{i}", f"did:elsi:V{i}", signer.public_key, peers[i].public_key, "h:1")
+            Validator(f"v{n}", f"did:elsi:V{n}", signer.public_key, peers[i].public_key, "h:1")
             for i, signer in enumerate(self._signers)
+            for n in (names.get(i, i),)
         )
         governors = Governors(1, ("did:elsi:V0",))
-        self.genesis = Genesis("simnet", START_MS, members, (), governors)
+        self.genesis = Genesis("simnet", START_MS, members[: scenario.validators], (), governors)
+        self.sets = tuple(tuple(members[number] for number in set_) for set_ in scenario.sets)
 
     def machines(self, world: "World") -> list[Machine]:
         """Make every machine."""
@@ -98,6 +107,11 @@ class CoreFederation:
         """Make an entry that no submission makes."""
         return self.submission(number, 1, now_ms)[0]
 
+    def change(self, number: int, now_ms: int) -> tuple[bytes, ...]:
+        """Make the entry that brings the n-th of the later sets."""
+        del now_ms
+        return (set_entry(self.sets[number]),)
+
     def own_open_entries(self, machine: Machine) -> set[bytes]:
         """Give the entries of a machine's own durable open batches."""
         return own_open_entries(machine)
@@ -111,8 +125,12 @@ class CoreFederation:
 
 def own_open_entries(machine: Machine) -> set[bytes]:
     """Give the entries of a machine's own durable open batches."""
-    batches = (decode_batch(data) for _, data in machine.storage.restored().open_batches)
-    return {e for batch in batches if batch.origin == machine.index for e in batch.entries}
+    restored = machine.storage.restored()
+    if restored.observes:
+        return set()
+    batches = (decode_batch(data) for _, data in restored.open_batches)
+    own = {e for batch in batches if batch.origin == machine.seat for e in batch.entries}
+    return own | set(restored.carried)
 
 
 def take_over(machines: list[Machine], actors: tuple[tuple[int, str], ...]) -> None:

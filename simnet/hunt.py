@@ -15,14 +15,14 @@ from typing import Final
 
 import msgspec
 
+from simnet.changes import DRAWN
 from simnet.marks import FULL_MARKS, MARKS, Marks
 from simnet.run import Outcome, simulate
 from simnet.scenario import Plan, Scenario
-from simnet.swarm import core_scenario, full_scenario
 
 __all__ = ["Order", "Tally", "hunt", "run_seeds", "scenario_of"]
 
-_GROUP: Final = {"core": 25, "full": 2}
+_GROUP: Final = {"core": 25, "full": 2, "change": 10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Tally:
 
 def scenario_of(tier: str, seed: int, mutant: str = "") -> Scenario:
     """Give the scenario of a seed."""
-    scenario = full_scenario(seed) if tier == "full" else core_scenario(seed)
+    scenario = DRAWN[tier](seed)
     return msgspec.structs.replace(scenario, mutant=mutant) if mutant else scenario
 
 

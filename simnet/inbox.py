@@ -58,6 +58,15 @@ class Inbox:
         self.count -= len(items)
         return items
 
+    def forget_peers(self) -> None:
+        """Drop what peers said and what timers did: connections and timers begin anew."""
+        self._urgent.clear()
+        self._timers.clear()
+        kept = [item for item in self._bulk if not isinstance(item, PeerMessage)]
+        self._bulk = deque(kept)
+        self._taken = [i for i in self._taken if not isinstance(i, PeerMessage | TimerFired)]
+        self.count = len(self._taken) + len(self._own) + len(self._bulk)
+
     def put_back(self, items: list[Input]) -> None:
         """Return what was taken and not done: it is next."""
         self._taken = items

@@ -130,7 +130,7 @@ class Link:
         self.is_up = True
         for queue in self._queues:
             queue.set_open(is_open=True)
-        self.sender.step(PeerUp(self.receiver.index))
+        self.sender.step(PeerUp(self.sender.seat_of(self.receiver)))
         self.pump()
 
     def lose(self) -> None:
@@ -140,7 +140,7 @@ class Link:
             self.is_up = False
             for queue in self._queues:
                 queue.set_open(is_open=False)
-            self.sender.step(PeerDown(self.receiver.index))
+            self.sender.step(PeerDown(self.sender.seat_of(self.receiver)))
 
     def cut(self) -> None:
         """Lose what is on the way, without anybody noticing."""

@@ -8,10 +8,14 @@ effects, counted from the machine's start.
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from consensus.core.context import OBSERVER
 from consensus.core.effects import (
     Broadcast,
     CancelTimer,
     Effect,
+    EndEpoch,
     ExamineBatch,
     ExamineEntries,
     Execute,
@@ -23,6 +27,7 @@ from consensus.core.effects import (
     Send,
     ServeBatches,
     ServeBlocks,
+    ServeEpochEnd,
     SetTimer,
     StoreBatch,
 )
@@ -36,7 +41,7 @@ from consensus.core.inputs import (
 from consensus.core.messages import BatchMessage
 from consensus.core.node import NodeCore
 from ledger.core.block import batch_id
-from ledger.core.ids import NodeIndex
+from ledger.core.ids import Epoch, NodeIndex
 from ledger.core.signing import Signer
 from simnet.actor import Actor
 from simnet.inbox import Inbox
@@ -55,6 +60,8 @@ class Machine:
     """A member's machine, or a twin of it.
 
     Attributes:
+        index: the number of its member in the run; ``seat`` is its index in an epoch's set.
+        epoch: in which its core lives, or lived last.
         name: the index, with a prime for a twin: as keys and traces call it.
         core: None while it is down.
         incarnation: number of starts.
@@ -77,6 +84,9 @@ class Machine:
         self.storage = storage
         self.actor: Actor | None = None
         self.core: NodeCore | None = None
+        self.epoch = Epoch(0)
+        self._seats: dict[bytes, NodeIndex] = {}
+        self._member_at: dict[int, NodeIndex] = {}
         self.incarnation = 0
         self.emits = 0
         self.crash_at = 0
@@ -108,9 +118,11 @@ class Machine:
             RecordEvidence: self._worker.put,
             ServeBlocks: self._server.serve,
             ServeBatches: self._server.serve,
+            ServeEpochEnd: self._server.serve,
             Reply: self._reply,
             Penalize: self._penalize,
             Halt: self._halt,
+            EndEpoch: self._end_epoch,
         }
 
     @property
@@ -142,14 +154,62 @@ class Machine:
         for observer in self.world.observers:
             observer.on_start(self)
         world = self.world
-        self.core = NodeCore(
-            world.genesis, self.signer, self.storage.restored(), self.storage, world.tuning
-        )
+        self._make_core(())
+        self.step(Started())
+        world.network.on_start(self)
+
+    def _make_core(self, carried: tuple[bytes, ...]) -> None:
+        """Make the core of the epoch that the durable chain is in."""
+        world, restored = self.world, self.storage.restored()
+        restored = msgspec.structs.replace(restored, carried=(*carried, *restored.carried))
+        self.epoch = restored.start.number
+        self._seats = {m.key: NodeIndex(i) for i, m in enumerate(restored.start.members)}
+        self._member_at = {
+            self._seats[other.signer.public_key]: other.index
+            for other in world.machines
+            if self.sees(other)
+        }
+        if not restored.observes and self.storage.safety.record().epoch < self.epoch:
+            self.storage.begin_epoch(restored.record)
+        self.core = NodeCore(self.signer, restored, self.storage, world.tuning)
         if len(world.machines_of(self.index)) > 1:
             # An honest core stops when it sees what its key signed elsewhere; twins go on.
             vars(self.core._parts.rules)["note_own_statement"] = lambda _round: None
-        self.step(Started())
-        world.network.on_start(self)
+
+    def _end_epoch(self, effect: EndEpoch) -> None:
+        """Make the next core, and all connections anew; the process goes on."""
+        self._timers.clear()
+        self._server.forget()
+        self._inbox.forget_peers()
+        network = self.world.network
+        self.core = None
+        network.on_stop(self, is_noticed=True)
+        self._make_core(effect.carried)
+        self._is_busy = False
+        inputs: tuple[Input, ...] = (Started(), *effect.submitted)
+        for item in inputs:
+            self.step(item)
+        network.on_start(self)
+
+    # --- who is who in its epoch --------------------------------------------------------------
+
+    @property
+    def seat(self) -> NodeIndex:
+        """Its index among the validators of its epoch, or one beyond all of them."""
+        return self.seat_of(self)
+
+    def sees(self, other: "Machine") -> bool:
+        """Say whether another machine's member is a validator of this one's epoch."""
+        return other.signer.public_key in self._seats
+
+    def seat_of(self, other: "Machine") -> NodeIndex:
+        """Give the index of another machine's member, as this one sees it: perhaps a guest's."""
+        guest = NodeIndex(OBSERVER + 1 + other.index)
+        return self._seats.get(other.signer.public_key, guest)
+
+    def member_at(self, seat: int) -> int:
+        """Give the number of the member that this machine sees at an index, or -1."""
+        return seat - OBSERVER - 1 if seat > OBSERVER else self._member_at.get(seat, -1)
 
     def crash(self, *, is_noticed: bool = True) -> None:
         """Stop, with what is durable; peers notice at once, or when it starts again."""
@@ -240,6 +300,8 @@ class Machine:
                 self._handlers[type(twisted)](twisted)
             if self.incarnation != incarnation or self.core is None:
                 return
+            if isinstance(effect, EndEpoch):
+                return  # always the last, and the next core has begun
             if self._unwritten is not None:
                 self._rest = effects
                 return

@@ -110,7 +110,7 @@ class Network:
 
     def silence(self, machine: "Machine", offender: NodeIndex) -> None:
         """Do not hear a peer for as long as the shell does not."""
-        for other in self._world.machines_of(offender):
+        for other in self._world.machines_of(NodeIndex(machine.member_at(offender))):
             self.links[other.name, machine.name].reset(PEER_COOLDOWN_MS * 1_000)
 
     def heal(self) -> None:
@@ -146,13 +146,15 @@ class Network:
         """Send a message to every other member; it is encoded once."""
         frame = encode_message(message)
         label, lane = label_of(message), lane_of(message)
-        for receiver in self._outgoing[sender.name]:
+        for receiver in self._world.members_seen_by(sender):
             self._send(sender, NodeIndex(receiver), message, (frame, label, lane))
 
     def send(self, sender: "Machine", receiver: NodeIndex, message: Message) -> None:
         """Send a message to one member."""
         packed = encode_message(message), label_of(message), lane_of(message)
-        self._send(sender, receiver, message, packed)
+        member = sender.member_at(receiver)
+        if member in self._outgoing[sender.name]:
+            self._send(sender, NodeIndex(member), message, packed)
 
     def _send(
         self, sender: "Machine", receiver: NodeIndex, message: Message, packed: _Packed
@@ -205,7 +207,8 @@ class Network:
 
         def give() -> None:
             if link.epoch == epoch:
-                link.receiver.step(PeerMessage(link.sender.index, self._decode(frame)))
+                seat = link.receiver.seat_of(link.sender)
+                link.receiver.step(PeerMessage(seat, self._decode(frame)))
 
         self._world.at(delay_us, give)
 

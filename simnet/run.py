@@ -1,7 +1,7 @@
 """One run, from its scenario to its outcome: chaos, healing, and the plan that repeats it."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from simnet.checkers.standard import standard_checkers
 from simnet.choices import Choices, Value
@@ -15,6 +15,8 @@ from simnet.signatures import cheap_signatures
 from simnet.world import World
 
 __all__ = ["Outcome", "replay", "simulate"]
+
+_SETTLING_US: Final = 100_000
 
 
 class Outcome(NamedTuple):
@@ -66,8 +68,8 @@ def _run(
 
 def _federation(scenario: Scenario, choices: Choices) -> Federation:
     if scenario.tier == "full":
-        return FullFederation(scenario.validators, choices)
-    return CoreFederation(scenario.validators)
+        return FullFederation(scenario, choices)
+    return CoreFederation(scenario)
 
 
 def _course(world: World) -> None:
@@ -81,6 +83,8 @@ def _course(world: World) -> None:
         raise PromiseError(
             "liveness", f"not all is final {scenario.calm_ms} ms after healing: {heights}"
         )
+    if scenario.sets:
+        world.run(world.now_us + _SETTLING_US)  # what was carried into the last epoch is on its way
     if world.now_us < scenario.lasts_ms * 1_000:
         world.run(scenario.lasts_ms * 1_000)
     for observer in world.observers:
@@ -96,10 +100,11 @@ class _Waiting:
         self._applied = -1
 
     def is_over(self) -> bool:
-        """Look again, if a block was applied since."""
+        """Look again, if a block was applied since; every change of members must be through."""
         world = self._world
         if world.applied != self._applied:
             self._applied = world.applied
             is_settled = world.federation.is_settled
             self._open = [(m, entry) for m, entry in self._open if not is_settled(m, entry)]
-        return not self._open
+        last = len(world.scenario.sets)
+        return not self._open and all(m.epoch == last for m in world.honest)

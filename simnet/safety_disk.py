@@ -3,6 +3,7 @@
 from consensus.core.effects import Persist
 from consensus.core.safety_record import SafetyRecord, decode_record, encode_record, first_record
 from ledger.core.block import Proposal, block_id
+from ledger.core.epoch import EpochStart
 from ledger.core.genesis import Genesis
 from ledger.core.ids import BlockId, PublicKey
 
@@ -18,7 +19,7 @@ class SafetyDisk:
 
     def __init__(self, genesis: Genesis, key: PublicKey, *, sit_out: bool = False) -> None:
         """Make a store as a new validator does, or, with ``sit_out``, as ``--recover`` does."""
-        self._record = first_record(genesis, key, sit_out=sit_out)
+        self._record = first_record(EpochStart.of_genesis(genesis), key, sit_out=sit_out)
         self.proposals: dict[BlockId, Proposal] = {}
 
     @property
@@ -38,6 +39,11 @@ class SafetyDisk:
         old = [i for i, p in self.proposals.items() if p.block.height <= effect.prune_height]
         for id_ in old:
             del self.proposals[id_]
+
+    def begin_epoch(self, record: SafetyRecord) -> None:
+        """Replace the record and drop all proposals, in one transaction."""
+        self._record = record
+        self.proposals.clear()
 
     def copy(self) -> "SafetyDisk":
         """Make a backup, which must never be put back."""

@@ -81,6 +81,9 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         lasts_ms: the run goes on until so much virtual time passed, even when all is final.
         submissions: entries handed in during the chaos.
         entry_bytes: size of the largest of them.
+        sets: the validator sets that follow the first, each by the numbers of its members in
+            the order of their indexes; the first is 0 to ``validators`` - 1.
+        renewed: (number, number of the member whose name it bears) of each new key of a member.
         actors: (index, actor) of each Byzantine member; ``twin`` is one of them.
         mutant: the rule that is broken on purpose, "" for none.
         expect: the promise that this run must break, "" for none.
@@ -95,9 +98,16 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     submissions: int = 10
     entry_bytes: int = 200
     weather: Weather = Weather()
+    sets: tuple[tuple[int, ...], ...] = ()
+    renewed: tuple[tuple[int, int], ...] = ()
     actors: tuple[tuple[int, str], ...] = ()
     mutant: str = ""
     expect: str = ""
+
+    @property
+    def members(self) -> int:
+        """Number of all who are members at some time; a new key counts as another one."""
+        return max([self.validators - 1, *(number for set_ in self.sets for number in set_)]) + 1
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -128,6 +128,9 @@ def checks() -> Iterator[tuple[str, Check]]:
     yield "digests, full", partial(check_digests, "full", 0, 3)
     for name in MUTANTS:
         yield f"mutant {name}", partial(check_mutant, name)
+    yield "digests, changes of members", partial(check_digests, "change", 0, 10)
+    for number in range(4):
+        yield f"changes of members, group {number}", partial(check_seeds, "change", 30 * number, 30)
     for number in range(25):
         yield f"core seeds, group {number}", partial(check_seeds, "core", 60 * number, 60)
     yield "canary: nothing broken", partial(check_canary, 0, 60)

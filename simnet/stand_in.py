@@ -1,7 +1,8 @@
 """The core tier's storage: a ledger that only remembers what was ordered.
 
 No admission, no Merkle tree and no indexes: consensus cannot tell, and a run costs a tenth. Entries
-that begin with ``BAD_ENTRY`` are invalid in this small world.
+that begin with ``BAD_ENTRY`` are invalid in this small world; those that begin with ``SET_ENTRY``
+name the validators of the next epoch, unless some wait already.
 """
 
 from collections.abc import Sequence
@@ -10,20 +11,33 @@ import msgspec
 from blake3 import blake3
 
 from consensus.core.effects import Execute, Persist, RecordEvidence
-from consensus.core.messages import BlocksResponse
+from consensus.core.inputs import Executed
+from consensus.core.messages import BlocksResponse, EpochEnd
 from consensus.core.ports import Restored
 from consensus.core.restoring import restored_from
-from consensus.core.serving import blocks_from
+from consensus.core.safety_record import SafetyRecord
+from consensus.core.serving import blocks_from, end_of_epoch
 from ledger.core.admission import ExaminedEntry, Verdict
 from ledger.core.block import Block, LedgerRoot, decode_batch
 from ledger.core.certificate import QuorumCertificate
+from ledger.core.codec import Codec
+from ledger.core.epoch import EpochStart
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, EventId, Height
+from ledger.core.ids import BatchId, Epoch, EventId, Height
+from ledger.core.validators import Validator, set_hash
 from simnet.safety_disk import SafetyDisk
 
-__all__ = ["BAD_ENTRY", "StandInStorage"]
+__all__ = ["BAD_ENTRY", "SET_ENTRY", "StandInStorage", "set_entry"]
 
 BAD_ENTRY = b"bad"
+SET_ENTRY = b"set|"
+
+_members: Codec[tuple[Validator, ...]] = Codec(tuple[Validator, ...])
+
+
+def set_entry(members: tuple[Validator, ...]) -> bytes:
+    """Make the entry that names the validators of the next epoch."""
+    return SET_ENTRY + _members.encode(members)
 
 
 class StandInStorage:
@@ -43,7 +57,9 @@ class StandInStorage:
         self._durable = Height(0)
         self._new_batches: dict[BatchId, None] = {}
         self._new_ordered: dict[BatchId, None] = {}
-        self._validators_count = len(genesis.validators)
+        self.epochs = [EpochStart.of_genesis(genesis)]
+        self._pending: list[bytes] = [b""]  # for each height, the members that wait
+        self._stored_in: dict[BatchId, Epoch] = {}
 
     # --- what the core asks -----------------------------------------------------------------
 
@@ -58,7 +74,25 @@ class StandInStorage:
     def restored(self) -> Restored:
         """Give what a node starts from."""
         proposals = sorted(self.safety.proposals.values(), key=lambda p: p.block.height)
-        return restored_from(self.safety.record(), proposals, self, self._validators_count)
+        return restored_from(self.safety.record(), proposals, self)
+
+    def begin_epoch(self, record: SafetyRecord) -> None:
+        """Replace the safety record."""
+        self.safety.begin_epoch(record)
+
+    def epoch_start(self, number: Epoch | None = None) -> EpochStart:
+        """Give how a durable epoch began."""
+        durable = [start for start in self.epochs if start.height <= self._durable]
+        return durable[-1 if number is None else number]
+
+    def end_of_epoch(self, epoch: Epoch) -> EpochEnd | None:
+        """Give the durable proof that an epoch is over."""
+        return end_of_epoch(self, epoch)
+
+    def pending_set_hash(self, height: Height) -> bytes | None:
+        """Give the digest of the set that waits after a durable block."""
+        encoded = self._pending[height]
+        return set_hash(encoded) if encoded else None
 
     def head_height(self) -> Height:
         """Give the durable height."""
@@ -80,12 +114,14 @@ class StandInStorage:
         """Give a durable certificate."""
         return self._certificates.get(height) if height <= self._durable else None
 
-    def open_batches(self) -> list[tuple[BatchId, bytes]]:
-        """Give the durable batches that no durable block names."""
+    def open_batches(self, epoch: Epoch) -> list[tuple[BatchId, bytes]]:
+        """Give the durable batches of an epoch that no durable block names."""
         return sorted(
             (id_, batch)
             for id_, batch in self._batches.items()
-            if id_ not in self._new_batches and not self.is_ordered(id_)
+            if self._stored_in[id_] == epoch
+            and id_ not in self._new_batches
+            and not self.is_ordered(id_)
         )
 
     # --- safety store -----------------------------------------------------------------------
@@ -100,9 +136,10 @@ class StandInStorage:
         """Put a batch into the open transaction."""
         if batch_id not in self._batches:
             self._batches[batch_id] = batch
+            self._stored_in[batch_id] = self.epochs[-1].number
             self._new_batches[batch_id] = None
 
-    def execute(self, effect: Execute) -> LedgerRoot:
+    def execute(self, effect: Execute) -> Executed:
         """Order the entries of a block's batches that are not in the log yet."""
         block = effect.block
         assert block.height == len(self.blocks) + 1, "blocks are executed in order, once"
@@ -115,6 +152,10 @@ class StandInStorage:
                 self._take(decode_batch(self._batches[id_]).entries)
         last = self.roots[-1]
         root = last.after_nothing()
+        self._pending.append(self._pending_after(self.log[last.log_size :]))
+        if block.next_set_hash is not None:
+            root = msgspec.structs.replace(root, set_hash=block.next_set_hash)
+            self._begin_epoch(effect)
         if block.payload:
             log_root = blake3(last.log_root + effect.block_id).digest()
             root = msgspec.structs.replace(root, log_size=len(self.log), log_root=log_root)
@@ -122,7 +163,32 @@ class StandInStorage:
         self.roots.append(root)
         if effect.certificate is not None:
             self._certificates[block.height] = effect.certificate
-        return root
+        return Executed(block.height, effect.block_id, root, self.pending_set_hash(block.height))
+
+    def _pending_after(self, entries: Sequence[bytes]) -> bytes:
+        """Give the members that wait after a block of these new entries."""
+        waits = self._pending[-1]
+        for entry in entries:
+            if not waits and entry.startswith(SET_ENTRY):
+                waits = entry.removeprefix(SET_ENTRY)
+        return waits
+
+    def _begin_epoch(self, effect: Execute) -> None:
+        block, waits = effect.block, self._pending[-1]
+        assert waits, "nobody asked for a next epoch"
+        assert block.next_set_hash == set_hash(waits), "the next epoch has another set"
+        assert block.epoch == self.epochs[-1].number, "the block ends another epoch"
+        self._pending[-1] = b""
+        self.epochs.append(
+            EpochStart(
+                self.epochs[0].genesis_hash,
+                Epoch(block.epoch + 1),
+                block.height,
+                effect.block_id,
+                block.time_ms,
+                _members.decode(waits),
+            )
+        )
 
     def _take(self, entries: Sequence[bytes]) -> None:
         for entry in entries:
@@ -154,11 +220,13 @@ class StandInStorage:
             self._certificates.pop(block.height, None)
         del self.blocks[self._durable :]
         del self.roots[self._durable + 1 :]
+        del self._pending[self._durable + 1 :]
+        self.epochs = [start for start in self.epochs if start.height <= self._durable]
         self._logged.difference_update(self.log[self.roots[-1].log_size :])
         del self.log[self.roots[-1].log_size :]
         self._ordered.difference_update(self._new_ordered)
         for id_ in self._new_batches:
-            del self._batches[id_]
+            del self._batches[id_], self._stored_in[id_]
         self._new_batches.clear()
         self._new_ordered.clear()
 

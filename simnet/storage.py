@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from consensus.core.effects import Execute, Persist, RecordEvidence
-from consensus.core.messages import BlocksResponse
+from consensus.core.inputs import Executed
+from consensus.core.messages import BlocksResponse, EpochEnd
 from consensus.core.ports import BatchIndex, Restored
+from consensus.core.safety_record import SafetyRecord
 from ledger.core.admission import Verdict
 from ledger.core.block import Block, LedgerRoot
-from ledger.core.ids import BatchId, Height
+from ledger.core.epoch import EpochStart
+from ledger.core.ids import BatchId, Epoch, Height
 from simnet.safety_disk import SafetyDisk
 
 __all__ = ["Storage"]
@@ -44,8 +47,21 @@ class Storage(BatchIndex, Protocol):
         """Put a batch into the open transaction."""
         ...
 
-    def execute(self, effect: Execute) -> LedgerRoot:
+    def execute(self, effect: Execute) -> Executed:
         """Apply a final block in the open transaction."""
+        ...
+
+    def begin_epoch(self, record: SafetyRecord) -> None:
+        """Replace the safety record by that of a new epoch, durably."""
+        ...
+
+    def end_of_epoch(self, epoch: Epoch) -> EpochEnd | None:
+        """Give the durable proof that an epoch is over, or None."""
+        ...
+
+    @property
+    def epochs(self) -> Sequence[EpochStart]:
+        """How each epoch began, uncommitted ones too."""
         ...
 
     def put_evidence(self, effect: RecordEvidence) -> None:

@@ -12,9 +12,10 @@ from consensus.core.effects import (
     RecordEvidence,
     ServeBatches,
     ServeBlocks,
+    ServeEpochEnd,
     StoreBatch,
 )
-from consensus.core.inputs import BatchStored, ChainDurable, Executed
+from consensus.core.inputs import BatchStored, ChainDurable
 from consensus.core.messages import BatchMessage
 from ledger.core.ids import NodeIndex
 from ledger.core.limits import EMPTY_COMMIT_DELAY_MS
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ChainWorker", "StoreServer"]
 
 _SERVE_US = 100
+_Request = ServeBlocks | ServeBatches | ServeEpochEnd
 _Job = StoreBatch | Execute | RecordEvidence
 
 
@@ -78,11 +80,10 @@ class ChainWorker:
 
     def _execute(self, job: Execute, spent_us: int) -> None:
         machine, world = self._machine, self._world
-        root = machine.storage.execute(job)
+        done = machine.storage.execute(job)
         world.applied += 1
         for observer in world.observers:
-            observer.on_applied(machine, job.block, root)
-        done = Executed(job.block.height, job.block_id, root)
+            observer.on_applied(machine, job.block, done.root)
         machine.later(spent_us, lambda: done)
 
     def _wait(self) -> None:
@@ -124,25 +125,31 @@ class StoreServer:
 
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine
-        self._waiting: dict[tuple[NodeIndex, bool], ServeBlocks | ServeBatches] = {}
+        self._waiting: dict[tuple[NodeIndex, type[_Request]], _Request] = {}
 
     def forget(self) -> None:
         """The machine stopped: nothing waits any more."""
         self._waiting.clear()
 
-    def serve(self, request: ServeBlocks | ServeBatches) -> None:
+    def serve(self, request: _Request) -> None:
         """Answer soon."""
         if not self._waiting:
             self._machine.in_this_life(_SERVE_US, self._answer)
-        self._waiting[request.peer, isinstance(request, ServeBlocks)] = request
+        self._waiting[request.peer, type(request)] = request
 
     def _answer(self) -> None:
         machine = self._machine
+        if not self._waiting:
+            return  # forgotten at the end of an epoch
         request = self._waiting.pop(next(iter(self._waiting)))
         if isinstance(request, ServeBlocks):
             answer = machine.storage.blocks_from(request.from_height)
             if answer is not None:
                 machine.world.network.send(machine, request.peer, answer)
+        elif isinstance(request, ServeEpochEnd):
+            end = machine.storage.end_of_epoch(request.epoch)
+            if end is not None:
+                machine.world.network.send(machine, request.peer, end)
         else:
             for batch_id in request.batch_ids:
                 batch = machine.storage.batch(batch_id)

@@ -24,6 +24,8 @@ from simnet.scenario import Scenario
 __all__ = ["World"]
 
 _CLOCK_SLACK_US: Final = 50_000
+_CHANGE: Final = 1_000_000  # tickets of changes of members
+_GOVERN_US: Final = 300_000
 _TWICE: Final = 150_000  # of submissions that go to two members
 
 
@@ -58,6 +60,7 @@ class World:
         self.faulty: set[int] = {index for index, _ in scenario.actors}
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
+        self._tickets = _CHANGE
         self.network = Network(self)
         self.faults = Faults(self)
         self.machines = federation.machines(self)
@@ -69,6 +72,11 @@ class World:
     def machines_of(self, index: NodeIndex) -> list[Machine]:
         """Give the machines of a member: one, or two twins."""
         return self._of[index]
+
+    def members_seen_by(self, machine: Machine) -> list[int]:
+        """Give the numbers of the other validators of a machine's epoch."""
+        numbers = [index for index, (first, *_) in self._of.items() if machine.sees(first)]
+        return [index for index in numbers if index != machine.index]
 
     @property
     def honest(self) -> list[Machine]:
@@ -110,7 +118,22 @@ class World:
             also = draw.below(len(self._of)) if draw.hits(_TWICE) else index
             members = sorted({index, also})
             self.at(at_us, partial(self._hand_in, members, number, size))
+        for number in range(len(self.scenario.sets)):
+            share = self.scenario.chaos_ms * 1_000 // (len(self.scenario.sets) + 1)
+            self.at((number + 1) * share, partial(self._govern, number))
         self.federation.begin(self)
+
+    def _govern(self, number: int) -> None:
+        """Ask for the n-th later set, once the one before it is in force, until this one is."""
+        reached = max(machine.epoch for machine in self.honest)
+        if reached > number:
+            return
+        if reached == number:
+            entries = self.federation.change(number, self.true_ms)
+            for machine in self.honest:
+                self._tickets += 1
+                machine.step(Submitted(self._tickets, entries))
+        self.at(_GOVERN_US, partial(self._govern, number))
 
     @property
     def true_ms(self) -> int:
@@ -138,12 +161,19 @@ class World:
             self.faults.revive(machine)
         expected: set[bytes] = set()
         for machine in self.honest:
+            if not self._stays(machine):
+                continue
             expected |= self.federation.own_open_entries(machine)
             number = self.scenario.submissions + machine.index
             entry = self.federation.probe(number, self.true_ms)
             expected.add(entry)
             self._submit(machine.index, (entry,), number)
         return expected
+
+    def _stays(self, machine: Machine) -> bool:
+        """Say whether a machine's member is one now and in all sets to come."""
+        to_come = self.scenario.sets[machine.epoch :]
+        return machine.sees(machine) and all(machine.index in set_ for set_ in to_come)
 
     def tell_fault(self, key: str, value: Value) -> None:
         """Let observers know that a fault happens now."""

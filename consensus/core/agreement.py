@@ -9,7 +9,7 @@ about them is checked here before it has any effect.
 from collections import deque
 
 from consensus.core.blocktree import TreeBlock
-from consensus.core.effects import Broadcast, Penalize, Send, SetTimer
+from consensus.core.effects import Broadcast, Penalize, SetTimer
 from consensus.core.evidence import EvidenceKeeper
 from consensus.core.messages import (
     ProposalMessage,
@@ -21,14 +21,12 @@ from consensus.core.messages import (
 from consensus.core.pacemaker import ROUND_TIMER
 from consensus.core.parts import Parts
 from consensus.core.proposing import Judge, Proposer
-from consensus.core.safety import commit_of
 from consensus.core.votes import TimeoutCollector, VoteCollector
 from ledger.core.block import Proposal
 from ledger.core.certificate import Commit, QuorumCertificate, Timeout, TimeoutCertificate, Vote
 from ledger.core.codec import encode
 from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import BatchId, NodeIndex, Round
-from ledger.core.limits import SYNC_INFO_INTERVAL_MS
 
 __all__ = ["Agreement"]
 
@@ -36,7 +34,7 @@ __all__ = ["Agreement"]
 class Agreement:
     """The consensus protocol of one validator."""
 
-    def __init__(self, parts: Parts, genesis_qc: QuorumCertificate) -> None:
+    def __init__(self, parts: Parts, opening_qc: QuorumCertificate) -> None:
         self._domain = parts.context.domain
         self._outbox = parts.context.outbox
         self._counters = parts.context.counters
@@ -47,7 +45,8 @@ class Agreement:
         self._dissemination = parts.dissemination
         self._queue = parts.queue
         self._catch_up = parts.catch_up
-        self._genesis_qc = genesis_qc
+        self._opening_qc = opening_qc
+        self._stragglers = parts.stragglers
         self._me = parts.rules.index
         self._votes = VoteCollector(self._domain)
         self._timeouts = TimeoutCollector(self._domain)
@@ -59,7 +58,6 @@ class Agreement:
         self._candidate: TreeBlock | None = None  # the current round's proposal
         self._idle_armed = False  # the round timer includes the idle interval
         self._awaits_leader = False  # it is not the short one of a leader that is gone
-        self._sync_info_sent: dict[NodeIndex, int] = {}
         self.connected: set[NodeIndex] = set()
         self.now_ms = 0
         self.unsaved: list[Proposal] = []
@@ -70,10 +68,10 @@ class Agreement:
     # --- certificates -----------------------------------------------------------------------
 
     def verify_qc(self, qc: QuorumCertificate) -> None:
-        """Verify a certificate, or recognise the genesis one. Raises PeerFault."""
+        """Verify a certificate, or recognise the opening one. Raises PeerFault."""
         if qc.round == 0:
-            if qc != self._genesis_qc:
-                raise PeerFault(Offence.BAD_CERTIFICATE, "not this network's genesis")
+            if qc != self._opening_qc:
+                raise PeerFault(Offence.BAD_CERTIFICATE, "not the opening one of this epoch")
         else:
             qc.verify(self._domain)
 
@@ -106,10 +104,17 @@ class Agreement:
         for final in finals:
             self._schedule.on_committed(final.block)
             self._counters.blocks_committed += 1
+        if self._tree.head.block.next_set_hash is not None:
+            self._dissemination.handover.is_closed = True  # what is not ordered now never will be
         if finals:
             self._catch_up.on_missing_block(None)  # what is still missing is asked for anew
             self._queue.push(finals)
             self._catch_up.fetch_batches()
+
+    @property
+    def is_over(self) -> bool:
+        """True once the end of the epoch is proven: nothing is signed any more."""
+        return self._rules.epoch_end is not None
 
     # --- rounds -----------------------------------------------------------------------------
 
@@ -126,6 +131,8 @@ class Agreement:
 
     def arm_round_timer(self) -> None:
         """Start the current round's timer."""
+        if self.is_over:
+            return
         leader = self._schedule.leader(self._pacemaker.round)
         self._idle_armed = self._is_idle()
         self._awaits_leader = leader == self._me or leader in self.connected
@@ -143,7 +150,7 @@ class Agreement:
 
     def on_new_payload(self) -> None:
         """Something can be proposed (now), or everything is: an idle round ends or begins."""
-        if not self._timed_out and self._is_idle() != self._idle_armed:
+        if not self.is_over and not self._timed_out and self._is_idle() != self._idle_armed:
             self.arm_round_timer()
         self.maybe_propose()
 
@@ -160,22 +167,14 @@ class Agreement:
         """The round takes too long: give it up, and say so again until it ends."""
         timer = self._pacemaker.timer(ROUND_TIMER)
         self._local_timeout()
-        if timer.round == self._pacemaker.round:
+        if timer.round == self._pacemaker.round and not self.is_over:
             self._outbox.add(SetTimer(timer, self._pacemaker.resend_ms))
 
     def on_peer_up(self, peer: NodeIndex) -> None:
         """Prove the round to ``peer``, and repeat what was signed in it, as stored."""
         self.connected.add(peer)
         self._catch_up.on_peer_up(peer)
-        record = self._rules.record
-        self._outbox.add(Send(peer, SyncInfo(record.high_qc, record.high_tc)))
-        round_ = self._pacemaker.round
-        if record.last_proposal is not None and record.last_proposal.block.round == round_:
-            self._outbox.add(Send(peer, ProposalMessage(record.last_proposal)))
-        if record.last_vote is not None and record.last_vote.round == round_:
-            self._outbox.add(Send(peer, VoteMessage(record.last_vote)))
-        if record.last_timeout is not None and record.last_timeout.round == round_:
-            self._outbox.add(Send(peer, TimeoutMessage(record.last_timeout)))
+        self._stragglers.greet(peer, self._pacemaker.round)
 
     def on_peer_down(self, peer: NodeIndex) -> None:
         """Do not wait long for a leader that is known to be gone."""
@@ -231,6 +230,9 @@ class Agreement:
             return  # late
         self._domain.require(proposal.check(self._domain))
         self._accept(proposal)
+        if self.is_over:
+            self._stragglers.prove_round_to(peer, self.now_ms)
+            return
         round_ = self._pacemaker.round
         if not self._votes.is_open(proposal.block.round, round_):
             return  # fetched by its id if it is certified; uncertified ones have no end
@@ -264,9 +266,9 @@ class Agreement:
 
     def retry(self) -> None:
         """Something that was waited for has come: commit, vote or propose if that is possible."""
-        high_qc = self._rules.record.high_qc
-        if high_qc.commit is not None and high_qc.commit.height > self._tree.head.block.height:
-            self._commit(high_qc.commit, high_qc)
+        for qc in (self._rules.epoch_end, self._rules.record.high_qc):
+            if qc is not None and qc.commit is not None:
+                self._commit(qc.commit, qc)
         self.maybe_vote()
         self.maybe_propose()
 
@@ -284,7 +286,8 @@ class Agreement:
         self.obstacle = obstacle
         if obstacle:
             return
-        vote = self._rules.vote(candidate.block, candidate.id, parent.block)
+        closing = self._tree.closing(parent)
+        vote = self._rules.vote(candidate.block, candidate.id, parent.block, closing)
         self._domain.remember(vote.check(self._domain))
         self._counters.votes_sent += 1
         self._save(candidate.proposal)
@@ -303,7 +306,7 @@ class Agreement:
         if self._votes.is_open(vote.round, self._pacemaker.round):
             self._count(vote)
         elif vote.round < self._pacemaker.round:
-            self.prove_round_to(peer)
+            self._stragglers.prove_round_to(peer, self.now_ms)
 
     def count_own_votes(self) -> None:
         """Count the votes that this step signed; a certificate may follow from them."""
@@ -319,19 +322,12 @@ class Agreement:
             self._domain.require(vote.check(self._domain))
             self._evidence.double_vote(first, vote)
             raise PeerFault(Offence.EQUIVOCATION, "two votes in one round")
-        self._check_commit(vote)
+        if (voted := self._judge.contradicted_by(vote)) is not None:
+            self._domain.require(vote.check(self._domain))
+            self._evidence.wrong_commit(vote, encode(voted))
+            raise PeerFault(Offence.EQUIVOCATION, "the vote commits the wrong block")
         if collected.certificate is not None:
             self.on_certificates(collected.certificate)
-
-    def _check_commit(self, vote: Vote) -> None:
-        voted = self._tree.get(vote.block_id)
-        parent = None if voted is None else self._tree.get(voted.block.parent_id)
-        if voted is None or parent is None or vote.round != voted.block.round:
-            return
-        if vote.commit != commit_of(voted.block, parent.block):
-            self._domain.require(vote.check(self._domain))
-            self._evidence.wrong_commit(vote, encode(voted.block))
-            raise PeerFault(Offence.EQUIVOCATION, "the vote commits the wrong block")
 
     # --- timeouts ---------------------------------------------------------------------------
 
@@ -363,8 +359,8 @@ class Agreement:
         if entered_by.round + 1 != timeout.round or timeout.high_qc.round >= timeout.round:
             raise PeerFault(Offence.BAD_CERTIFICATE, "the timeout does not prove its round")
         self._take(timeout.high_qc, timeout.last_tc)
-        if timeout.round < self._pacemaker.round:
-            self.prove_round_to(peer)
+        if timeout.round < self._pacemaker.round or self.is_over:
+            self._stragglers.prove_round_to(peer, self.now_ms)
             return
         self._add_timeout(timeout)
         may_join = timeout.round == self._pacemaker.round and not self._timed_out
@@ -391,10 +387,13 @@ class Agreement:
         tc_round = 0 if info.high_tc is None else info.high_tc.round
         return Round(max(info.high_qc.round, tc_round) + 1)
 
-    def prove_round_to(self, peer: NodeIndex) -> None:
-        """Send ``peer`` the proof of this validator's round, not too often."""
-        last = self._sync_info_sent.get(peer)
-        if last is None or not 0 <= self.now_ms - last < SYNC_INFO_INTERVAL_MS:
-            self._sync_info_sent[peer] = self.now_ms
-            record = self._rules.record
-            self._outbox.add(Send(peer, SyncInfo(record.high_qc, record.high_tc)))
+    def on_epoch_end(self, certificate: QuorumCertificate) -> None:
+        """Act on the proof that this epoch is over.
+
+        Raises:
+            PeerFault: it proves nothing of that kind.
+        """
+        if certificate.commit is None or certificate.commit.next_set_hash is None:
+            raise PeerFault(Offence.BAD_CERTIFICATE, "it ends no epoch")
+        self._take(certificate, None)
+        self.retry()

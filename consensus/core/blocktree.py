@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from consensus.core.ports import PendingSet
 from ledger.core.block import Block, LedgerRoot, Proposal, block_id
 from ledger.core.certificate import Commit, QuorumCertificate
 from ledger.core.errors import InvariantError
@@ -55,8 +56,14 @@ class Walk(NamedTuple):
 class BlockTree:
     """Uncommitted blocks by id, the committed head, and the last executed roots."""
 
-    def __init__(self, head: TreeBlock, roots: tuple[LedgerRoot, ...]) -> None:
+    def __init__(
+        self,
+        head: TreeBlock,
+        roots: tuple[LedgerRoot, ...],
+        pending: PendingSet | None = None,
+    ) -> None:
         self.head = head
+        self._pending = pending
         self._blocks: dict[BlockId, TreeBlock] = {head.id: head}
         self._roots: OrderedDict[Height, LedgerRoot] = OrderedDict((r.height, r) for r in roots)
         # Unknown after a start: assume that the last applied block had a payload.
@@ -98,6 +105,16 @@ class BlockTree:
         if current is None:
             return Walk((), id_, forked=False)
         return Walk(tuple(reversed(path)), None, forked=False)
+
+    def closing(self, parent: TreeBlock) -> tuple[BlockId, Block] | None:
+        """Give the block that ends the epoch: the first on the way up to ``parent`` that does.
+
+        None when ``parent`` names no next set, or the way to it is not known.
+        """
+        if parent.block.next_set_hash is None:
+            return None
+        path = (self.head, *self.walk(parent.id).path)
+        return next((i[:2] for i in path if i.block.next_set_hash is not None), None)
 
     # --- commit -----------------------------------------------------------------------------
 
@@ -154,8 +171,18 @@ class BlockTree:
         """Give the ledger root after ``height``, when it is executed and recent."""
         return self._roots.get(height)
 
-    def set_root(self, root: LedgerRoot) -> None:
+    def pending_at(self, height: Height) -> bytes | None:
+        """Give the digest of the validator set that waits after an executed ``height``, or None.
+
+        A set that waits does so until the last block of the epoch.
+        """
+        pending = self._pending
+        return pending.set_hash if pending is not None and pending.height <= height else None
+
+    def set_root(self, root: LedgerRoot, pending: bytes | None = None) -> None:
         """Note the outcome of an execution."""
+        if pending is not None and self._pending is None:
+            self._pending = PendingSet(pending, root.height)
         self._roots[root.height] = root
         if len(self._roots) > ROOTS_KEPT_MAX:
             self._roots.popitem(last=False)
@@ -174,8 +201,10 @@ class BlockTree:
 
         A block is final only after the next round's certificate, and its root only when a header
         that carries it is final. So the leader goes on, even with empty blocks, until the head's
-        own header covers the last payload.
+        own header covers the last payload. So it does while the epoch is ending.
         """
+        if self._pending is not None:
+            return True
         last = self._payload_height
         for item in suffix:
             if item.block.payload:

@@ -53,6 +53,12 @@ class CatchUp:
         self._block: BlockId | None = None
         self._asked: set[BatchId] = set()
         self._timer_set = False
+        self._observes = context.observes
+
+    def start(self) -> None:
+        """Begin to ask for blocks, as an observer: nobody tells it of any."""
+        if self._observes:
+            self._set_timer(FETCH_DELAY_MS)
 
     # --- peers ------------------------------------------------------------------------------
 
@@ -82,7 +88,7 @@ class CatchUp:
         self._asked.clear()
         if self._tree.head.block.height >= (self.target_height or 0):
             self._target = None
-        if self._target is not None:
+        if self._target is not None or self._observes:
             self._ask_for_blocks()
         self._block = self._missing_block()
         if self._block is not None:
@@ -116,7 +122,14 @@ class CatchUp:
         if begin:
             self._ask_for_blocks()
 
+    @property
+    def _is_at_the_end(self) -> bool:
+        """True once the last block of the epoch is final: what follows is not this core's."""
+        return self._tree.head.block.next_set_hash is not None
+
     def _ask_for_blocks(self) -> None:
+        if self._is_at_the_end:
+            return
         if self._queue.is_full:
             self._set_timer(FETCH_RETRY_MS)
         else:
@@ -135,12 +148,15 @@ class CatchUp:
         """
         blocks, qc = answer.blocks, answer.certificate
         head = self._tree.head
-        is_wanted = self._target is not None or self._block is not None
+        is_wanted = self._target is not None or self._block is not None or self._observes
         if not is_wanted or not blocks or blocks[0].height <= head.block.height:
+            return None
+        if self._is_at_the_end or blocks[0].epoch != self._domain.epoch:
             return None
         parent_id, height = blocks[0].parent_id, blocks[0].height - 1
         for block in blocks:
-            if block.parent_id != parent_id or block.height != height + 1:
+            is_next = block.parent_id == parent_id and block.height == height + 1
+            if not is_next or block.epoch != self._domain.epoch:
                 raise PeerFault(Offence.BAD_SYNC, "the blocks are not a chain")
             parent_id, height = block_id(block), block.height
         if qc is None or qc.commit is None or qc.commit.block_id != parent_id:
@@ -160,7 +176,7 @@ class CatchUp:
         """The head has moved: go on, or end when the target is reached."""
         if self._tree.head.block.height >= (self.target_height or 0):
             self._target = None
-        else:
+        if self._target is not None or self._observes:
             self._ask_for_blocks()
 
     # --- certified blocks -------------------------------------------------------------------

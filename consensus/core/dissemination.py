@@ -12,6 +12,7 @@ from consensus.core.batchbook import BatchBook, HeldBatch
 from consensus.core.context import CoreContext
 from consensus.core.effects import (
     Broadcast,
+    EndEpoch,
     ExamineBatch,
     ExamineEntries,
     Reply,
@@ -19,6 +20,7 @@ from consensus.core.effects import (
     SetTimer,
     StoreBatch,
 )
+from consensus.core.handover import CARRIED, Handover, portions
 from consensus.core.inputs import Timer
 from consensus.core.mempool import Mempool
 from consensus.core.messages import (
@@ -64,11 +66,17 @@ class Dissemination:
         self._unsent: list[BatchId] = []
         self._own: set[BatchId] = set()  # made here and not yet ordered
         self._reclaimed: set[BatchId] = set()  # lost here and asked for; bounded, and forgotten
+        self.handover = Handover(self._index, observes=context.observes)
 
     # --- start ------------------------------------------------------------------------------
 
-    def start(self, now_ms: int, open_batches: Iterable[tuple[BatchId, bytes]]) -> None:
-        """Take back what was stored before the last stop, and never reuse a sequence."""
+    def start(
+        self,
+        now_ms: int,
+        open_batches: Iterable[tuple[BatchId, bytes]],
+        carried: Sequence[bytes],
+    ) -> None:
+        """Take back what is stored, admit ``carried`` entries again, never reuse a sequence."""
         self._sequence = now_ms * 1_000
         for id_, encoded in open_batches:
             origin = decode_batch(encoded).origin
@@ -76,6 +84,9 @@ class Dissemination:
             self._hold(id_, held)
             self._leave_to_store(held)
         self._outbox.add(SetTimer(REBROADCAST_TIMER, REBROADCAST_INTERVAL_MS))
+        for entries in portions(carried):
+            self.mempool.take_back(len(entries))
+            self._outbox.add(ExamineEntries(CARRIED, entries))
 
     def restore_inline(self, proposal: Proposal) -> None:
         """Take back the inline batches of a proposal that this node had voted for."""
@@ -89,8 +100,11 @@ class Dissemination:
 
     def submit(self, ticket: int, entries: tuple[bytes, ...]) -> None:
         """Begin to admit submitted entries, or refuse them for lack of room."""
+        closed = self.handover.is_closed
+        if closed and self.handover.hold(ticket, entries):
+            return
         self._counters.entries_submitted += len(entries)
-        if self.mempool.reserve(len(entries)):
+        if not closed and self.mempool.reserve(len(entries)):
             self._outbox.add(ExamineEntries(ticket, entries))
         else:
             self._counters.entries_refused += len(entries)
@@ -101,24 +115,29 @@ class Dissemination:
         was_empty = not self.mempool
         verdicts = self.mempool.add(verdicts)
         self._counters.entries_refused += sum(isinstance(v, RejectCode) for v in verdicts)
-        self._outbox.add(Reply(ticket, verdicts))
+        if ticket != CARRIED:
+            self._outbox.add(Reply(ticket, verdicts))
         self._cut_batches()
         if was_empty and self.mempool:
             self._outbox.add(SetTimer(BATCH_TIMER, BATCH_INTERVAL_MS))
 
     def on_batch_timer(self) -> None:
         """Close a batch although it is not full."""
-        if self.mempool and self.in_flight < BATCHES_IN_FLIGHT_MAX:
+        is_open = not self.handover.is_closed
+        if is_open and self.mempool and self.in_flight < BATCHES_IN_FLIGHT_MAX:
             self._cut_one()
-        if self.mempool:
+        if is_open and self.mempool:
             self._outbox.add(SetTimer(BATCH_TIMER, BATCH_INTERVAL_MS))
 
     def _cut_batches(self) -> None:
-        while self.mempool and (
-            self.in_flight == 0
-            or (self.mempool.fills_a_batch and self.in_flight < BATCHES_IN_FLIGHT_MAX)
-        ):
+        while self._may_cut():
             self._cut_one()
+
+    def _may_cut(self) -> bool:
+        if self.handover.is_closed or not self.mempool:
+            return False
+        may_wait = self.in_flight > 0 and not self.mempool.fills_a_batch
+        return self.in_flight < BATCHES_IN_FLIGHT_MAX and not may_wait
 
     def _cut_one(self) -> None:
         entries = self.mempool.cut()
@@ -148,6 +167,8 @@ class Dissemination:
 
     def on_rebroadcast_timer(self, now_ms: int) -> None:
         """Send own batches again that are not ordered after a while; now they need a quorum."""
+        if self.handover.is_closed:
+            return
         for id_, held in self.book.held.items():
             # A clock that went back must not silence the batch until it is where it was.
             is_fresh = 0 <= now_ms - held.sent_ms < REBROADCAST_INTERVAL_MS
@@ -192,7 +213,7 @@ class Dissemination:
                 self._on_resent(id_, held)
             return
         wanted = id_ in self._wanted
-        if self.book.is_ordered(id_) and not wanted:
+        if not wanted and (self.handover.is_closed or self.book.is_ordered(id_)):
             return
         try:
             origin = decode_batch(encoded).origin
@@ -238,7 +259,7 @@ class Dissemination:
         return None
 
     def _store(self, id_: BatchId, held: HeldBatch) -> None:
-        if held.state == "valid" and held.encoded is not None:
+        if held.state == "valid" and held.encoded is not None and not self.handover.is_closed:
             held.state = "storing"
             self._outbox.add(StoreBatch(id_, held.encoded))
 
@@ -256,6 +277,8 @@ class Dissemination:
             held.encoded = None
 
     def _acknowledge(self, id_: BatchId, held: HeldBatch) -> None:
+        if self.handover.is_closed:
+            return
         ack = Ack.make(self._domain, id_, self._signer)
         if held.origin == self._index:
             self._domain.remember(ack.check(self._domain))
@@ -357,6 +380,12 @@ class Dissemination:
             if held is not None and held.sender == self._index:
                 self.mempool.settle(held.event_ids)
         self._cut_batches()
+
+    # --- the end of the epoch ----------------------------------------------------------------
+
+    def leftovers(self) -> EndEpoch | None:
+        """Give what the next core takes over, as :class:`Handover` does."""
+        return self.handover.leftovers(self.book, self.mempool)
 
     # --- status -----------------------------------------------------------------------------
 

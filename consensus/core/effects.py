@@ -2,19 +2,20 @@
 
 import msgspec
 
-from consensus.core.inputs import Timer
+from consensus.core.inputs import Submitted, Timer
 from consensus.core.messages import Message
 from consensus.core.safety_record import SafetyRecord
 from ledger.core.admission import Verdict
 from ledger.core.block import Block, Proposal
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.errors import Offence, RejectCode
-from ledger.core.ids import BatchId, BlockId, Height, NodeIndex
+from ledger.core.ids import BatchId, BlockId, Epoch, Height, NodeIndex
 
 __all__ = [
     "Broadcast",
     "CancelTimer",
     "Effect",
+    "EndEpoch",
     "ExamineBatch",
     "ExamineEntries",
     "Execute",
@@ -26,6 +27,7 @@ __all__ = [
     "Send",
     "ServeBatches",
     "ServeBlocks",
+    "ServeEpochEnd",
     "SetTimer",
     "StoreBatch",
 ]
@@ -122,6 +124,13 @@ class ServeBatches(_Effect, frozen=True):
     batch_ids: tuple[BatchId, ...]
 
 
+class ServeEpochEnd(_Effect, frozen=True):
+    """Read the certificate that ended an earlier epoch and send it as an EpochEnd."""
+
+    peer: NodeIndex
+    epoch: Epoch
+
+
 class Reply(_Effect, frozen=True):
     """Answer a submission: a verdict for each entry, or one code for all of it."""
 
@@ -152,6 +161,18 @@ class Halt(_Effect, frozen=True):
     reason: str
 
 
+class EndEpoch(_Effect, frozen=True):
+    """The epoch is over and its last block durable: make the next core. Always the last effect.
+
+    ``carried`` are admitted entries that are not ordered yet: the next core brings them in, with
+    those of ``Restored.carried``. ``submitted`` has not been looked at: give it to the next core
+    after Started.
+    """
+
+    carried: tuple[bytes, ...]
+    submitted: tuple[Submitted, ...]
+
+
 Effect = (
     Persist
     | Send
@@ -164,8 +185,10 @@ Effect = (
     | Execute
     | ServeBlocks
     | ServeBatches
+    | ServeEpochEnd
     | Reply
     | Penalize
     | RecordEvidence
     | Halt
+    | EndEpoch
 )

@@ -1,7 +1,8 @@
 """Final blocks on their way into the ledger: in order, and only once all bytes are here.
 
-A block without payload changes nothing but the height, so its root is known before the executor
-has answered, and the next leader need not wait for that. The answer must agree.
+A block without payload, unless it ends the epoch, changes nothing but the height, so its root is
+known before the executor has answered, and the next leader need not wait for that. The answer must
+agree.
 """
 
 from collections import deque
@@ -32,7 +33,7 @@ class ExecutionQueue:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._executing)
 
-    def on_executed(self, id_: BlockId, root: LedgerRoot) -> Final:
+    def on_executed(self, id_: BlockId, root: LedgerRoot, pending: bytes | None = None) -> Final:
         """Note that the oldest block given to the executor is applied, and give it.
 
         Raises:
@@ -46,7 +47,7 @@ class ExecutionQueue:
         if (self._tree.root(root.height) or root) != root:
             msg = f"executing the empty block {root.height} changed the ledger"
             raise InvariantError(msg)
-        self._tree.set_root(root)
+        self._tree.set_root(root, pending)
         self.pump()
         return final
 
@@ -74,7 +75,8 @@ class ExecutionQueue:
         for final in self._executing:
             if self._tree.root(final.block.height) is None:
                 before = self._tree.root(Height(final.block.height - 1))
-                if final.block.payload or before is None:
+                changes = final.block.payload or final.block.next_set_hash is not None
+                if changes or before is None:
                     break
                 self._tree.set_root(before.after_nothing())
 

@@ -106,11 +106,16 @@ class BatchStored(_Input, frozen=True):
 
 
 class Executed(_Input, frozen=True):
-    """Answer to Execute: the block was applied (its durability follows as ChainDurable)."""
+    """Answer to Execute: the block was applied (its durability follows as ChainDurable).
+
+    Attributes:
+        pending: digest of the validator set that waits for its epoch after this block, or None.
+    """
 
     height: Height
     block_id: BlockId
     root: LedgerRoot
+    pending: bytes | None = None
 
 
 class ChainDurable(_Input, frozen=True):

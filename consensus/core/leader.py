@@ -47,7 +47,9 @@ class _Window:
 class LeaderSchedule:
     """Leaders of all rounds, as far as the committed chain decides them."""
 
-    def __init__(self, validators: ValidatorSet) -> None:
+    def __init__(self, validators: ValidatorSet, opening: int = 0) -> None:
+        """Begin an epoch, whose opening block is at height ``opening``."""
+        self._opening = opening
         self._count = len(validators)
         self._excluded_max = validators.faulty_max
         self._window_rounds = SCHEDULE_WINDOW_ROUNDS * self._count
@@ -86,10 +88,10 @@ class LeaderSchedule:
     def restore(self, blocks: Sequence[Block]) -> None:
         """Take note of the last committed blocks after a restart, oldest first.
 
-        What came before the first of them is unknown, unless it is the first of the chain.
+        What came before the first of them is unknown, unless it is the first of the epoch.
         """
         for block in blocks:
-            if self._committed_round == 0 and block.height > 1:
+            if self._committed_round == 0 and block.height > self._opening + 1:
                 self._committed_round = Round(block.round - 1)
             self.on_committed(block)
 

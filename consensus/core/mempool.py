@@ -41,6 +41,19 @@ class Mempool:
         self._reserved_entries += entries_count
         return True
 
+    def take_back(self, entries_count: int) -> None:
+        """Take room for entries that were admitted once already, however little there is."""
+        self._reserved_entries += entries_count
+
+    @property
+    def is_examining(self) -> bool:
+        """True while a reserved submission has no verdict."""
+        return self._reserved_entries > 0
+
+    def entries(self) -> list[bytes]:
+        """Give the waiting entries, oldest first."""
+        return [item.entry for item in self._entries]
+
     def add(self, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
         """Take over the admitted entries of a reserved submission.
 

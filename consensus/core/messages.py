@@ -23,15 +23,18 @@ from ledger.core.certificate import (
     Vote,
 )
 from ledger.core.codec import Codec
+from ledger.core.ids import Epoch
 from ledger.core.limits import SYNC_BATCH_REQUESTS_MAX, SYNC_BLOCKS_MAX
 
 __all__ = [
+    "REQUESTS",
     "AckMessage",
     "BatchMessage",
     "BatchRequest",
     "BlocksRequest",
     "BlocksResponse",
     "CertificateMessage",
+    "EpochEnd",
     "Lane",
     "Message",
     "ProposalMessage",
@@ -43,6 +46,7 @@ __all__ = [
     "VoteMessage",
     "decode_message",
     "encode_message",
+    "epoch_of",
     "lane_of",
 ]
 
@@ -140,6 +144,12 @@ class ProposalResponse(_Message, frozen=True, tag=13):
     proposal: Proposal
 
 
+class EpochEnd(_Message, frozen=True, tag=14):
+    """The certificate that ended an epoch, for one who still speaks in it."""
+
+    certificate: QuorumCertificate
+
+
 Message = (
     ProposalMessage
     | VoteMessage
@@ -154,6 +164,7 @@ Message = (
     | BlocksResponse
     | ProposalRequest
     | ProposalResponse
+    | EpochEnd
 )
 
 _codec: Codec[Message] = Codec(Message)  # type: ignore[arg-type] # a union is no type[T] to mypy
@@ -165,7 +176,11 @@ _CONSENSUS = (
     SyncInfo,
     ProposalRequest,
     ProposalResponse,
+    EpochEnd,
 )
+
+REQUESTS = (BatchRequest, BlocksRequest, ProposalRequest)
+"""What anybody may ask for who may connect at all."""
 
 
 def encode_message(message: Message) -> bytes:
@@ -180,6 +195,25 @@ def decode_message(data: bytes) -> Message:
         DecodeError: ``data`` is not the canonical encoding of a message.
     """
     return _codec.decode(data)
+
+
+def epoch_of(message: Message) -> Epoch | None:
+    """Give the epoch that a message speaks in, or None when it means the same in all."""
+    match message:
+        case ProposalMessage(proposal) | ProposalResponse(proposal):
+            return proposal.block.epoch
+        case VoteMessage(vote):
+            return vote.epoch
+        case TimeoutMessage(timeout):
+            return timeout.epoch
+        case AckMessage(ack):
+            return ack.epoch
+        case TimeoutCertificateMessage(certificate) | CertificateMessage(certificate):
+            return certificate.epoch
+        case EpochEnd(certificate) | SyncInfo(certificate):
+            return certificate.epoch
+        case _:
+            return None
 
 
 def lane_of(message: Message) -> Lane:

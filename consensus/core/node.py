@@ -32,12 +32,14 @@ from consensus.core.inputs import (
 )
 from consensus.core.leader import LeaderSchedule
 from consensus.core.messages import (
+    REQUESTS,
     AckMessage,
     BatchMessage,
     BatchRequest,
     BlocksRequest,
     BlocksResponse,
     CertificateMessage,
+    EpochEnd,
     ProposalMessage,
     ProposalRequest,
     ProposalResponse,
@@ -45,6 +47,7 @@ from consensus.core.messages import (
     TimeoutCertificateMessage,
     TimeoutMessage,
     VoteMessage,
+    epoch_of,
 )
 from consensus.core.pacemaker import IDLE_TIMER, ROUND_TIMER, Pacemaker, Tuning
 from consensus.core.parts import Parts
@@ -52,12 +55,11 @@ from consensus.core.ports import BatchIndex, Restored
 from consensus.core.recovery import Recovery
 from consensus.core.safety import SafetyRules
 from consensus.core.status import describe
+from consensus.core.stragglers import Stragglers
 from consensus.core.verification import RememberingDomain
 from ledger.core.block import Block, block_id
-from ledger.core.certificate import genesis_certificate
 from ledger.core.errors import InvariantError, Offence, PeerFault
-from ledger.core.genesis import Genesis
-from ledger.core.ids import Epoch, Height, NodeIndex, Round
+from ledger.core.ids import Height, NodeIndex, Round
 from ledger.core.signing import Signer
 
 __all__ = ["NodeCore", "Tuning"]
@@ -68,43 +70,51 @@ class NodeCore:
 
     def __init__(
         self,
-        genesis: Genesis,
         signer: Signer,
         restored: Restored,
         batches: BatchIndex,
         tuning: Tuning,
+        counters: Counters | None = None,
     ) -> None:
-        """Take over what the stores hold.
+        """Take over what the stores hold; count on in ``counters`` of the epoch before.
 
         Raises:
-            InvariantError: the stores contradict each other, the key or the genesis file.
+            InvariantError: the stores contradict each other or the key.
         """
-        domain = RememberingDomain(genesis.hash, Epoch(0), genesis.validator_set())
-        context = CoreContext(domain, signer)
-        tree = BlockTree(_head(genesis, restored), restored.roots)
+        start = restored.start
+        domain = RememberingDomain(start.genesis_hash, start.number, start.validator_set())
+        context = CoreContext(domain, signer, restored.observes, counters=counters or Counters())
+        tree = BlockTree(_head(restored), restored.roots, restored.pending)
         dissemination = Dissemination(context, batches)
         queue = ExecutionQueue(tree, dissemination.book, context.outbox)
         record = restored.record
         tc_round = 0 if record.high_tc is None else record.high_tc.round
         round_ = Round(max(record.high_qc.round, tc_round) + 1)
+        rules = SafetyRules(record, domain, signer, observes=restored.observes)
         parts = Parts(
             context=context,
-            rules=SafetyRules(record, domain, signer),
+            rules=rules,
             pacemaker=Pacemaker(tuning, round_),
             tree=tree,
-            schedule=LeaderSchedule(domain.validators),
+            schedule=LeaderSchedule(domain.validators, start.height),
             dissemination=dissemination,
             queue=queue,
             catch_up=CatchUp(context, tree, dissemination, queue),
+            stragglers=Stragglers(rules, context.outbox),
         )
         self._parts = parts
         self._restored: Restored | None = restored
-        self._agreement = Agreement(parts, genesis_certificate(genesis.block_id))
+        self._agreement = Agreement(parts, start.certificate)
         self._recovery = Recovery(domain.validators)
         self._allowance = Allowance()
         self._durable = tree.head.block.height
         self._progress_ms = 0
-        self._halted = False
+        self._is_done = False
+
+    @property
+    def index(self) -> NodeIndex:
+        """Its index in the epoch's validator set, or one beyond all of them."""
+        return self._parts.context.index
 
     @property
     def counters(self) -> Counters:
@@ -119,7 +129,7 @@ class NodeCore:
     def step(self, input_: Input, now_ms: int) -> list[Effect]:
         """Take one input and give its effects, in order."""
         outbox = self._parts.context.outbox
-        if self._halted:
+        if self._is_done:
             return []
         self._agreement.now_ms = now_ms
         committed = self._parts.tree.head.block.height
@@ -128,14 +138,25 @@ class NodeCore:
             self._handle(input_, now_ms)
             self._agreement.count_own_votes()
             self._parts.dissemination.send_new(self._agreement.last_proposed, now_ms)
+            self._end_epoch_if_possible()
         except InvariantError as error:
             # Nothing that this step signed may leave: the barrier of its record is dropped too.
             outbox.take(None)
-            self._halted = True
+            self._is_done = True
             return [Halt(str(error))]
         if self._parts.tree.head.block.height > committed:
             self._progress_ms = now_ms
         return outbox.take(self._barrier())
+
+    def _end_epoch_if_possible(self) -> None:
+        """End, once the last block is durable and no client waits for a verdict."""
+        head, dissemination = self._parts.tree.head.block, self._parts.dissemination
+        is_final = self._agreement.is_over and head.next_set_hash is not None
+        if is_final and self._durable >= head.height:
+            leftovers = dissemination.leftovers()
+            if leftovers is not None:
+                self._is_done = True
+                self._parts.context.outbox.add(leftovers)
 
     def _barrier(self) -> Persist | None:
         agreement = self._agreement
@@ -152,7 +173,8 @@ class NodeCore:
         match input_:
             case PeerMessage(peer, _):
                 try:
-                    self._on_message(input_, now_ms)
+                    if self._is_of_this_epoch(input_, now_ms):
+                        self._on_message(input_, now_ms)
                 except PeerFault as fault:
                     self._penalize(peer, fault.offence, fault.detail)
             case TimerFired():
@@ -161,15 +183,33 @@ class NodeCore:
                 self._parts.dissemination.submit(ticket, entries)
             case Started():
                 self._on_started(now_ms)
-            case PeerUp(peer):
-                self._agreement.on_peer_up(peer)
-                self._parts.dissemination.on_peer_up(peer)
-            case PeerDown(peer):
-                self._agreement.on_peer_down(peer)
+            case PeerUp(peer) | PeerDown(peer):
+                if not self._is_guest(peer):
+                    self._on_connection(peer, is_up=isinstance(input_, PeerUp))
             case PeerMisbehaved(peer, offence):
                 self._count_fault(offence)
             case _:
                 self._on_work_done(input_)
+
+    def _on_connection(self, peer: NodeIndex, *, is_up: bool) -> None:
+        if is_up:
+            self._agreement.on_peer_up(peer)
+            self._parts.dissemination.on_peer_up(peer)
+        else:
+            self._agreement.on_peer_down(peer)
+
+    def _is_guest(self, peer: NodeIndex) -> bool:
+        """Say whether a peer is none of the epoch's validators: it is served, and no more."""
+        return peer >= len(self._parts.context.domain.validators)
+
+    def _is_of_this_epoch(self, input_: PeerMessage, now_ms: int) -> bool:
+        """Say whether to look at a message. Of an earlier epoch it is answered, not looked at."""
+        spoken, present = epoch_of(input_.message), self._parts.context.domain.epoch
+        if spoken is not None and spoken < present:
+            self._parts.stragglers.prove_end_to(input_.peer, spoken, now_ms)
+        if spoken not in (None, present):
+            return False
+        return not self._is_guest(input_.peer) or isinstance(input_.message, REQUESTS)
 
     def _on_message(self, input_: PeerMessage, now_ms: int) -> None:
         agreement, peer = self._agreement, input_.peer
@@ -184,6 +224,8 @@ class NodeCore:
                 agreement.on_timeout_certificate(certificate)
             case SyncInfo() as info:
                 self._on_proven_round(peer, agreement.on_sync_info(info))
+            case EpochEnd(certificate):
+                agreement.on_epoch_end(certificate)
             case ProposalResponse(proposal):
                 agreement.on_requested_proposal(proposal)
             case BlocksResponse() as answer:
@@ -201,7 +243,6 @@ class NodeCore:
             case AckMessage(ack):
                 if ack.signer != input_.peer:
                     raise PeerFault(Offence.BAD_SIGNATURE, "an ack comes from its signer only")
-                self._parts.context.domain.require_epoch(ack.epoch)
                 for forger in dissemination.on_ack(ack):
                     self._penalize(forger, Offence.BAD_SIGNATURE, "forged acknowledgement")
                 self._agreement.on_new_payload()
@@ -233,7 +274,7 @@ class NodeCore:
                     # certificate says so, and nobody else can tell it.
                     outbox.add(ServeBlocks(peer, held.block.height))
                 else:
-                    self._agreement.prove_round_to(peer)
+                    self._parts.stragglers.prove_round_to(peer, now_ms)
 
     def _on_timer(self, input_: TimerFired, now_ms: int) -> None:
         timer = input_.timer
@@ -286,7 +327,8 @@ class NodeCore:
         restored, self._restored = self._restored, None
         parts, agreement = self._parts, self._agreement
         self._progress_ms = now_ms
-        parts.dissemination.start(now_ms, restored.open_batches)
+        parts.dissemination.start(now_ms, restored.open_batches, restored.carried)
+        parts.catch_up.start()
         parts.schedule.restore(restored.recent)
         for proposal in sorted(restored.proposals, key=lambda p: p.block.height):
             added = parts.tree.add(proposal.block, proposal)
@@ -295,7 +337,7 @@ class NodeCore:
         agreement.resume()
 
     def _on_proven_round(self, peer: NodeIndex, round_: Round) -> None:
-        if self._parts.rules.record.sit_out:
+        if self._parts.rules.record.sit_out and not self._parts.context.observes:
             safe = self._recovery.on_proven_round(peer, round_)
             if safe is not None:
                 self._parts.rules.end_sitting_out(safe)
@@ -312,7 +354,7 @@ class NodeCore:
         parts = self._parts
         before = parts.tree.root(Height(input_.height - 1))
         self.counters.events_executed += input_.root.log_size - (before.log_size if before else 0)
-        final = parts.queue.on_executed(input_.block_id, input_.root)
+        final = parts.queue.on_executed(input_.block_id, input_.root, input_.pending)
         parts.dissemination.on_ordered(final.block.payload)
         parts.catch_up.fetch_batches()
         self._agreement.retry()
@@ -329,26 +371,30 @@ class NodeCore:
         faults[offence] = faults.get(offence, 0) + 1
 
 
-def _head(genesis: Genesis, restored: Restored) -> TreeBlock:
-    """Give the committed head: the last applied block, or the genesis block."""
+def _head(restored: Restored) -> TreeBlock:
+    """Give the committed head: the last applied block, or the one that opened the epoch.
+
+    That one belongs to the epoch before. Here it stands for round 0 and has executed itself.
+    """
     if not restored.roots:
         msg = "the chain store gives no ledger root"
         raise InvariantError(msg)
     if restored.recent:
         head = restored.recent[-1]
         return TreeBlock(block_id(head), head, None)
-    genesis_block = Block(
-        epoch=Epoch(0),
+    start = restored.start
+    opening = Block(
+        epoch=start.number,
         round=Round(0),
-        height=Height(0),
-        parent_id=genesis.block_id,
-        executed_height=Height(0),
+        height=start.height,
+        parent_id=start.block_id,
+        executed_height=start.height,
         ledger_root=restored.roots[-1].digest,
         next_set_hash=None,
-        qc=genesis_certificate(genesis.block_id),
+        qc=start.certificate,
         tc=None,
         payload=(),
-        time_ms=genesis.time_ms,
+        time_ms=start.time_ms,
         author=NodeIndex(0),
     )
-    return TreeBlock(genesis.block_id, genesis_block, None)
+    return TreeBlock(start.block_id, opening, None)

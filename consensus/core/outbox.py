@@ -1,12 +1,22 @@
 """Collects the effects of one step and puts them into the order that keeps the promises."""
 
-from consensus.core.effects import Broadcast, Effect, Execute, Halt, Penalize, Persist, Reply, Send
+from consensus.core.effects import (
+    Broadcast,
+    Effect,
+    EndEpoch,
+    Execute,
+    Halt,
+    Penalize,
+    Persist,
+    Reply,
+    Send,
+)
 
 __all__ = ["Outbox"]
 
 # A certificate that a block is executed with may hold this validator's own new vote: in the chain
 # store, which is read to peers, it would outlive the record of it.
-_LEAVING = (Send, Broadcast, Execute, Reply, Penalize, Halt)
+_LEAVING = (Send, Broadcast, Execute, Reply, Penalize, Halt, EndEpoch)
 
 
 class Outbox:

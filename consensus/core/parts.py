@@ -10,6 +10,7 @@ from consensus.core.execution import ExecutionQueue
 from consensus.core.leader import LeaderSchedule
 from consensus.core.pacemaker import Pacemaker
 from consensus.core.safety import SafetyRules
+from consensus.core.stragglers import Stragglers
 
 __all__ = ["Parts"]
 
@@ -25,3 +26,4 @@ class Parts(msgspec.Struct, frozen=True):
     dissemination: Dissemination
     queue: ExecutionQueue
     catch_up: CatchUp
+    stragglers: Stragglers

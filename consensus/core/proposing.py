@@ -8,13 +8,15 @@ The idle rule: with nothing to agree on it waits, then proposes an empty heartbe
 
 from collections.abc import Sequence
 
+from consensus.core.batchbook import Payload
 from consensus.core.blocktree import TreeBlock
 from consensus.core.effects import CancelTimer, SetTimer
 from consensus.core.pacemaker import IDLE_TIMER
 from consensus.core.parts import Parts
-from consensus.core.safety import is_justified
+from consensus.core.safety import commit_of, is_justified
 from consensus.core.safety_record import SafetyRecord
 from ledger.core.block import Block, Proposal
+from ledger.core.certificate import Vote
 from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import Height, Round
 from ledger.core.limits import BLOCK_DRIFT_MS_MAX, SIGNATURE_BYTES
@@ -49,13 +51,16 @@ class Proposer:
         if parent is None or not walk.is_whole:
             parts.catch_up.on_missing_block(walk.missing)
             return None
-        payload = parts.dissemination.book.choose(tree.batches_in(walk.path))
+        height = tree.executed_height(high_qc, parent.block)
+        root = tree.root(height)
+        next_set_hash = tree.pending_at(height)
+        payload = Payload()
+        if next_set_hash is None:
+            payload = parts.dissemination.book.choose(tree.batches_in(walk.path))
         pause_ms = 0 if payload.batch_ids or self.idle_over else self._pause_ms(walk.path)
         if pause_ms:
             self._wait(pause_ms)
             return None
-        height = tree.executed_height(high_qc, parent.block)
-        root = tree.root(height)
         if root is None:
             return None
         block = Block(
@@ -65,7 +70,7 @@ class Proposer:
             parent_id=parent.id,
             executed_height=height,
             ledger_root=root.digest,
-            next_set_hash=None,
+            next_set_hash=next_set_hash,
             qc=high_qc,
             tc=None if high_qc.round + 1 == round_ else record.high_tc,
             payload=payload.batch_ids,
@@ -104,17 +109,31 @@ class Judge:
         self._parts.context.domain.require_epoch(block.epoch)
         if not is_justified(block):
             raise PeerFault(Offence.BAD_BLOCK, "its certificates do not justify the block")
+        if block.next_set_hash is not None and block.payload:
+            raise PeerFault(Offence.BAD_BLOCK, "a block that ends the epoch has a payload")
         parent = self._parts.tree.get(block.parent_id)
         if parent is not None and block.height != parent.block.height + 1:
             raise PeerFault(Offence.BAD_BLOCK, "its height is not its parent's and one")
+
+    def contradicted_by(self, vote: Vote) -> Block | None:
+        """Give the block that ``vote`` is for, if it implies another commit, as far as known."""
+        tree = self._parts.tree
+        voted = tree.get(vote.block_id)
+        parent = None if voted is None else tree.get(voted.block.parent_id)
+        if voted is None or parent is None or vote.round != voted.block.round:
+            return None
+        closing = tree.closing(parent)
+        if closing is None and parent.block.next_set_hash is not None:
+            return None
+        return None if vote.commit == commit_of(voted.block, parent.block, closing) else voted.block
 
     def obstacle(self, block: Block, parent: Block, now_ms: int) -> str:
         """Say what forbids (or still delays) a vote for ``block``; empty when nothing does."""
         parts, tree = self._parts, self._parts.tree
         if block.author != parts.schedule.leader(block.round):
             return f"validator {block.author} is not the leader of round {block.round}"
-        if block.height != parent.height + 1 or block.next_set_hash is not None:
-            return "the block's height or next validator set is wrong"
+        if block.height != parent.height + 1:
+            return "the block's height is wrong"
         # Not parent.time_ms + drift: leaders could add one drift to another without an end.
         latest = max(parent.time_ms, now_ms + BLOCK_DRIFT_MS_MAX)
         if not parent.time_ms <= block.time_ms <= latest:
@@ -127,6 +146,8 @@ class Judge:
         if root.digest != block.ledger_root:
             parts.context.counters.root_mismatches += 1
             return f"LEDGER ROOT MISMATCH at height {block.executed_height}: state has diverged"
+        if block.next_set_hash != tree.pending_at(block.executed_height):
+            return "the block's next validator set is not the one that its state holds"
         if not parts.dissemination.book.is_votable(block.payload):
             return "a batch of the block is neither certified nor here"
         return ""

@@ -1,14 +1,16 @@
 """What a starting node takes over from its chain: how far back, and which proposals still count."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 from consensus.core.leader import schedule_blocks
-from consensus.core.ports import Restored
-from consensus.core.safety_record import SafetyRecord
-from ledger.core.block import Block, LedgerRoot, Proposal
+from consensus.core.ports import PendingSet, Restored
+from consensus.core.safety_record import SafetyRecord, first_record, record_of_epoch
+from ledger.core.block import Block, LedgerRoot, Proposal, decode_batch
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError
-from ledger.core.ids import BatchId, Height
+from ledger.core.ids import BatchId, Epoch, Height, PublicKey
 from ledger.core.limits import ROOTS_KEPT_MAX
 
 __all__ = ["ChainSource", "restored_from"]
@@ -35,29 +37,76 @@ class ChainSource(Protocol):
         """Give the ledger after the block at ``height``, or None above the head."""
         ...
 
-    def open_batches(self) -> Iterable[tuple[BatchId, bytes]]:
-        """Give the stored batches that no applied block names."""
+    def epoch_start(self, number: Epoch | None = None, /) -> EpochStart:
+        """Give how an epoch began: that of ``number``, or the last one."""
+        ...
+
+    def pending_set_hash(self, height: Height, /) -> bytes | None:
+        """Give the digest of the validator set that waits after the block at ``height``."""
+        ...
+
+    def open_batches(self, epoch: Epoch, /) -> Iterable[tuple[BatchId, bytes]]:
+        """Give the batches that were stored in an epoch and that no applied block names."""
         ...
 
 
 def restored_from(
-    record: SafetyRecord, proposals: Iterable[Proposal], chain: ChainSource, validators_count: int
+    stored: SafetyRecord, proposals: Iterable[Proposal], chain: ChainSource
 ) -> Restored:
-    """Assemble what the core starts from.
+    """Assemble what the core starts from; its record may be of a later epoch than ``stored``.
 
     Raises:
         InvariantError: the chain has a gap.
     """
-    head = chain.head_height()
-    recent = range(max(1, head - schedule_blocks(validators_count) + 1), head + 1)
+    start, head, key = chain.epoch_start(), chain.head_height(), PublicKey(stored.key)
+    validators = start.validator_set()
+    observes = validators.index_of(key) is None or stored.epoch > start.number
+    first = max(start.height + 1, head - schedule_blocks(len(validators)) + 1)
     roots = range(max(chain.first_height(), head - ROOTS_KEPT_MAX + 1), head + 1)
     return Restored(
-        record=record,
-        proposals=tuple(p for p in proposals if p.block.height > head),
-        recent=tuple(_present(chain.block(Height(height)), height) for height in recent),
+        start=start,
+        record=(
+            first_record(start, key, sit_out=True)
+            if observes
+            else record_of_epoch(stored, start, head)
+        ),
+        proposals=tuple(
+            p for p in proposals if p.block.height > head and p.block.epoch == start.number
+        ),
+        recent=tuple(
+            _present(chain.block(Height(height)), height) for height in range(first, head + 1)
+        ),
         roots=tuple(_present(chain.root(Height(height)), height) for height in roots),
-        open_batches=tuple(chain.open_batches()),
+        open_batches=tuple(chain.open_batches(start.number)),
+        pending=_pending(chain, range(max(start.height, roots[0]), head + 1)),
+        carried=() if observes else tuple(_own_entries_before(chain, start, key)),
+        observes=observes,
     )
+
+
+def _pending(chain: ChainSource, heights: range) -> PendingSet | None:
+    """Find the set that waits; it waits from some height of its epoch on until the end of it."""
+    set_hash = chain.pending_set_hash(Height(heights[-1]))
+    if set_hash is None:
+        return None
+    first = bisect_left(heights, 1, key=lambda h: chain.pending_set_hash(Height(h)) == set_hash)
+    return PendingSet(set_hash, Height(heights[first]))
+
+
+def _own_entries_before(chain: ChainSource, start: EpochStart, key: PublicKey) -> Iterable[bytes]:
+    """Give the entries of this member's open batches of the epoch before.
+
+    A member is known by its name, because its key may be new.
+    """
+    if start.number == 0:
+        return
+    before = chain.epoch_start(Epoch(start.number - 1))
+    names = {member.name for member in start.members if member.key == key}
+    own = {index for index, member in enumerate(before.members) if member.name in names}
+    for _, encoded in chain.open_batches(before.number):
+        batch = decode_batch(encoded)
+        if batch.origin in own:
+            yield from batch.entries
 
 
 def _present(item: T | None, height: int) -> T:

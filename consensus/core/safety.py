@@ -13,6 +13,7 @@ bytes once signed are sent again as they are, never made a second time.
 
 import msgspec
 
+from consensus.core.context import OBSERVER
 from consensus.core.safety_record import SafetyRecord
 from ledger.core.block import Block, Proposal, block_id, block_message
 from ledger.core.certificate import (
@@ -48,39 +49,55 @@ def is_justified(block: Block) -> bool:
     )
 
 
-def commit_of(block: Block, parent: Block) -> Commit | None:
+def commit_of(
+    block: Block, parent: Block, closing: tuple[BlockId, Block] | None = None
+) -> Commit | None:
     """R-CONSECUTIVE: a vote for ``block`` commits its parent iff their rounds are consecutive.
 
     Committing over a gap in the rounds is unsafe (relab/hotstuff issue 249).
+
+    R-EPOCH-END: above the block that ends the epoch nothing but that block is committed.
+    ``closing`` is that block: the parent or the one of its ancestors that first names a next set.
     """
     if block.qc.round + 1 != block.round:
         return None
-    return Commit(block.parent_id, parent.height, parent.next_set_hash)
+    if closing is None:
+        return Commit(block.parent_id, parent.height, None)
+    id_, last = closing
+    return Commit(id_, last.height, last.next_set_hash)
 
 
 class SafetyRules:
     """Holds the safety record and the voting key; nothing else may sign for consensus."""
 
-    def __init__(self, record: SafetyRecord, domain: Domain, signer: Signer) -> None:
-        """Take over ``record``.
+    def __init__(
+        self, record: SafetyRecord, domain: Domain, signer: Signer, *, observes: bool = False
+    ) -> None:
+        """Take over ``record``; an observer never signs.
 
         Raises:
             InvariantError: the record belongs to another network, key or epoch, or is impossible.
         """
-        index = domain.validators.index_of(signer.public_key)
+        index = OBSERVER if observes else domain.validators.index_of(signer.public_key)
         if (record.genesis_hash, record.key) != (domain.genesis_hash, signer.public_key):
             msg = "the safety record belongs to another network or validator key"
             raise InvariantError(msg)
         if index is None or record.epoch != domain.epoch:
             msg = "the voting key is not in the validator set of the safety record's epoch"
             raise InvariantError(msg)
+        if observes and not record.sit_out:
+            msg = "an observer may not sign"
+            raise InvariantError(msg)
         if record.high_qc.round < record.lock_round:
             msg = "the safety record's certificate is older than its lock"
             raise InvariantError(msg)
         self.record = record
         self.index: NodeIndex = index
+        self.epoch_end: QuorumCertificate | None = None
+        self._observes = observes
         self._domain = domain
         self._signer = signer
+        self._note_epoch_end(record.high_qc)
 
     # --- what was seen ----------------------------------------------------------------------
 
@@ -93,8 +110,14 @@ class SafetyRules:
         """
         if any(signer == self.index for signer, _ in qc.signatures):
             self.note_own_statement(qc.round)
+        self._note_epoch_end(qc)
         if qc.round > self.record.high_qc.round:
             self._change(high_qc=qc)
+
+    def _note_epoch_end(self, qc: QuorumCertificate) -> None:
+        """R-EPOCH-END: once this is seen, nothing is signed in the epoch any more."""
+        if self.epoch_end is None and qc.commit is not None and qc.commit.next_set_hash is not None:
+            self.epoch_end = qc
 
     def note_timeout_certificate(self, tc: TimeoutCertificate) -> None:
         """Keep the verified ``tc`` if it is the highest.
@@ -130,6 +153,7 @@ class SafetyRules:
         last = self.record.last_proposal
         return (
             not self.record.sit_out
+            and self.epoch_end is None
             and self.record.acted_round < round_
             and (last is None or last.block.round < round_)
         )
@@ -138,6 +162,7 @@ class SafetyRules:
         """R-ONCE, R-NO-VOTE-AFTER-TIMEOUT and R-JUSTIFY, for a block whose parts are verified."""
         return (
             not self.record.sit_out
+            and self.epoch_end is None
             and block.epoch == self.record.epoch
             and block.round > self.record.acted_round
             and is_justified(block)
@@ -158,16 +183,24 @@ class SafetyRules:
         self._change(last_proposal=proposal)
         return proposal
 
-    def vote(self, block: Block, id_: BlockId, parent: Block) -> Vote:
-        """Sign a vote for ``block`` and record it.
+    def vote(
+        self,
+        block: Block,
+        id_: BlockId,
+        parent: Block,
+        closing: tuple[BlockId, Block] | None = None,
+    ) -> Vote:
+        """Sign a vote for ``block`` and record it; ``closing`` as for :func:`commit_of`.
 
         Raises:
-            InvariantError: :meth:`may_vote` forbids it, or ``parent`` is not the parent.
+            InvariantError: :meth:`may_vote` forbids it, or ``parent`` is not the parent, or
+                ``closing`` not the block that ends the epoch below it.
         """
-        if not self.may_vote(block) or parent.round != block.qc.round:
+        fits = parent.round == block.qc.round and _closes(closing, parent, block.parent_id)
+        if not self.may_vote(block) or not fits:
             msg = f"asked to vote in round {block.round} against the rules"
             raise InvariantError(msg)
-        commit = commit_of(block, parent)
+        commit = commit_of(block, parent, closing)
         vote = Vote.make(self._domain, block.round, id_, commit, self._signer)
         high_qc = block.qc if block.qc.round > self.record.high_qc.round else self.record.high_qc
         self._change(
@@ -181,9 +214,12 @@ class SafetyRules:
     def timeout(self, round_: Round) -> Timeout | None:
         """R-REPORT: give up ``round_`` with the highest certificate; the same bytes every time.
 
-        Returns None while sitting out, or when the record is already beyond ``round_``.
+        Returns None while sitting out, at the end of the epoch, or when the record is already
+        beyond ``round_``.
         """
         record = self.record
+        if self.epoch_end is not None:
+            return None
         if record.last_timeout is not None and record.last_timeout.round == round_:
             return record.last_timeout
         if record.sit_out or round_ < record.acted_round:
@@ -202,6 +238,9 @@ class SafetyRules:
         ``observed_round`` is the highest round proven by enough peers; see
         ``consensus/core/recovery.py``.
         """
+        if self._observes:
+            msg = "an observer may not sign"
+            raise InvariantError(msg)
         safe = Round(observed_round + RECOVERY_MARGIN_ROUNDS)
         self._change(acted_round=safe, timed_round=safe, sit_out=False)
 
@@ -211,3 +250,16 @@ class SafetyRules:
             msg = "the safety record would go back"
             raise InvariantError(msg)
         self.record = record
+
+
+def _closes(closing: tuple[BlockId, Block] | None, parent: Block, parent_id: BlockId) -> bool:
+    """Say whether ``closing`` can be the block that ends the epoch for a child of ``parent``."""
+    if closing is None:
+        return parent.next_set_hash is None
+    id_, last = closing
+    return (
+        last.next_set_hash is not None
+        and last.next_set_hash == parent.next_set_hash
+        and last.height <= parent.height
+        and (last.height < parent.height or id_ == parent_id)
+    )

@@ -8,20 +8,20 @@ from ledger.core.certificate import (
     Timeout,
     TimeoutCertificate,
     Vote,
-    genesis_certificate,
 )
 from ledger.core.codec import Codec, Hash32, Record, UInt
-from ledger.core.genesis import Genesis
-from ledger.core.ids import BlockId, Epoch, PublicKey, Round
+from ledger.core.epoch import EpochStart
+from ledger.core.ids import Height, PublicKey, Round
 
-__all__ = ["SafetyRecord", "decode_record", "encode_record", "first_record"]
+__all__ = ["SafetyRecord", "decode_record", "encode_record", "first_record", "record_of_epoch"]
 
 
 class SafetyRecord(Record, frozen=True):
     """The state that decides what may still be signed. Written before anything leaves.
 
     Attributes:
-        genesis_hash, key: the network and the voting key that this record belongs to.
+        genesis_hash, key, epoch: the network, the voting key and the epoch that this record
+            belongs to. What was signed in another epoch counts for nothing in this one.
         counter: number of times that the record was written.
         acted_round: highest round in which this validator voted or timed out.
         timed_round: highest round that it timed out.
@@ -49,23 +49,34 @@ class SafetyRecord(Record, frozen=True):
 _codec = Codec(SafetyRecord)
 
 
-def first_record(genesis: Genesis, key: PublicKey, *, sit_out: bool = False) -> SafetyRecord:
-    """Give the record of a validator that has signed nothing (or has lost its record)."""
+def first_record(start: EpochStart, key: PublicKey, *, sit_out: bool = False) -> SafetyRecord:
+    """Give the record of one that has signed nothing in an epoch (or has lost its record)."""
     return SafetyRecord(
-        genesis_hash=genesis.hash,
+        genesis_hash=start.genesis_hash,
         key=key,
         counter=0,
-        epoch=Epoch(0),
+        epoch=start.number,
         acted_round=Round(0),
         timed_round=Round(0),
         lock_round=Round(0),
-        high_qc=genesis_certificate(BlockId(genesis.block_id)),
+        high_qc=start.certificate,
         high_tc=None,
         last_vote=None,
         last_timeout=None,
         last_proposal=None,
         sit_out=sit_out,
     )
+
+
+def record_of_epoch(stored: SafetyRecord, start: EpochStart, head: Height) -> SafetyRecord:
+    """Give the record that counts in the epoch of a chain that ends at ``head``.
+
+    One of an earlier epoch has done its service. It is replaced before anything of the new epoch
+    is applied; so if something was, the record of that epoch is lost, and this one old.
+    """
+    if stored.epoch == start.number:
+        return stored
+    return first_record(start, PublicKey(stored.key), sit_out=stored.sit_out or head > start.height)
 
 
 def encode_record(record: SafetyRecord) -> bytes:

@@ -2,11 +2,12 @@
 
 from typing import Final, Protocol
 
-from consensus.core.messages import BlocksResponse
+from consensus.core.messages import BlocksResponse, EpochEnd
 from ledger.core.block import Block
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import encode
-from ledger.core.ids import Height
+from ledger.core.epoch import EpochStart
+from ledger.core.ids import Epoch, Height
 from ledger.core.limits import (
     CONSENSUS_FRAME_BYTES_MAX,
     FRAME_BYTES_MAX,
@@ -14,7 +15,7 @@ from ledger.core.limits import (
     SYNC_BYTES_MAX,
 )
 
-__all__ = ["BlockSource", "blocks_from"]
+__all__ = ["BlockSource", "EpochSource", "blocks_from", "end_of_epoch"]
 
 _BYTES_MAX: Final = FRAME_BYTES_MAX - CONSENSUS_FRAME_BYTES_MAX  # room for one more block
 
@@ -31,11 +32,34 @@ class BlockSource(Protocol):
         ...
 
 
+class EpochSource(Protocol):
+    """One snapshot of a chain, asked for its epochs."""
+
+    def epoch_start(self, number: Epoch, /) -> EpochStart:
+        """Give how an epoch began. Raises LookupError when it has not begun."""
+        ...
+
+    def certificate(self, height: Height, /) -> QuorumCertificate | None:
+        """Give the certificate that commits exactly the block at ``height``, when it has one."""
+        ...
+
+
+def end_of_epoch(chain: EpochSource, epoch: Epoch) -> EpochEnd | None:
+    """Give the certificate that ended ``epoch``, or None while it goes on."""
+    try:
+        following = chain.epoch_start(Epoch(epoch + 1))
+    except LookupError:
+        return None
+    certificate = chain.certificate(following.height)
+    return None if certificate is None else EpochEnd(certificate)
+
+
 def blocks_from(chain: BlockSource, start: Height) -> BlocksResponse | None:
     """Give committed blocks from ``start`` on that end with one that has its own certificate.
 
     Their number and size are limited, except that the first certified block is reached in any
-    case. None when the chain is shorter or that block is too far away for one answer.
+    case, and the last block of an epoch is the last of an answer. None when the chain is shorter
+    or the first certified block is too far away for one answer.
     """
     blocks: list[Block] = []
     certified_count = 0
@@ -48,6 +72,8 @@ def blocks_from(chain: BlockSource, start: Height) -> BlocksResponse | None:
         size += len(encode(block))
         if chain.certificate(Height(height)) is not None:
             certified_count = len(blocks)
+        if block.next_set_hash is not None:
+            break
     if not certified_count:
         return None
     blocks = blocks[:certified_count]

@@ -29,7 +29,7 @@ def describe(
     ]
     target = parts.catch_up.target_height
     return {
-        "name": names[me],
+        "name": names[me] if me < len(names) else "observer",
         "index": me,
         "epoch": record.epoch,
         "round": parts.pacemaker.round,

@@ -109,7 +109,7 @@ class ChainWorker:
         for batch_id, batch in job.batches:
             writer.store_batch(batch_id, batch)
         result = execute_block(writer, job.block_id, job.block, self._checked.__contains__)
-        answer = Executed(result.height, result.block_id, result.root)
+        answer = Executed(result.height, result.block_id, result.root, result.pending)
         self.thread.post(lambda: self._report(answer))
         writer.apply(result, job.certificate)
         self.counters.blocks += 1

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from consensus.core.effects import Effect, Halt
-from consensus.core.inputs import Input, Started
+from consensus.core.effects import Effect, EndEpoch, Halt
+from consensus.core.inputs import Input, Started, Submitted
 from consensus.io.inbox import Inbox
 from ledger.core.errors import InvariantError
 
@@ -20,7 +20,7 @@ __all__ = ["Core", "Driver", "Handlers", "wall_clock_ms"]
 _log = structlog.get_logger()
 
 Handlers = Mapping[type[Any], Callable[[Any], None]]
-"""For each type of effect but Halt, what carries it out. What it raises ends the process."""
+"""What carries out each type of effect but Halt and EndEpoch. What it raises ends the process."""
 
 
 class Core(Protocol):
@@ -50,20 +50,43 @@ class Driver:
         self._handlers = handlers
         self.steps = 0
         self.busy_s = 0.0
+        self._waiting: list[Input] = []
+        self._end: EndEpoch | None = None
 
-    async def run(self) -> None:
-        """Drive the core until cancelled.
+    async def run(self) -> EndEpoch:
+        """Drive the core until its epoch ends.
 
         Raises:
             InvariantError: the core halted, or a write failed.
         """
-        self._step(Started())
-        while True:
+        self._do([Started(), *self._waiting])
+        while self._end is None:
             await self._inbox.wait()
             began = time.perf_counter()
-            for item in self._inbox.take():
-                self._step(item)
+            self._do(self._inbox.take())
             self.busy_s += time.perf_counter() - began
+        return self._end
+
+    def go_on_with(self, core: Core) -> None:
+        """Drive another core next. Of what waits it gets what clients handed in, and no more.
+
+        Whatever else waits is of connections, timers and batches of the epoch that is over.
+        """
+        assert self._end is not None, "the epoch goes on"
+        while items := self._inbox.take():
+            self._waiting += items
+        handed_in = [item for item in self._waiting if isinstance(item, Submitted)]
+        self._core = core
+        self._waiting = [*self._end.submitted, *handed_in]
+        self._end = None
+
+    def _do(self, items: Sequence[Input]) -> None:
+        for number, item in enumerate(items, start=1):
+            self._step(item)
+            if self._end is not None:
+                self._waiting = list(items[number:])
+                return
+        self._waiting = []
 
     def _step(self, item: Input) -> None:
         self.steps += 1
@@ -71,4 +94,7 @@ class Driver:
             if isinstance(effect, Halt):
                 _log.critical("halt", reason=effect.reason)
                 raise InvariantError(effect.reason)
+            if isinstance(effect, EndEpoch):
+                self._end = effect
+                return
             self._handlers[type(effect)](effect)

@@ -22,7 +22,11 @@ _RECEIVE_BYTES: Final = 1_024
 
 
 class Hello(Record, frozen=True):
-    """Who speaks, for which network, on which lane."""
+    """Who speaks, for which network, on which lane.
+
+    ``index`` is of the speaker's own epoch, which may be another than the listener's. So it proves
+    nothing: who speaks is proven by its TLS key alone.
+    """
 
     version: UInt
     genesis_hash: Hash32

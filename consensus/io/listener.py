@@ -113,7 +113,7 @@ class Listener:
                 peer = self._identify(stream)
                 if trio.current_time() < self._silenced_until.get(peer, 0):
                     return None
-                return peer, await self._greet(stream, peer)
+                return peer, (await greet_back(stream, self._network.hello)).lane
             except PeerFault as fault:
                 self._blame(peer, fault)
             finally:
@@ -125,12 +125,6 @@ class Listener:
         if peer is None:
             raise PeerFault(Offence.WRONG_IDENTITY, "its key is none of the validators'")
         return peer
-
-    async def _greet(self, stream: _Stream, peer: NodeIndex) -> Lane:
-        other = await greet_back(stream, self._network.hello)
-        if other.index != peer:
-            raise PeerFault(Offence.WRONG_IDENTITY, f"{peer} says that it is {other.index}")
-        return other.lane
 
     async def _hear(self, stream: _Stream, source: _Source) -> None:
         with trio.CancelScope() as scope:

@@ -65,9 +65,9 @@ _STATUS_GAUGES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sources:
-    """Whom a collection asks."""
+    """Whom a collection asks. The transport is another one in each epoch."""
 
     status: Callable[[], dict[str, object]]
     counters: Counters

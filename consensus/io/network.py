@@ -26,7 +26,10 @@ class Network:
     """This node and its peers.
 
     Attributes:
-        keys: peer key of every other validator; addresses: where to dial it.
+        keys: peer key of every other validator, and of every guest: one that was a validator of
+            the epoch before and may have to hear that it is none any more; addresses: where to
+            dial it.
+        guests: indexes of guests, beyond those of all validators.
     """
 
     identity: PeerIdentity
@@ -34,6 +37,7 @@ class Network:
     index: NodeIndex
     keys: Mapping[NodeIndex, PublicKey]
     addresses: Mapping[NodeIndex, Address]
+    guests: frozenset[NodeIndex] = frozenset()
 
     def hello(self, lane: Lane) -> Hello:
         """Give this node's greeting."""

@@ -6,19 +6,21 @@ contradict what this validator has signed, and says what to do about it.
 
 import errno
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import structlog
 import trio
 
 from consensus.core.control import Head
+from consensus.core.counters import Counters
 from consensus.core.effects import (
     Broadcast,
     CancelTimer,
+    EndEpoch,
     ExamineBatch,
     ExamineEntries,
     Execute,
@@ -29,11 +31,13 @@ from consensus.core.effects import (
     Send,
     ServeBatches,
     ServeBlocks,
+    ServeEpochEnd,
     SetTimer,
     StoreBatch,
 )
-from consensus.core.messages import BatchMessage
-from consensus.core.node import NodeCore, Tuning
+from consensus.core.messages import BatchMessage, Lane
+from consensus.core.node import NodeCore
+from consensus.core.ports import Restored
 from consensus.core.safety_record import encode_record, first_record
 from consensus.io.chain_worker import ChainWorker
 from consensus.io.control_server import ControlServer, open_control_socket
@@ -42,18 +46,18 @@ from consensus.io.examiner import Examiner
 from consensus.io.inbox import Inbox
 from consensus.io.metrics import NodeMetrics, Sources
 from consensus.io.network import Address, Network
+from consensus.io.node_settings import NodeSettings, network_of
 from consensus.io.restore import restore
 from consensus.io.safety_writer import SafetyWriter
 from consensus.io.store_server import StoreServer
 from consensus.io.timers import Timers
-from consensus.io.tls import PeerIdentity
 from consensus.io.transport import PeerTransport
 from ledger.core.block import batch_id
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, Unavailable
 from ledger.core.genesis import Genesis
-from ledger.core.ids import Height, NodeIndex, PublicKey
+from ledger.core.ids import Epoch, Height, NodeIndex, PublicKey
 from ledger.core.limits import THREAD_SWITCH_US
-from ledger.core.signing import Signer
 from ledger.io.chain_store import ChainStore
 from ledger.io.errors import StorageError
 from ledger.io.safety_store import SafetyStore
@@ -61,28 +65,7 @@ from ledger.io.safety_store import SafetyStore
 __all__ = ["NodeSettings", "create_safety_store", "create_stores", "serve_node"]
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class NodeSettings:
-    """What a validator process needs to know.
-
-    Attributes:
-        signer: holds the voting key; peer_seed: 32 bytes, seed of the TLS identity.
-        control_path: where gateways find the node.
-        listen: host and port on which peers are awaited.
-        peer_addresses: where to dial each validator; None: as the genesis file says.
-    """
-
-    genesis: Genesis
-    signer: Signer
-    peer_seed: bytes = field(repr=False)
-    chain_dir: Path
-    safety_dir: Path
-    control_path: Path
-    listen: Address
-    peer_addresses: Mapping[int, Address] | None = None
-    tuning: Tuning = field(default_factory=Tuning)
+_LEFT: Final = "this key is no validator's any more, and the network goes on without it"
 
 
 def create_stores(genesis: Genesis, key: PublicKey, chain_dir: Path, safety_dir: Path) -> None:
@@ -111,7 +94,7 @@ def create_safety_store(
     Raises:
         StorageError: there is one already, or the directory cannot be written.
     """
-    record = encode_record(first_record(genesis, key, sit_out=sit_out))
+    record = encode_record(first_record(EpochStart.of_genesis(genesis), key, sit_out=sit_out))
     SafetyStore.create(safety_dir, record).close()
 
 
@@ -120,30 +103,24 @@ async def serve_node(
     *,
     task_status: "trio.TaskStatus[None]" = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a validator until cancelled.
+    """Run a validator until cancelled, or until it is none any more and the others go on.
+
+    Started with a key that is no validator's it follows the chain, and becomes a validator when
+    an epoch begins in which it is one.
 
     Raises:
         Unavailable: it cannot start: an address is in use, a path is not usable.
         InvariantError: it must not go on (StorageError: a store is unusable or in use).
     """
     sys.setswitchinterval(THREAD_SWITCH_US / 1_000_000)
-    network = _network(settings)
     with (
         ChainStore.open(settings.chain_dir, settings.genesis) as chain_store,
         _open_safety(settings.safety_dir) as safety_store,
     ):
-        restored = restore(settings.genesis, settings.signer.public_key, chain_store, safety_store)
-        core = NodeCore(settings.genesis, settings.signer, restored, chain_store, settings.tuning)
-        node = _Node(core, network, chain_store, safety_store)
+        node = _Node(settings, chain_store, safety_store)
         control = open_control_socket(settings.control_path)
         try:
             listeners = await _listen(settings.listen)
-            _log.info(
-                "node_started",
-                chain=settings.genesis.chain_id,
-                index=network.index,
-                height=restored.roots[-1].height,
-            )
             with _plain_errors():
                 await node.run(listeners, control, task_status)
         finally:
@@ -152,37 +129,42 @@ async def serve_node(
 
 
 class _Node:
-    """The parts of one validator and what connects them."""
+    """The parts of one validator and what connects them.
 
-    def __init__(
-        self, core: NodeCore, network: Network, chain: ChainStore, safety: SafetyStore
-    ) -> None:
-        self._core = core
-        inbox = Inbox()
-        put = inbox.put_own
+    Core and transport live for one epoch each, everything else as long as the process.
+    """
+
+    def __init__(self, settings: NodeSettings, chain: ChainStore, safety: SafetyStore) -> None:
+        self._settings = settings
+        self._stores = chain, safety
+        self._inbox = Inbox()
+        self._restored = self._restore(())
+        self._core = self._make_core(None)
+        self._transport = PeerTransport(self._network(), self._inbox)
+        self._left = trio.Event()
+        self._is_leaving = False
+        put = self._inbox.put_own
         with chain.read() as reader:
             head = reader.head()
-        self._transport = PeerTransport(network, inbox)
         self._timers = Timers(put)
         self._chain = ChainWorker(chain, put, self._on_chain_durable)
         self._examiner = Examiner(chain, put, self._chain.mark_checked)
-        self._server = StoreServer(chain, self._transport.send_frame)
+        self._server = StoreServer(chain, self._send_frame)
         self._control = ControlServer(
-            inbox, Head(head.height, head.log_size), self._status_document, self._metrics_text
+            self._inbox, Head(head.height, head.log_size), self._status_document, self._metrics_text
         )
         self._safety = SafetyWriter(safety)
-        self._driver = Driver(core, inbox, self._handlers())
-        self._metrics = NodeMetrics(
-            Sources(
-                status=self._status,
-                counters=core.counters,
-                transport=self._transport,
-                driver=self._driver,
-                safety=self._safety,
-                chain=self._chain,
-                examiner=self._examiner,
-            )
+        self._driver = Driver(self._core, self._inbox, self._handlers())
+        self._sources = Sources(
+            status=self._status,
+            counters=self._core.counters,
+            transport=self._transport,
+            driver=self._driver,
+            safety=self._safety,
+            chain=self._chain,
+            examiner=self._examiner,
         )
+        self._metrics = NodeMetrics(self._sources)
 
     async def run(
         self,
@@ -190,27 +172,77 @@ class _Node:
         control: trio.SocketListener,
         task_status: "trio.TaskStatus[None]",
     ) -> None:
-        """Run all parts; the end of one is the end of all."""
+        """Run all parts until this validator has left the network; any error ends them all."""
         async with trio.open_nursery() as nursery:
             for part in (
                 self._chain.thread.run,
                 self._examiner.run,
                 self._server.run,
                 self._timers.run,
-                self._driver.run,
             ):
                 nursery.start_soon(part)
-            nursery.start_soon(self._transport.run, listeners)
             nursery.start_soon(self._control.run, control)
             task_status.started()
+            while (end := await self._live(listeners)) is not None:
+                self._begin_epoch(end)
+                listeners = await _listen(self._settings.listen)
+            nursery.cancel_scope.cancel()
+
+    # --- epochs -----------------------------------------------------------------------------
+
+    async def _live(self, listeners: list[trio.SocketListener]) -> EndEpoch | None:
+        """Run the core and the connections of one epoch to its end; None when it has left."""
+        start = self._restored.start
+        _log.info(
+            "node_started",
+            chain=self._settings.genesis.chain_id,
+            epoch=start.number,
+            index=self._core.index,
+            height=self._restored.roots[-1].height,
+        )
+        end = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._transport.run, listeners)
+            nursery.start_soon(_cancel_when, self._left, nursery.cancel_scope)
+            end = await self._driver.run()
+            nursery.cancel_scope.cancel()
+        return end
+
+    def _begin_epoch(self, end: EndEpoch) -> None:
+        """Make the core of the next epoch. The last block of the one before is durable."""
+        was_validator = not self._restored.observes
+        self._timers.clear()
+        self._server.forget()
+        self._restored = self._restore(end.carried)
+        self._is_leaving = was_validator and self._restored.observes
+        self._core = self._make_core(self._core.counters)
+        self._transport = PeerTransport(self._network(), self._inbox, self._transport.counters)
+        self._sources.transport = self._transport
+        self._driver.go_on_with(self._core)
+
+    def _restore(self, carried: tuple[bytes, ...]) -> Restored:
+        settings = self._settings
+        restored = restore(settings.genesis, settings.signer.public_key, *self._stores)
+        return msgspec.structs.replace(restored, carried=(*carried, *restored.carried))
+
+    def _make_core(self, counters: Counters | None) -> NodeCore:
+        signer, tuning = self._settings.signer, self._settings.tuning
+        return NodeCore(signer, self._restored, self._stores[0], tuning, counters)
+
+    def _network(self) -> Network:
+        start, before = self._restored.start, None
+        if start.number > 0:
+            with self._stores[0].read() as reader:
+                before = reader.epoch_start(Epoch(start.number - 1))
+        return network_of(self._settings, start, before)
 
     # --- effects ----------------------------------------------------------------------------
 
     def _handlers(self) -> Handlers:
-        transport, chain = self._transport, self._chain
+        chain = self._chain
         return {
             Persist: self._persist,
-            Send: lambda effect: transport.send(effect.peer, effect.message),
+            Send: lambda effect: self._transport.send(effect.peer, effect.message),
             Broadcast: self._broadcast,
             SetTimer: self._timers.set,
             CancelTimer: self._timers.cancel,
@@ -221,6 +253,7 @@ class _Node:
             RecordEvidence: chain.put,
             ServeBlocks: self._server.serve,
             ServeBatches: self._server.serve,
+            ServeEpochEnd: self._server.serve,
             Reply: self._control.reply,
             Penalize: self._penalize,
         }
@@ -239,6 +272,9 @@ class _Node:
             self._chain.mark_checked(batch_id(effect.message.batch))
         self._transport.broadcast(effect.message)
 
+    def _send_frame(self, peer: NodeIndex, lane: Lane, frame: bytes) -> None:
+        self._transport.send_frame(peer, lane, frame)  # the one of the present epoch
+
     def _store_batch(self, effect: StoreBatch) -> None:
         self._chain.mark_checked(effect.batch_id)
         self._chain.put(effect)
@@ -252,6 +288,10 @@ class _Node:
     def _on_chain_durable(self, height: Height, log_size: int) -> None:
         self._metrics.on_durable(height, trio.current_time())
         self._control.on_head(height, log_size)
+        if self._is_leaving and height > self._restored.start.height:
+            # A block of the next epoch is final: its validators do not need this one any more.
+            _log.info("node_left", epoch=self._restored.start.number, height=height, reason=_LEFT)
+            self._left.set()
 
     def _status(self) -> dict[str, object]:
         return self._core.status(wall_clock_ms())
@@ -261,26 +301,6 @@ class _Node:
 
     def _metrics_text(self) -> bytes:
         return self._metrics.render()
-
-
-def _network(settings: NodeSettings) -> Network:
-    """Find this validator's place in the genesis file. Raises Unavailable when it has none."""
-    validators = settings.genesis.validator_set()
-    index = validators.index_of(settings.signer.public_key)
-    if index is None:
-        raise Unavailable("the voting key is not one of the genesis file's validators")
-    identity = PeerIdentity(settings.peer_seed)
-    if identity.public_key != validators.members[index].peer_key:
-        raise Unavailable("the peer key is not the one that the genesis file gives this validator")
-    others = [NodeIndex(i) for i in range(len(validators)) if i != index]
-    addresses = dict(settings.peer_addresses or {})
-    return Network(
-        identity=identity,
-        genesis_hash=settings.genesis.hash,
-        index=index,
-        keys={i: PublicKey(validators.members[i].peer_key) for i in others},
-        addresses={i: addresses.get(i) or _address(validators.members[i].address) for i in others},
-    )
 
 
 def _open_safety(path: Path) -> SafetyStore:
@@ -295,9 +315,9 @@ def _open_safety(path: Path) -> SafetyStore:
     return SafetyStore.open(path)
 
 
-def _address(text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    return host.strip("[]"), int(port)
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
 
 
 async def _listen(address: Address) -> list[trio.SocketListener]:

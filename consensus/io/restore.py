@@ -2,12 +2,13 @@
 
 from consensus.core.ports import Restored
 from consensus.core.restoring import restored_from
-from consensus.core.safety_record import SafetyRecord, decode_record
+from consensus.core.safety_record import SafetyRecord, decode_record, encode_record
 from ledger.core.block import Proposal
 from ledger.core.codec import Codec
 from ledger.core.errors import DecodeError
 from ledger.core.genesis import Genesis
-from ledger.core.ids import PublicKey
+from ledger.core.ids import Height, PublicKey
+from ledger.core.limits import INT_MAX
 from ledger.io.chain_store import ChainStore
 from ledger.io.errors import StorageError, damaged
 from ledger.io.safety_store import SafetyStore
@@ -18,7 +19,7 @@ _proposals = Codec(Proposal)
 
 
 def restore(genesis: Genesis, key: PublicKey, chain: ChainStore, safety: SafetyStore) -> Restored:
-    """Read what the core starts from.
+    """Read what the core starts from, and begin the record of a new epoch before it signs in it.
 
     Raises:
         StorageError: a store is damaged, or the safety store is of another validator or network.
@@ -31,7 +32,10 @@ def restore(genesis: Genesis, key: PublicKey, chain: ChainStore, safety: SafetyS
         raise damaged(safety.path, str(error)) from error
     _require_own(safety, record, genesis, key)
     with chain.read() as reader:
-        return restored_from(record, proposals, reader, len(genesis.validators))
+        restored = restored_from(record, proposals, reader)
+    if not restored.observes and record.epoch < restored.record.epoch:
+        safety.write(encode_record(restored.record), (), Height(INT_MAX - 1))
+    return restored
 
 
 def _require_own(

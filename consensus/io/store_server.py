@@ -8,20 +8,20 @@ from collections.abc import Callable
 
 import trio
 
-from consensus.core.effects import ServeBatches, ServeBlocks
-from consensus.core.messages import BatchMessage, Lane, encode_message
-from consensus.core.serving import blocks_from
+from consensus.core.effects import ServeBatches, ServeBlocks, ServeEpochEnd
+from consensus.core.messages import BatchMessage, Lane, Message, encode_message, lane_of
+from consensus.core.serving import blocks_from, end_of_epoch
 from consensus.io.frames import encode_frame
 from ledger.core.ids import NodeIndex
 from ledger.io.chain_store import ChainStore
 
 __all__ = ["StoreServer"]
 
-_Request = ServeBlocks | ServeBatches
+_Request = ServeBlocks | ServeBatches | ServeEpochEnd
 
 
 class StoreServer:
-    """Answers ServeBlocks and ServeBatches."""
+    """Answers ServeBlocks, ServeBatches and ServeEpochEnd."""
 
     def __init__(self, store: ChainStore, send: Callable[[NodeIndex, Lane, bytes], None]) -> None:
         """Give each answer to ``send(peer, lane, frame)``."""
@@ -45,13 +45,22 @@ class StoreServer:
                 continue
             request = self._waiting.pop(next(iter(self._waiting)))
             frames = await trio.to_thread.run_sync(self._read, request, limiter=self._limiter)
-            for frame in frames:
-                self._send(request.peer, Lane.BULK, frame)
+            for lane, frame in frames:
+                self._send(request.peer, lane, frame)
 
-    def _read(self, request: _Request) -> list[bytes]:
+    def forget(self) -> None:
+        """Answer nothing of what waits: at the end of an epoch peers get other indexes."""
+        self._waiting.clear()
+
+    def _read(self, request: _Request) -> list[tuple[Lane, bytes]]:
+        answers: list[Message | None]
         with self._store.read() as reader:
             if isinstance(request, ServeBlocks):
-                answer = blocks_from(reader, request.from_height)
-                return [] if answer is None else [encode_frame(encode_message(answer))]
-            batches = [reader.batch(batch_id) for batch_id in request.batch_ids]
-        return [encode_frame(encode_message(BatchMessage(b))) for b in batches if b is not None]
+                answers = [blocks_from(reader, request.from_height)]
+            elif isinstance(request, ServeEpochEnd):
+                answers = [end_of_epoch(reader, request.epoch)]
+            else:
+                batches = [reader.batch(batch_id) for batch_id in request.batch_ids]
+                answers = [None if batch is None else BatchMessage(batch) for batch in batches]
+        found = [answer for answer in answers if answer is not None]
+        return [(lane_of(answer), encode_frame(encode_message(answer))) for answer in found]

@@ -33,6 +33,10 @@ class Timers:
         """Forget the timer of this name."""
         self._set.pop(effect.timer.name, None)
 
+    def clear(self) -> None:
+        """Forget all timers."""
+        self._set.clear()
+
     async def run(self) -> None:
         """Fire timers, earliest first, until cancelled."""
         while True:

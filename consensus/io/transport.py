@@ -25,9 +25,11 @@ class PeerTransport:
         counters: totals since the start.
     """
 
-    def __init__(self, network: Network, inbox: Inbox) -> None:
-        """Report what peers say and who is up to ``inbox``."""
-        self.counters = TransportCounters()
+    def __init__(
+        self, network: Network, inbox: Inbox, counters: TransportCounters | None = None
+    ) -> None:
+        """Report what peers say and who is up to ``inbox``; count on in ``counters``."""
+        self.counters = counters or TransportCounters()
         self._inbox = inbox
         self._listener = Listener(network, inbox, self.counters, self._on_peer)
         self._diallers = {
@@ -36,7 +38,11 @@ class PeerTransport:
             for lane in Lane
         }
         self._by_lane = {
-            lane: [d for (_, its_lane), d in self._diallers.items() if its_lane is lane]
+            lane: [
+                d
+                for (peer, its_lane), d in self._diallers.items()
+                if its_lane is lane and peer not in network.guests
+            ]
             for lane in Lane
         }
         self._up: set[NodeIndex] = set()
@@ -54,10 +60,12 @@ class PeerTransport:
 
     def send_frame(self, peer: NodeIndex, lane: Lane, frame: bytes) -> None:
         """Queue a message that is encoded and framed already."""
-        self._diallers[peer, lane].queue.put(frame)
+        dialler = self._diallers.get((peer, lane))
+        if dialler is not None:  # an answer may come out of an epoch in which there was such a peer
+            dialler.queue.put(frame)
 
     def broadcast(self, message: Message) -> None:
-        """Queue a message for every peer; it is encoded once."""
+        """Queue a message for every validator; it is encoded once."""
         frame = encode_frame(encode_message(message))
         for dialler in self._by_lane[lane_of(message)]:
             dialler.queue.put(frame)

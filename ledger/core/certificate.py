@@ -38,6 +38,7 @@ __all__ = [
     "TimeoutEntry",
     "Vote",
     "genesis_certificate",
+    "opening_certificate",
 ]
 
 _id = Meta(min_length=32, max_length=32)
@@ -180,9 +181,14 @@ class QuorumCertificate(Record, frozen=True):
         domain.note_verified(self)
 
 
+def opening_certificate(epoch: Epoch, block_id: BlockId) -> QuorumCertificate:
+    """Give the certificate that an epoch begins with, valid by definition: nobody signs it."""
+    return QuorumCertificate(epoch, Round(0), block_id, None, ())
+
+
 def genesis_certificate(block_id: BlockId) -> QuorumCertificate:
-    """Give the certificate of the genesis block, valid by definition: it has no signatures."""
-    return QuorumCertificate(Epoch(0), Round(0), block_id, None, ())
+    """Give the opening certificate of epoch 0."""
+    return opening_certificate(Epoch(0), block_id)
 
 
 class TimeoutEntry(Record, frozen=True):

@@ -9,10 +9,13 @@ from typing import Protocol
 
 from ledger.core import merkle, statemap
 from ledger.core.block import Block, LedgerRoot, block_id
+from ledger.core.codec import encode
+from ledger.core.epoch import EpochStart
 from ledger.core.genesis import Genesis
 from ledger.core.ids import BlockId, Height, Sequence
 from ledger.core.merkle import TILE_WIDTH, leaf_hash
 from ledger.core.state import VALIDATORS_KEY
+from ledger.core.validators import set_hash
 
 __all__ = ["ChainView", "HeadView", "chain_fault"]
 
@@ -75,6 +78,10 @@ class ChainView(Protocol):
         """Give the hashes that a tile of the log holds."""
         ...
 
+    def epoch_start(self) -> EpochStart:
+        """Give how the last epoch began."""
+        ...
+
     def read_node(self, node_hash: bytes, /) -> bytes:
         """Give one node of the state map."""
         ...
@@ -102,7 +109,7 @@ def chain_fault(chain: ChainView, genesis: Genesis) -> str:
         executed = chain.root(block.executed_height)
         if executed is None or executed.digest != block.ledger_root:
             return f"the ledger after block {block.executed_height} is not the agreed one"
-    return _log_fault(chain, head.root) or _state_fault(chain, head.root, genesis)
+    return _log_fault(chain, head.root) or _state_fault(chain, head.root)
 
 
 def _log_fault(chain: ChainView, root: LedgerRoot) -> str:
@@ -127,8 +134,10 @@ def _last_entry_fault(chain: ChainView, last: Sequence) -> str:
     return ""
 
 
-def _state_fault(chain: ChainView, root: LedgerRoot, genesis: Genesis) -> str:
+def _state_fault(chain: ChainView, root: LedgerRoot) -> str:
     validators = statemap.get(chain.read_node, root.state_root, VALIDATORS_KEY)
-    if validators is None or root.set_hash != genesis.validator_set().hash:
+    if validators is None or root.set_hash != set_hash(validators):
         return "the state has lost the validators"
+    if encode(chain.epoch_start().members) != validators:
+        return "its last epoch has other validators than the state"
     return ""

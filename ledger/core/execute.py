@@ -27,6 +27,8 @@ from ledger.core.merkle import EMPTY_ROOT, append, leaf_hashes, root, with_tiles
 from ledger.core.scanning import Scan, code, scan_batches
 from ledger.core.state import StateView, genesis_changes, genesis_state
 from ledger.core.trust.application import carry_out_operations
+from ledger.core.trust.membership import end_of_epoch, pending_set_hash
+from ledger.core.validators import Validator
 
 __all__ = [
     "Accepted",
@@ -146,6 +148,8 @@ class BlockResult(msgspec.Struct, frozen=True):
         tiles: (level, index) -> new whole content of each tile that changed.
         nodes: hash -> encoding of each new node of the state map.
         changes: key -> new value of each key of the state that changed.
+        pending: digest of the validator set that waits for its epoch after this block, or None.
+        validators: the set that begins with this block, when it ends an epoch.
     """
 
     height: Height
@@ -158,6 +162,8 @@ class BlockResult(msgspec.Struct, frozen=True):
     tiles: dict[tuple[int, int], bytes]
     nodes: dict[bytes, bytes]
     changes: Mapping[bytes, bytes]
+    pending: bytes | None = None
+    validators: tuple[Validator, ...] | None = None
 
 
 def genesis_result(genesis: Genesis) -> BlockResult:
@@ -196,7 +202,8 @@ def execute_block(
             It saves work and decides nothing: the result is the same when it is never true.
 
     Raises:
-        InvariantError: the block does not follow, or the store lacks bytes that it names.
+        InvariantError: the block does not follow, the store lacks bytes that it names, or it ends
+            the epoch with another set than the state holds.
     """
     before = view.root
     if block.height != before.height + 1:
@@ -209,6 +216,10 @@ def execute_block(
         trusted=bytes(map(signatures_checked, block.payload)),
     )
     changes = carry_out_operations(scan, view.state, block.time_ms)
+    validators = None
+    if block.next_set_hash is not None:
+        validators, change = end_of_epoch(view.state, block.next_set_hash)
+        changes |= change
     state_root = before.state_root
     nodes: dict[bytes, bytes] = {}
     if changes:
@@ -219,9 +230,9 @@ def execute_block(
     if accepted:
         log_size = before.log_size + len(accepted)
         log_root = root(with_tiles(view.read_tile, tiles), log_size)
-        after = msgspec.structs.replace(
-            after, log_size=log_size, log_root=log_root, state_root=state_root
-        )
+        after = msgspec.structs.replace(after, log_size=log_size, log_root=log_root)
+    set_hash = before.set_hash if block.next_set_hash is None else block.next_set_hash
+    after = msgspec.structs.replace(after, state_root=state_root, set_hash=set_hash)
     return BlockResult(
         height=block.height,
         block_id=block_id,
@@ -233,6 +244,8 @@ def execute_block(
         tiles=tiles,
         nodes=nodes,
         changes=changes,
+        pending=pending_set_hash(view.state, changes),
+        validators=validators,
     )
 
 

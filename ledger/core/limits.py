@@ -60,6 +60,7 @@ ROOTS_KEPT_MAX: Final = 1_024  # ledger roots of the last executed blocks
 VERIFIED_SIGNATURES_MAX: Final = 8_192  # signatures remembered as valid
 VERIFIED_CERTIFICATES_MAX: Final = 256  # quorum certificates remembered as valid
 EVIDENCE_COUNT_MAX: Final = 1_000
+SUBMISSIONS_HELD_MAX: Final = 256  # that wait for the next epoch to begin
 SYNC_INFO_INTERVAL_MS: Final = 100  # at most one answer to each straggler in this time
 RECOVERY_MARGIN_ROUNDS: Final = 2  # rounds sat out beyond those proven, see recovery.py
 

@@ -10,7 +10,7 @@ from ledger.core.hashing import derived_digest
 from ledger.core.ids import NodeIndex, PublicKey
 from ledger.core.limits import ADDRESS_CHARS_MAX, DID_CHARS_MAX, VALIDATORS_COUNT_MAX
 
-__all__ = ["Validator", "ValidatorSet"]
+__all__ = ["Validator", "ValidatorSet", "set_hash"]
 
 _digest = derived_digest("validator set")
 
@@ -39,6 +39,11 @@ class Validator(Record, frozen=True):
     ]
 
 
+def set_hash(encoded: bytes) -> bytes:
+    """Give the digest of a validator set from the encoding of its members."""
+    return _digest(encoded)
+
+
 class ValidatorSet:
     """An ordered set of n validators that tolerates f = (n - 1) // 3 Byzantine ones.
 
@@ -64,7 +69,7 @@ class ValidatorSet:
         self.faulty_max = (len(members) - 1) // 3
         # ceil((n + f + 1) / 2): right for every n, not only for n = 3f + 1.
         self.quorum = (len(members) + self.faulty_max + 2) // 2
-        self.hash = _digest(encode(members))
+        self.hash = set_hash(encode(members))
         self._index_of_key = {member.key: i for i, member in enumerate(members)}
 
     def __len__(self) -> int:

@@ -18,10 +18,12 @@ import lmdb
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import Codec
+from ledger.core.epoch import EpochStart, epochs_codec
 from ledger.core.errors import DecodeError
-from ledger.core.ids import BatchId, BlockId, EventId, Height, Sequence
+from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, Sequence
 from ledger.core.limits import STATES_REMEMBERED_MAX
 from ledger.core.state import Rights, StateView
+from ledger.core.trust.membership import pending_set_hash
 from ledger.io.chain_scan import LogIndex, Selection, scan
 from ledger.io.chain_schema import (
     ChainHead,
@@ -145,6 +147,25 @@ class ChainReader:
             else:
                 high = middle
         return Height(low) if low < end else None
+
+    # --- epochs ---------------------------------------------------------------------------
+
+    def epoch_start(self, number: Epoch | None = None) -> EpochStart:
+        """Give how an epoch began: that of ``number``, or the last one.
+
+        Raises:
+            LookupError: it has not begun.
+        """
+        with self._transaction.cursor(self._tables.epochs) as cursor:
+            if not (cursor.last() if number is None else cursor.set_key(number_key(number))):
+                raise LookupError(f"epoch {number} has not begun")
+            start = self._decode(epochs_codec, bytes(cursor.value()))
+        assert start is not None
+        return start
+
+    def pending_set_hash(self, height: Height) -> bytes | None:
+        """Give the digest of the validator set that waits after the block at ``height``."""
+        return pending_set_hash(self.state(self.stored_head(height).root))
 
     # --- events ---------------------------------------------------------------------------
 
@@ -291,11 +312,15 @@ class ChainReader:
         """Say whether an applied block names the batch."""
         return self._transaction.get(batch_id, db=self._tables.ordered) is not None
 
-    def open_batches(self) -> list[tuple[BatchId, bytes]]:
-        """Give the stored batches that no applied block names."""
+    def unordered(self) -> list[tuple[BatchId, Epoch]]:
+        """Give the stored batches that no applied block names, and when each was stored."""
         with self._transaction.cursor(self._tables.unordered) as cursor:
-            ids = [BatchId(bytes(key)) for key in cursor.iternext(keys=True, values=False)]
-        batches = [(id_, self.batch(id_)) for id_ in ids]
+            rows = [(bytes(key), value) for key, value in cursor.iternext(keys=True, values=True)]
+            return [(BatchId(key), Epoch(self._number(value))) for key, value in rows]
+
+    def open_batches(self, epoch: Epoch) -> list[tuple[BatchId, bytes]]:
+        """Give the batches that were stored in an epoch and that no applied block names."""
+        batches = [(id_, self.batch(id_)) for id_, stored in self.unordered() if stored == epoch]
         if missing := [id_.hex() for id_, batch in batches if batch is None]:
             raise damaged(self._path, f"batches are missing: {missing}")
         return [(id_, batch) for id_, batch in batches if batch is not None]

@@ -129,7 +129,9 @@ class Tables:
         heights: block id -> height.
         certificates: height -> the certificate that commits exactly that block.
         batches: batch id -> encoded batch; ordered: batch id -> height of the first block that
-            names it; unordered: id of each stored batch that no block names -> nothing.
+            names it; unordered: id of each stored batch that no block names -> the epoch in which
+            it was stored.
+        epochs: number -> EpochStart.
         log: sequence -> Location; events: event id -> sequence.
         refused: event id -> StoredRefusal.
         topics, subjects, publishers, types: the indexes.
@@ -162,6 +164,7 @@ class Tables:
             self.batches = table("batches")
             self.ordered = table("ordered")
             self.unordered = table("unordered")
+            self.epochs = table("epochs")
             self.log = table("log")
             self.events = table("events")
             self.refused = table("refused")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import DecodeError
 from ledger.core.execute import genesis_result
 from ledger.core.genesis import Genesis
@@ -30,7 +31,7 @@ from ledger.io.chain_schema import (
     Tables,
     genesis_codec,
 )
-from ledger.io.chain_writer import ChainWriter, put_ledger
+from ledger.io.chain_writer import ChainWriter, put_epoch, put_ledger
 from ledger.io.environment import Environment
 from ledger.io.errors import StorageError, damaged
 
@@ -78,6 +79,7 @@ class ChainStore:
             with environment.write() as transaction:
                 transaction.put(GENESIS_KEY, genesis_codec.encode(genesis), db=tables.meta)
                 put_ledger(tables, transaction, genesis_result(genesis))
+                put_epoch(tables, transaction, EpochStart.of_genesis(genesis))
                 environment.seal(transaction)
             environment.sync_directory()
         except BaseException:

@@ -16,12 +16,14 @@ import lmdb
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import encode
+from ledger.core.epoch import EpochStart, epochs_codec
 from ledger.core.errors import InvariantError
 from ledger.core.execute import AcceptedEvents, BlockResult
 from ledger.core.hashing import derived_digest
-from ledger.core.ids import BatchId, EventId, Height, Sequence
+from ledger.core.ids import BatchId, Epoch, EventId, Height, Sequence
 from ledger.core.limits import EVIDENCE_COUNT_MAX, INDEX_KEY_BYTES_MAX
 from ledger.core.state import StateView
+from ledger.core.validators import Validator
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import (
     Evidence,
@@ -36,7 +38,7 @@ from ledger.io.chain_schema import (
 from ledger.io.environment import Table
 from ledger.native.scan_rows import field_rows, id_rows, log_rows, number_keys
 
-__all__ = ["ChainWriter", "put_ledger", "put_log"]
+__all__ = ["ChainWriter", "put_epoch", "put_ledger", "put_log"]
 
 _evidence_digest = derived_digest("evidence")
 
@@ -51,7 +53,16 @@ class ChainWriter:
         state: the state under it.
     """
 
-    __slots__ = ("_head_id", "_tables", "_transaction", "chain_id", "reader", "root", "state")
+    __slots__ = (
+        "_epoch",
+        "_head_id",
+        "_tables",
+        "_transaction",
+        "chain_id",
+        "reader",
+        "root",
+        "state",
+    )
 
     def __init__(
         self,
@@ -66,6 +77,7 @@ class ChainWriter:
         self.reader = reader
         head = reader.stored_head(reader.head_height())
         self._head_id = head.block_id
+        self._epoch = reader.epoch_start().number
         self.root: LedgerRoot = head.root
         self.state: StateView = reader.state(head.root)
 
@@ -94,7 +106,7 @@ class ChainWriter:
         """Keep a batch; ``batch_id`` must be its digest. Keeping it again changes nothing."""
         is_new = self._transaction.put(batch_id, batch, db=self._tables.batches, overwrite=False)
         if is_new:
-            self._transaction.put(batch_id, b"", db=self._tables.unordered)
+            self._transaction.put(batch_id, number_key(self._epoch), db=self._tables.unordered)
 
     def apply(self, result: BlockResult, certificate: QuorumCertificate | None = None) -> None:
         """Write what the next block did.
@@ -112,6 +124,8 @@ class ChainWriter:
         self._put_refusals(result)
         for (level, index), tile in result.tiles.items():
             self._transaction.put(tile_key(level, index), tile, db=self._tables.tiles)
+        if result.validators is not None:
+            self._begin_epoch(result, block, result.validators)
         self._head_id = result.block_id
         self.root = result.root
         self.state = self.reader.state(result.root)
@@ -124,6 +138,22 @@ class ChainWriter:
         self._transaction.put(_evidence_digest(encoded), encoded, db=self._tables.evidence)
 
     # --- helpers --------------------------------------------------------------------------
+
+    def _begin_epoch(
+        self, result: BlockResult, block: Block, members: tuple[Validator, ...]
+    ) -> None:
+        """Write how the next epoch begins, and forget open batches of those before this one."""
+        start = self.reader.epoch_start()
+        if start.number != block.epoch:
+            raise InvariantError(f"block {result.height} ends another epoch than {start.number}")
+        self._epoch = Epoch(block.epoch + 1)
+        height, id_ = Height(result.height), result.block_id
+        new = EpochStart(start.genesis_hash, self._epoch, height, id_, block.time_ms, members)
+        put_epoch(self._tables, self._transaction, new)
+        for batch_id, epoch in self.reader.unordered():
+            if epoch < block.epoch:
+                self._transaction.delete(batch_id, db=self._tables.unordered)
+                self._transaction.delete(batch_id, db=self._tables.batches)
 
     def _check(self, result: BlockResult, certificate: QuorumCertificate | None) -> Block:
         """Compare a result with the ledger that it shall follow and its parts with each other."""
@@ -215,6 +245,14 @@ def _put_all(
         _, added = cursor.putmulti(rows, append=append)
     if added != len(rows):
         raise InvariantError("a row was stored before")
+
+
+def put_epoch(
+    tables: Tables, transaction: "lmdb.Transaction[memoryview]", start: EpochStart
+) -> None:
+    """Write how an epoch begins."""
+    key = number_key(start.number)
+    transaction.put(key, epochs_codec.encode(start), db=tables.epochs, append=True)
 
 
 def put_ledger(

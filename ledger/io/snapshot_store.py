@@ -17,6 +17,7 @@ import lmdb
 
 from ledger.core.block import Batch, batch_id, block_id
 from ledger.core.codec import Codec, Record, encode
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import DecodeError, InvariantError, ProofError
 from ledger.core.execute import AcceptedEvents, genesis_result
 from ledger.core.genesis import Genesis
@@ -52,7 +53,7 @@ from ledger.io.chain_schema import (
     read_number,
     tile_key,
 )
-from ledger.io.chain_writer import put_ledger, put_log
+from ledger.io.chain_writer import put_epoch, put_ledger, put_log
 from ledger.io.environment import Environment
 from ledger.io.errors import StorageError, damaged
 
@@ -170,6 +171,8 @@ class SnapshotStore:
             genesis = genesis_codec.encode(self.genesis)
             transaction.put(GENESIS_KEY, genesis, db=self._tables.meta)
             put_ledger(self._tables, transaction, genesis_result(self.genesis))
+            # A manifest is of epoch 0, or it is refused: there are no proofs across epochs yet.
+            put_epoch(self._tables, transaction, EpochStart.of_genesis(self.genesis))
             self._put_progress(transaction, _Progress(manifest, wanted, nodes))
 
     def add_blocks(self, part: Blocks) -> None:

@@ -111,7 +111,7 @@ def _execute_again(store: FullStorage, fresh: FullStorage) -> None:
             encoded = store.batch(id_)
             assert encoded is not None, "finality has looked"
             fresh.store_batch(id_, encoded)
-        root = fresh.execute(Execute(BlockId(block_id(block)), block, None, ()))
+        root = fresh.execute(Execute(BlockId(block_id(block)), block, None, ())).root
         require(root == store.roots[height], "replay", f"another root at {height}")
     fresh.commit()
 

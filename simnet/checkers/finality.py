@@ -33,6 +33,8 @@ class Finality(Checker):
         self._times: list[int] = []
         self._rounds: list[int] = []
         self._roots: list[bytes] = []
+        self._epoch = 0
+        self._is_over = False
         self._durable: dict[str, int] = {}
 
     def use(self, certificates: Certificates) -> None:
@@ -59,7 +61,7 @@ class Finality(Checker):
         known = block.height < len(self._ids) and self._ids[block.height] == effect.block_id
         require(known, "agreement", f"{machine.name} executes another block {block.height}")
         if qc is not None:
-            self._certificates.check_qc(qc, machine.index)
+            self._certificates.check_qc(qc, machine)
             commit = qc.commit
             exact = commit is not None and commit.block_id == effect.block_id
             require(exact, "finality", f"{machine.name}: another certificate at {block.height}")
@@ -68,8 +70,15 @@ class Finality(Checker):
         height = block.height
         chained = block.parent_id == self._ids[height - 1] == block.qc.block_id
         require(chained, "order", f"block {height} does not follow its parent")
+        if self._is_over:
+            self._epoch, self._is_over = self._epoch + 1, False
+            self._rounds.append(0)
+        require(block.epoch == self._epoch, "epoch", f"block {height} is of epoch {block.epoch}")
         rises = block.round > self._rounds[-1] == block.qc.round
         require(rises, "order", f"block {height} is of round {block.round}")
+        self._is_over = block.next_set_hash is not None
+        idle = not self._is_over or not block.payload
+        require(idle, "epoch", f"block {height} ends the epoch and has a payload")
         require(block.time_ms >= self._times[-1], "time", f"it runs back at block {height}")
         self._rounds.append(block.round)
         self._times.append(block.time_ms)
@@ -82,6 +91,10 @@ class Finality(Checker):
         self._roots.append(root_digest(root))
         executed = block.executed_height
         require(executed < block.height, "roots", f"block {block.height} knows its own root")
+        ends = block.next_set_hash is not None
+        require(
+            not ends or root.set_hash == block.next_set_hash, "epoch", "another set is in force"
+        )
         same = block.ledger_root == self._roots[executed]
         require(same, "roots", f"block {block.height} carries another root of {executed}")
 

@@ -65,14 +65,14 @@ class Limits(Checker):
         now = machine.world.now_us, machine.name
         self._left_now = self._left_now + 1 if now == self._now else 1
         self._now = now
-        bound = _LEAVING_EACH * machine.world.scenario.validators
+        bound = _LEAVING_EACH * machine.world.scenario.members
         require(self._left_now <= bound, "limits", f"{machine.name} sends without end")
         self._left += 1
         if self._left % _EVERY == 0:
             self._look(machine)
 
     def _look(self, machine: "Machine") -> None:
-        members = machine.world.scenario.validators
+        members = machine.world.scenario.members
         for name, size in collections_of(machine.core).items():
             limit = LIMITS.get(name, _EACH * members + 16)
             if name in {"held", "certified"}:

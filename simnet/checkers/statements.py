@@ -8,7 +8,7 @@ goes back, and covers each signed statement at the moment it leaves.
 
 from typing import TYPE_CHECKING
 
-from consensus.core.effects import Broadcast, Halt, Persist, Send
+from consensus.core.effects import Broadcast, EndEpoch, Halt, Persist, Send
 from consensus.core.messages import (
     AckMessage,
     CertificateMessage,
@@ -22,7 +22,7 @@ from consensus.core.messages import (
 from consensus.core.safety_record import SafetyRecord
 from ledger.core.block import Block, Proposal
 from ledger.core.certificate import Timeout, TimeoutCertificate, Vote
-from ledger.core.ids import BatchId
+from ledger.core.ids import BatchId, NodeIndex
 from simnet.checkers.certificates import Certificates
 from simnet.checkers.checker import Checker, Handlers, require
 from simnet.checkers.table import block_id, block_message, encode
@@ -68,8 +68,9 @@ class Statements(Checker):
     """Judges records as they are written and messages as they leave."""
 
     def __init__(self) -> None:
-        self._members: dict[str, _Member] = {}
+        self._members: dict[tuple[str, int], _Member] = {}
         self._certificates: Certificates
+        self._blocks: dict[bytes, Block] = {}  # kept by anybody honest
         self._messages: Handlers = {
             VoteMessage: self._sends_vote,
             TimeoutMessage: self._sends_timeout,
@@ -92,22 +93,34 @@ class Statements(Checker):
             Broadcast: self._on_leaving,
             Send: self._on_leaving,
             Halt: self._on_halt,
+            EndEpoch: self._on_end_epoch,
         }
 
     def on_begin(self, world: "World") -> None:
         """Begin with members that said nothing."""
-        self._members = {machine.name: _Member() for machine in world.machines}
+        del world
+        self._members = {}
+
+    def _member(self, machine: "Machine", epoch: int | None = None) -> _Member:
+        """Give what a machine said in an epoch: as a rule in the one in which it lives."""
+        key = machine.name, machine.epoch if epoch is None else epoch
+        return self._members.setdefault(key, _Member())
+
+    def _seat(self, machine: "Machine") -> int:
+        return self._certificates.seat(machine, machine.epoch)
 
     def on_disk_changed(self, machine: "Machine") -> None:
         """Forget what it kept, if its record is lost, and nothing of what it said."""
-        member = self._members[machine.name]
-        member.acked.clear()
-        if not self._is_kept(machine, member):
-            member.record = None
+        for (name, _), member in self._members.items():
+            if name == machine.name:
+                member.acked.clear()
+                if not self._is_kept(machine, member):
+                    member.record = None
 
     def on_start(self, machine: "Machine") -> None:
         """Require that the record on the disk is the last one that was kept."""
-        kept = self._is_kept(machine, self._members[machine.name])
+        epoch = machine.storage.safety.record().epoch
+        kept = self._is_kept(machine, self._member(machine, epoch))
         require(kept, "record", f"{machine.name} starts with another record than it kept")
 
     def _is_kept(self, machine: "Machine", member: _Member) -> bool:
@@ -118,6 +131,9 @@ class Statements(Checker):
         member.pending = None
         return member.record is None or stored == encode(member.record)
 
+    def _on_end_epoch(self, machine: "Machine", _effect: EndEpoch) -> None:
+        self._settle(machine, self._member(machine))
+
     def _on_halt(self, machine: "Machine", effect: Halt) -> None:
         raise PromiseError("halted", f"{machine.name}: {effect.reason}")
 
@@ -125,7 +141,7 @@ class Statements(Checker):
 
     def _on_persist(self, machine: "Machine", effect: Persist) -> None:
         """Wait for the next sign of life: it shows that this was written."""
-        member = self._members[machine.name]
+        member = self._member(machine)
         self._settle(machine, member)
         member.pending = effect
 
@@ -136,9 +152,10 @@ class Statements(Checker):
         record = effect.record
         before, certificates = member.record, self._certificates
         for proposal in effect.proposals:
-            member.blocks[block_id(proposal.block)] = proposal.block
-        certificates.check_qc(record.high_qc, machine.index)
-        certificates.check_tc(record.high_tc, machine.index)
+            id_ = block_id(proposal.block)
+            member.blocks[id_] = self._blocks[id_] = proposal.block
+        certificates.check_qc(record.high_qc, machine)
+        certificates.check_tc(record.high_tc, machine)
         if before is not None:
             self._check_progress(machine.name, before, record)
         voted_round = member.voted_round
@@ -167,7 +184,7 @@ class Statements(Checker):
 
     def _on_vote(self, machine: "Machine", record: SafetyRecord, vote: Vote, *, kept: bool) -> None:
         """Judge a vote the first time that it is kept, or that it leaves."""
-        name, member = machine.name, self._members[machine.name]
+        name, member = machine.name, self._member(machine)
         known = member.voted.get(vote.round)
         if known is not None:
             require(known == vote, "double vote", f"{name} in round {vote.round}")
@@ -179,7 +196,7 @@ class Statements(Checker):
         member.voted_round = max(member.voted_round, vote.round)
         require(vote.round > voted, "double vote", f"{name} in {vote.round} after {voted}")
         require(vote.round > timed, "vote after timeout", f"{name} in {vote.round} after {timed}")
-        require(vote.signer == machine.index, "vote", f"{name} votes as {vote.signer}")
+        require(vote.signer == self._seat(machine), "vote", f"{name} votes as {vote.signer}")
         require(not record.sit_out, "vote", f"{name} votes while it sits out")
         self._certificates.say_vote(vote)
         block = member.blocks.get(vote.block_id)
@@ -188,15 +205,29 @@ class Statements(Checker):
         self._check_justified(machine, block)
         covered = record.acted_round >= vote.round and record.lock_round >= block.qc.round
         require(covered, "lock", name, vote.round, record)
-        implied = (block.parent_id, block.height - 1) if block.qc.round + 1 == block.round else None
+        implied = self._final_by(block) if block.qc.round + 1 == block.round else None
         given = None if vote.commit is None else (vote.commit.block_id, vote.commit.height)
         right = vote.round == block.round and given == implied
         require(right, "commit rule", f"{name} votes in {vote.round} for {given}")
 
+    def _final_by(self, block: Block) -> tuple[bytes, int]:
+        """Give what a certificate of ``block`` makes final: the parent, or the end of the epoch.
+
+        Every certified block was kept by honest members, so the way down is known.
+        """
+        id_, height = bytes(block.parent_id), block.height - 1
+        below = self._blocks.get(id_)
+        while below is not None and below.next_set_hash is not None:
+            ending, below = (id_, height), self._blocks.get(below.parent_id)
+            if below is None or below.next_set_hash is None:
+                return ending
+            id_, height = block_id(below), below.height
+        return id_, height
+
     def _check_justified(self, machine: "Machine", block: Block) -> None:
         certificates = self._certificates
-        certificates.check_qc(block.qc, machine.index)
-        certificates.check_tc(block.tc, machine.index)
+        certificates.check_qc(block.qc, machine)
+        certificates.check_tc(block.tc, machine)
         justified = block.qc.round + 1 == block.round and block.tc is None
         if block.tc is not None:
             reported = max(entry.qc_round for entry in block.tc.entries)
@@ -211,11 +242,11 @@ class Statements(Checker):
         self, machine: "Machine", record: SafetyRecord, timeout: Timeout, voted_round: int
     ) -> None:
         """Judge a new timeout; ``voted_round`` is what was voted in before this step."""
-        name, member = machine.name, self._members[machine.name]
+        name, member = machine.name, self._member(machine)
         before = member.record
         if before is not None and timeout == before.last_timeout:
             return
-        require(timeout.signer == machine.index, "timeout", f"{name} as {timeout.signer}")
+        require(timeout.signer == self._seat(machine), "timeout", f"{name} as {timeout.signer}")
         require(not record.sit_out, "timeout", f"{name} gives up while it sits out")
         rises = timeout.round > member.timed_round and timeout.round >= voted_round
         require(rises, "double timeout", f"{name} in {timeout.round}")
@@ -233,7 +264,7 @@ class Statements(Checker):
         if before is not None and proposal == before.last_proposal:
             return
         name, id_ = machine.name, block_id(block)
-        require(block.author == machine.index, "proposal", f"{name} as {block.author}")
+        require(block.author == self._seat(machine), "proposal", f"{name} as {block.author}")
         acted = max(member.voted_round, member.timed_round)
         require(
             block.round > max(member.proposed, default=0) and block.round > acted,
@@ -241,20 +272,22 @@ class Statements(Checker):
             f"{name} proposes in {block.round} after it acted in {acted}",
         )
         member.proposed[block.round] = id_
-        self._certificates.require_signed(machine.index, block_message(id_), proposal.signature)
+        self._certificates.require_signed(
+            machine.epoch, self._seat(machine), block_message(id_), proposal.signature
+        )
         self._check_justified(machine, block)
         require(id_ in member.blocks, "unpersisted", f"{name} keeps no block {block.round}")
 
     # --- messages ---------------------------------------------------------------------------
 
     def _on_leaving(self, machine: "Machine", effect: Broadcast | Send) -> None:
-        self._settle(machine, self._members[machine.name])
+        self._settle(machine, self._member(machine))
         judge = self._messages.get(type(effect.message))
         if judge is not None:
             judge(machine, effect.message)
 
     def _sends_vote(self, machine: "Machine", message: VoteMessage) -> None:
-        member, vote = self._members[machine.name], message.vote
+        member, vote = self._member(machine), message.vote
         record = member.record
         require(record is not None, "unpersisted", f"{machine.name} votes and keeps nothing")
         assert record is not None
@@ -263,37 +296,37 @@ class Statements(Checker):
         member.sent_vote = max(member.sent_vote, vote.round)
 
     def _sends_timeout(self, machine: "Machine", message: TimeoutMessage) -> None:
-        member, timeout = self._members[machine.name], message.timeout
+        member, timeout = self._member(machine), message.timeout
         record = member.record
         member.sent_timeout = max(member.sent_timeout, timeout.round)
         kept = record is not None and record.last_timeout == timeout
         require(kept, "unpersisted", f"{machine.name} sends a timeout of round {timeout.round}")
-        self._certificates.check_qc(timeout.high_qc, machine.index)
-        self._certificates.check_tc(timeout.last_tc, machine.index)
+        self._certificates.check_qc(timeout.high_qc, machine)
+        self._certificates.check_tc(timeout.last_tc, machine)
 
     def _sends_proposal(self, machine: "Machine", message: ProposalMessage) -> None:
-        record, proposal = self._members[machine.name].record, message.proposal
+        record, proposal = self._member(machine).record, message.proposal
         kept = record is not None and record.last_proposal == proposal
         require(kept, "unpersisted", f"{machine.name} sends block {proposal.block.round}")
-        self._certificates.check_batches(proposal.certificates, machine.index)
+        self._certificates.check_batches(proposal.certificates, machine)
 
     def _serves_proposal(self, machine: "Machine", message: ProposalResponse) -> None:
         block = message.proposal.block
-        if block.author == machine.index:
-            id_ = self._members[machine.name].proposed.get(block.round)
+        if block.author == self._seat(machine):
+            id_ = self._member(machine).proposed.get(block.round)
             own = id_ == block_id(block)
             require(own, "double proposal", f"{machine.name} serves another {block.round}")
         self._check_justified(machine, block)
-        self._certificates.check_batches(message.proposal.certificates, machine.index)
+        self._certificates.check_batches(message.proposal.certificates, machine)
 
     def _sends_ack(self, machine: "Machine", message: AckMessage) -> None:
         ack = message.ack
-        require(ack.signer == machine.index, "ack", f"{machine.name} as {ack.signer}")
+        require(ack.signer == self._seat(machine), "ack", f"{machine.name} as {ack.signer}")
         self._acknowledges(machine, ack.batch_id, ack.signature)
 
     def _acknowledges(self, machine: "Machine", batch: bytes, signature: bytes) -> None:
-        self._certificates.say_ack(machine.index, batch, signature)
-        acked = self._members[machine.name].acked
+        self._certificates.say_ack(machine.epoch, self._seat(machine), batch, signature)
+        acked = self._member(machine).acked
         if batch not in acked:
             durable = machine.storage.has_batch(BatchId(batch))
             require(durable, "unpersisted", f"{machine.name} acknowledges what it may lose")
@@ -301,17 +334,17 @@ class Statements(Checker):
 
     def _sends_certificate(self, machine: "Machine", message: CertificateMessage) -> None:
         certificate = message.certificate
-        own = dict(certificate.signatures).get(machine.index)
+        own = dict(certificate.signatures).get(NodeIndex(self._seat(machine)))
         if own is not None:  # a member's acknowledgement of its own batch leaves only here
             self._acknowledges(machine, certificate.batch_id, own)
-        self._certificates.check_batches((certificate,), machine.index)
+        self._certificates.check_batches((certificate,), machine)
 
     def _sends_tc(self, machine: "Machine", message: TimeoutCertificateMessage) -> None:
-        self._certificates.check_tc(message.certificate, machine.index)
+        self._certificates.check_tc(message.certificate, machine)
 
     def _sends_sync_info(self, machine: "Machine", message: SyncInfo) -> None:
-        self._certificates.check_qc(message.high_qc, machine.index)
-        self._certificates.check_tc(message.high_tc, machine.index)
+        self._certificates.check_qc(message.high_qc, machine)
+        self._certificates.check_tc(message.high_tc, machine)
 
 
 def _round(tc: TimeoutCertificate | None) -> int:

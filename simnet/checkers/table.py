@@ -20,6 +20,7 @@ __all__ = [
     "encode",
     "log_root",
     "root_digest",
+    "set_hash",
     "timeout_message",
     "vote_message",
 ]
@@ -52,6 +53,11 @@ def batch_id(encoded: bytes) -> bytes:
 def root_digest(root: object) -> bytes:
     """Give what a header says of a ledger."""
     return _digest("ledger root", encode(root))
+
+
+def set_hash(members: object) -> bytes:
+    """Give the identity of a validator set."""
+    return _digest("validator set", encode(members))
 
 
 def vote_message(genesis: bytes, epoch: int, round_: int, block: bytes, commit: object) -> bytes:

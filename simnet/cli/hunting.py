@@ -22,7 +22,7 @@ from simnet.hunt_log import write_log
 
 __all__ = ["LONG_SEEDS", "hunt_command"]
 
-LONG_SEEDS = {"core": 20_000, "full": 2_000}
+LONG_SEEDS = {"core": 20_000, "full": 2_000, "change": 20_000}
 """From so many seeds on a mark that was never hit fails a hunt."""
 
 

@@ -23,7 +23,7 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_TIERS: Final = ("core", "full")
+_TIERS: Final = ("core", "full", "change")
 
 
 def tier_option(command: F) -> F:
@@ -33,7 +33,8 @@ def tier_option(command: F) -> F:
         type=click.Choice(_TIERS),
         default="core",
         show_default=True,
-        help="core: real consensus over a stand-in ledger. full: whole nodes, everything real.",
+        help="core: real consensus over a stand-in ledger. full: whole nodes, everything real. "
+        "change: as core, with changes of members.",
     )(command)
 
 

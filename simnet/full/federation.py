@@ -18,6 +18,7 @@ from simnet.full.storage import FullStorage
 from simnet.full.subscribers import Subscriber
 from simnet.machine import Machine
 from simnet.safety_disk import SafetyDisk
+from simnet.scenario import Scenario
 
 if TYPE_CHECKING:
     from simnet.choices import Choices
@@ -54,10 +55,11 @@ class FullFederation:
         publishers: who hands events in; subscribers: who reads the log.
     """
 
-    def __init__(self, validators: int, choices: "Choices") -> None:
-        self._origin = _origin(validators)
-        self._signers = _signers(validators, _VOTING_SALT)
+    def __init__(self, scenario: Scenario, choices: "Choices") -> None:
+        self._origin = _origin(scenario.validators)
+        self._signers = _signers(scenario.validators, _VOTING_SALT)
         self.genesis = self._origin.genesis
+        self.sets: tuple[tuple[Validator, ...], ...] = ()
         self.publishers = Publishers(choices, self._origin.chain_id)
         self.subscribers: list[Subscriber] = []
 
@@ -93,6 +95,11 @@ class FullFederation:
     def probe(self, number: int, now_ms: int) -> bytes:
         """Make an event that must become final."""
         return self.publishers.good(number, now_ms)
+
+    def change(self, number: int, now_ms: int) -> tuple[bytes, ...]:
+        """Nothing yet: whole nodes keep their members."""
+        del number, now_ms
+        return ()
 
     def own_open_entries(self, machine: Machine) -> set[bytes]:
         """Give the entries of a machine's own durable open batches."""

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 from consensus.core.effects import RecordEvidence
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.certificate import QuorumCertificate
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, RejectCode
 from ledger.core.execute import BlockResult, genesis_result
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, BlockId, EventId, Height, Sequence
+from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, Sequence
 from ledger.core.limits import EVIDENCE_COUNT_MAX
 from ledger.core.state import Rights, StateView
+from ledger.core.trust.membership import pending_set_hash
 from simnet.full.tables import Table
 
 __all__ = ["LedgerStore", "Origin", "Snapshot"]
@@ -72,11 +74,12 @@ class LedgerStore:
         self.roots: list[LedgerRoot] = [origin.result.root]
         self.log: list[bytes] = []
         self.log_heights: list[Height] = []
+        self.epochs: list[EpochStart] = [EpochStart.of_genesis(origin.genesis)]
         self.durable_height = Height(0)
         self.certificates = Table[Height, QuorumCertificate]()
         self.batches = Table[BatchId, bytes]()
         self.ordered = Table[BatchId, Height]()
-        self.unordered = Table[BatchId, bytes]()
+        self.unordered = Table[BatchId, tuple[Epoch, bytes]]()
         self.events = Table[EventId, int]()
         self.refused = Table[EventId, Refusal]()
         self.tiles = Table[tuple[int, int], bytes]()
@@ -125,7 +128,7 @@ class LedgerStore:
         """Keep a batch, once."""
         if self.batches.get(batch_id) is None:
             self.batches.put(batch_id, batch)
-            self.unordered.put(batch_id, batch)
+            self.unordered.put(batch_id, (self.epochs[-1].number, batch))
 
     def apply(self, result: BlockResult, certificate: QuorumCertificate | None) -> None:
         """Write what the next block did.
@@ -148,6 +151,10 @@ class LedgerStore:
             self.tiles.put(place, tile)
         for node_hash, node in result.nodes.items():
             self.nodes.put(node_hash, node)
+        if result.validators is not None:
+            start = self.epochs[0].genesis_hash, Epoch(block.epoch + 1), height
+            opening = EpochStart(*start, result.block_id, block.time_ms, result.validators)
+            self.epochs.append(opening)
         self.blocks.append(block)
         self.ids.append(result.block_id)
         self.roots.append(result.root)
@@ -191,6 +198,7 @@ class LedgerStore:
             table.lose()
         height = self.durable_height
         del self.blocks[height:], self.ids[height + 1 :], self.roots[height + 1 :]
+        self.epochs = [start for start in self.epochs if start.height <= height]
         size = self.root.log_size
         del self.log[size:], self.log_heights[size:]
         self.state = self.state_at(self.root)
@@ -231,9 +239,19 @@ class Snapshot:
         """Say whether an applied block names the batch."""
         return batch_id in self._store.ordered.durable
 
-    def open_batches(self) -> list[tuple[BatchId, bytes]]:
-        """Give the stored batches that no applied block names."""
-        return sorted(self._store.unordered.durable.items())
+    def epoch_start(self, number: Epoch | None = None) -> EpochStart:
+        """Give how an epoch began."""
+        durable = [s for s in self._store.epochs if s.height <= self._store.durable_height]
+        return durable[-1 if number is None else number]
+
+    def pending_set_hash(self, height: Height) -> bytes | None:
+        """Give the digest of the set that waits after the block at ``height``."""
+        return pending_set_hash(self._store.state_at(self._store.roots[height]))
+
+    def open_batches(self, epoch: Epoch) -> list[tuple[BatchId, bytes]]:
+        """Give the batches that were stored in an epoch and that no applied block names."""
+        rows = self._store.unordered.durable.items()
+        return sorted((id_, batch) for id_, (stored, batch) in rows if stored == epoch)
 
     def has_event(self, event_id: EventId) -> bool:
         """Say whether the log holds the event."""

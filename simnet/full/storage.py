@@ -5,16 +5,19 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from consensus.core.effects import Execute, Persist, RecordEvidence
-from consensus.core.messages import BlocksResponse
+from consensus.core.inputs import Executed
+from consensus.core.messages import BlocksResponse, EpochEnd
 from consensus.core.ports import Restored
 from consensus.core.restoring import restored_from
-from consensus.core.serving import blocks_from
+from consensus.core.safety_record import SafetyRecord
+from consensus.core.serving import blocks_from, end_of_epoch
 from ledger.core.admission import Verdict, examine_batch, examine_entries
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.chain_check import chain_fault
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError
 from ledger.core.execute import execute_block
-from ledger.core.ids import BatchId, EventId, Height
+from ledger.core.ids import BatchId, Epoch, EventId, Height
 from ledger.core.merkle import TILE_WIDTH
 from simnet.full.ledger import LedgerStore, Origin, Refusal, Snapshot
 from simnet.safety_disk import SafetyDisk
@@ -38,7 +41,6 @@ class FullStorage:
         self.chain = LedgerStore(origin)
         self.snapshot = Snapshot(self.chain)
         self._genesis = origin.genesis
-        self._validators_count = len(origin.genesis.validators)
         self._checked: set[BatchId] = set()
 
     # --- what the core asks -----------------------------------------------------------------
@@ -54,8 +56,20 @@ class FullStorage:
     def restored(self) -> Restored:
         """Give what a node starts from."""
         proposals = sorted(self.safety.proposals.values(), key=lambda p: p.block.height)
-        record = self.safety.record()
-        return restored_from(record, proposals, self.snapshot, self._validators_count)
+        return restored_from(self.safety.record(), proposals, self.snapshot)
+
+    def begin_epoch(self, record: SafetyRecord) -> None:
+        """Replace the safety record."""
+        self.safety.begin_epoch(record)
+
+    def end_of_epoch(self, epoch: Epoch) -> EpochEnd | None:
+        """Give the durable proof that an epoch is over."""
+        return end_of_epoch(self.snapshot, epoch)
+
+    @property
+    def epochs(self) -> Sequence[EpochStart]:
+        """How each epoch began."""
+        return self.chain.epochs
 
     # --- safety store -----------------------------------------------------------------------
 
@@ -73,7 +87,7 @@ class FullStorage:
         """Put a batch into the open transaction."""
         self.chain.store_batch(batch_id, batch)
 
-    def execute(self, effect: Execute) -> LedgerRoot:
+    def execute(self, effect: Execute) -> Executed:
         """Apply a block to the open transaction."""
         for batch_id, batch in effect.batches:
             self.chain.store_batch(batch_id, batch)
@@ -81,7 +95,7 @@ class FullStorage:
             self.chain, effect.block_id, effect.block, self._checked.__contains__
         )
         self.chain.apply(result, effect.certificate)
-        return result.root
+        return Executed(result.height, result.block_id, result.root, result.pending)
 
     def put_evidence(self, effect: RecordEvidence) -> None:
         """Keep evidence."""

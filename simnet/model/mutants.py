@@ -18,6 +18,9 @@ from simnet.model.scope import Phase, Scope
 __all__ = ["MUTANTS", "Mutant"]
 
 
+Closing = tuple[BlockId, Block] | None
+
+
 class Mutant(NamedTuple):
     """A broken protocol, and the scope in which two final blocks conflict."""
 
@@ -64,9 +67,9 @@ class NeedsNoJustification(SafetyRules):
 class CommitsOverGaps(SafetyRules):
     """R-CONSECUTIVE is gone: every vote commits the parent."""
 
-    def vote(self, block: Block, id_: BlockId, parent: Block) -> Vote:
+    def vote(self, block: Block, id_: BlockId, parent: Block, closing: Closing = None) -> Vote:
         """Vote, and commit whatever the rounds are."""
-        vote = super().vote(block, id_, parent)
+        vote = super().vote(block, id_, parent, closing)
         commit = Commit(block.parent_id, parent.height, parent.next_set_hash)
         return Vote.make(self._domain, vote.round, id_, commit, self._signer)
 
@@ -77,9 +80,9 @@ class HidesItsLock(SafetyRules):
     def note_certificate(self, qc: QuorumCertificate) -> None:
         """Learn nothing."""
 
-    def vote(self, block: Block, id_: BlockId, parent: Block) -> Vote:
+    def vote(self, block: Block, id_: BlockId, parent: Block, closing: Closing = None) -> Vote:
         """Vote, but lock nothing."""
-        before, vote = self.record, super().vote(block, id_, parent)
+        before, vote = self.record, super().vote(block, id_, parent, closing)
         self.record = msgspec.structs.replace(
             self.record, high_qc=before.high_qc, lock_round=before.lock_round
         )

@@ -20,6 +20,7 @@ from ledger.core.certificate import (
     Vote,
     genesis_certificate,
 )
+from ledger.core.epoch import EpochStart
 from ledger.core.genesis import Genesis, Governors
 from ledger.core.ids import BlockId, Epoch, Height, NodeIndex, Round
 from ledger.core.signing import SeedSigner
@@ -48,7 +49,7 @@ class World:
 
     def first_record(self, index: int) -> SafetyRecord:
         """Give the record of a validator that has signed nothing."""
-        return first_record(self._genesis, self.signers[index].public_key)
+        return first_record(EpochStart.of_genesis(self._genesis), self.signers[index].public_key)
 
     def rules(self, index: int, record: SafetyRecord) -> SafetyRules:
         """Give the rules of honest validator ``index`` as they are after a (re)start."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from simnet.mutants import bounds, data, liveness, safety
+from simnet.mutants import bounds, data, liveness, membership, safety
 from simnet.mutants.mutant import Mutant, Patch
 
 __all__ = ["CANARY", "MUTANTS", "Mutant", "broken"]
@@ -20,6 +20,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
     **liveness.registry.mutants,
     **data.registry.mutants,
     **bounds.registry.mutants,
+    **membership.registry.mutants,
 }
 
 

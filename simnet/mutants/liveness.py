@@ -8,6 +8,7 @@ from consensus.core.catchup import CatchUp
 from consensus.core.leader import LeaderSchedule
 from consensus.core.pacemaker import Pacemaker
 from consensus.core.proposing import Proposer
+from consensus.core.stragglers import Stragglers
 from consensus.core.votes import TimeoutCollector
 from ledger.core.ids import NodeIndex
 from simnet.mutants.mutant import Patch, Registry
@@ -38,7 +39,7 @@ def no_bracha_join(patch: Patch) -> None:
 @registry.breaks(_ROUNDS, mark="straggler helped", seeds=60)
 def no_sync_info(patch: Patch) -> None:
     """Prove one's round to nobody."""
-    patch.set(Agreement, "prove_round_to", _never)
+    patch.set(Stragglers, "prove_round_to", _never)
 
 
 @registry.breaks("flush, idle, timers")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from simnet.changes import DRAWN
 from simnet.scenario import Scenario
-from simnet.swarm import core_scenario, full_scenario
 
 __all__ = ["Mutant", "Patch", "Registry"]
 
@@ -59,7 +59,7 @@ class Mutant:
 
     def scenario(self, seed: int) -> Scenario:
         """Give the run of a seed: the swarm's, with the rule broken."""
-        drawn = full_scenario(seed) if self.tier == "full" else core_scenario(seed)
+        drawn = DRAWN[self.tier](seed)
         weather = msgspec.structs.replace(drawn.weather, **self.weather)
         actors = ((seed % drawn.validators, self.actor),) if self.actor else drawn.actors
         return msgspec.structs.replace(drawn, mutant=self.name, actors=actors, weather=weather)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from consensus.core import agreement, proposing, safety
+from consensus.core import proposing, safety
 from consensus.core.blocktree import BlockTree
 from consensus.core.effects import Effect, Persist
 from consensus.core.node import NodeCore
@@ -94,11 +94,11 @@ def reports_of_a_timeout_certificate_ignored(patch: Patch) -> None:
 def commits_over_a_gap(patch: Patch) -> None:
     """Let every certificate commit the parent, consecutive rounds or not."""
 
-    def careless(block: Block, parent: Block) -> Commit:
+    def careless(block: Block, parent: Block, _closing: object = None) -> Commit:
         return Commit(block.parent_id, parent.height, parent.next_set_hash)
 
     patch.set(safety, "commit_of", careless)
-    patch.set(agreement, "commit_of", careless)
+    patch.set(proposing, "commit_of", careless)
 
 
 @registry.breaks("R-REPORT", schedule="certificate_newer_than_the_record")
@@ -146,8 +146,8 @@ def signatures_that_leave_before_the_record_is_kept(patch: Patch) -> None:
 def _restart_with(patch: Patch, forget: Callable[[Restored], Restored]) -> None:
     init: Callable[..., None] = NodeCore.__init__
 
-    def forgetful(self: NodeCore, genesis: Any, signer: Any, restored: Restored, *a: Any) -> None:  # noqa: ANN401
-        init(self, genesis, signer, forget(restored), *a)
+    def forgetful(self: NodeCore, signer: Any, restored: Restored, *a: Any) -> None:  # noqa: ANN401
+        init(self, signer, forget(restored), *a)
 
     patch.set(NodeCore, "__init__", forgetful)
 

@@ -168,7 +168,7 @@ def on_stage(
 
     actors = tuple((i, TWIN if i in twins else "") for i in sorted({*twins, *faulty}))
     with cheap_signatures(), leaders_imposed(leader):
-        yield Stage(CoreFederation(validators), actors)
+        yield Stage(CoreFederation(Scenario(seed=0, validators=validators)), actors)
 
 
 class Stage:

@@ -27,6 +27,7 @@ from simnet.catalogue import TWIN
 from simnet.federation import CoreFederation
 from simnet.machine import Machine
 from simnet.observer import Observer, PromiseError
+from simnet.scenario import Scenario as Run
 from simnet.schedules.stage import Parcel, Stage, leaders_imposed
 from simnet.signatures import cheap_signatures
 from simnet.twins.scenarios import Cast, Scenario
@@ -89,7 +90,7 @@ class Theatre:
         assert way in WAYS, way
         self.cast = cast
         self._way = way
-        self._federation = CoreFederation(cast.members)
+        self._federation = CoreFederation(Run(seed=0, validators=cast.members))
 
     def play(self, scenario: Scenario) -> Result:
         """Play a scenario."""

@@ -10,7 +10,7 @@ from ledger.core.block import LedgerRoot
 from ledger.core.errors import InvariantError, RejectCode
 from ledger.core.event import open_entry
 from ledger.core.execute import AcceptedEvents, BlockResult, execute_block, genesis_result
-from ledger.core.ids import BatchId, BlockId, EventId, Height, NodeIndex, Sequence
+from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, NodeIndex, Sequence
 from ledger.core.limits import EVIDENCE_COUNT_MAX
 from ledger.core.merkle import inclusion_proof, leaf_hash
 from ledger.core.merkle_proof import verify_inclusion
@@ -78,7 +78,7 @@ def test_new_store_holds_genesis(store: ChainStore) -> None:
         assert reader.block(Height(0)) is None
         assert reader.first_certified(Height(0)) is None
         assert reader.topics() == []
-        assert reader.open_batches() == []
+        assert reader.open_batches(Epoch(0)) == []
         participant = reader.state(genesis.root).participant(ALICE_DID)
         assert participant == GENESIS.participants[0]
 
@@ -219,7 +219,7 @@ def test_everything_is_there_after_reopening(store: ChainStore) -> None:
         with again.read() as reader:
             assert reader.head() == ChainHead(Height(1), result.block_id, result.time_ms, 1)
             assert reader.entry(Sequence(0)) == entry(1)
-            assert reader.open_batches() == [waiting]
+            assert reader.open_batches(Epoch(0)) == [waiting]
         assert extend(again, waiting).root.log_size == 2
 
 
@@ -236,7 +236,7 @@ def test_batches_are_open_until_a_block_names_them(store: ChainStore) -> None:
     assert store.is_ordered(first[0])
     assert not store.is_ordered(second[0])
     with store.read() as reader:
-        assert reader.open_batches() == [second]
+        assert reader.open_batches(Epoch(0)) == [second]
         assert reader.batch(first[0]) == first[1]
         assert reader.has_batch(first[0])
         assert reader.is_ordered(first[0])
@@ -250,7 +250,7 @@ def test_ordered_batch_is_not_opened_again(store: ChainStore) -> None:
     with store.write() as writer:
         writer.store_batch(*row)
     with store.read() as reader:
-        assert reader.open_batches() == []
+        assert reader.open_batches(Epoch(0)) == []
 
 
 def test_certificates_are_found_from_a_height_on(store: ChainStore) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ledger.core.errors import InvariantError
 from ledger.core.event import open_entry
-from ledger.core.ids import Height
+from ledger.core.ids import Epoch, Height
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.proof import build_bundle, verify_bundle
 from ledger.core.snapshot import new_manifest, read_blocks, read_log
@@ -115,7 +115,7 @@ def test_what_lies_below_a_copy_is_known_as_far_as_it_was_verified(
         assert new.root(Height(height - 1)) is None
         assert new.height_of(SequenceNumber(0)) == height
         assert new.first_height_at(0) == height
-        assert new.open_batches() == []
+        assert new.open_batches(Epoch(0)) == []
         assert build_bundle(new, SequenceNumber(0)) is None
 
 

@@ -231,12 +231,13 @@ def test_a_false_certificate_is_noticed(
 
 def test_two_certificates_of_one_round_are_noticed() -> None:
     """Safety is lost with the second certificate, before any machine has applied anything."""
-    world = _World(Scenario(seed=1), frozenset(range(4)))
+    world = _World(Scenario(seed=1, sets=((0, 1, 2, 3, 4),)), frozenset(range(4)))
     certificates = Certificates(world)  # type: ignore[arg-type]
-    certificates.check_qc(world.certify(b"1" * 32), -1)
-    certificates.check_qc(world.certify(b"1" * 32), -1)
+    holder = world.machines[4]  # not yet a member
+    certificates.check_qc(world.certify(b"1" * 32), holder)
+    certificates.check_qc(world.certify(b"1" * 32), holder)
     with pytest.raises(PromiseError, match="two certificates in round 1"):
-        certificates.check_qc(world.certify(b"2" * 32), -1)
+        certificates.check_qc(world.certify(b"2" * 32), holder)
 
 
 class _World:
@@ -244,9 +245,11 @@ class _World:
 
     def __init__(self, scenario: Scenario, faulty: frozenset[int]) -> None:
         self.faulty = faulty
-        federation = CoreFederation(scenario.validators)
-        self.genesis = federation.genesis
-        self._signers = federation._signers
+        self.scenario = scenario
+        self.federation = CoreFederation(scenario)
+        self.genesis = self.federation.genesis
+        self.machines = self.federation.machines(self)  # type: ignore[arg-type]
+        self._signers = self.federation._signers[: scenario.validators]
 
     def certify(self, block: bytes) -> QuorumCertificate:
         domain = Domain(self.genesis.hash, Epoch(0), self.genesis.validator_set())

@@ -77,7 +77,7 @@ _FINE = Weather()
 def _world(weather: Weather = _FINE, *observers: Observer) -> World:
     """Make a started world of four members without a workload."""
     scenario = Scenario(seed=1, weather=weather, submissions=0)
-    world = World(scenario, Choices(1), CoreFederation(4), observers)
+    world = World(scenario, Choices(1), CoreFederation(scenario), observers)
     world.begin()
     return world
 

@@ -19,7 +19,7 @@ def test_no_crash_after_the_chaos() -> None:
     """A crash planned for a later emit is called off; it had swallowed effects without a crash."""
     scenario = Scenario(seed=3, chaos_ms=50)
     with cheap_signatures():
-        world = World(scenario, Choices(3), CoreFederation(4))
+        world = World(scenario, Choices(3), CoreFederation(scenario))
         world.begin()
         world.run(50_000)
         expected = world.heal()

@@ -148,7 +148,7 @@ def test_giving_up_an_earlier_round_is_noticed(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_commit_over_a_gap_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A vote whose commit is not the specified one stops the exploration."""
-    monkeypatch.setattr(real, "commit_of", lambda _block, _parent: None)
+    monkeypatch.setattr(real, "commit_of", lambda *_blocks: None)
     with pytest.raises(DepartureError):
         _explore(Scope(rounds=1))
 

@@ -59,6 +59,7 @@ from consensus.core.safety_record import SafetyRecord, decode_record, encode_rec
 from ledger.core.admission import ExaminedEntry
 from ledger.core.block import Block, LedgerRoot, Proposal, block_id, decode_batch
 from ledger.core.certificate import QuorumCertificate
+from ledger.core.epoch import EpochStart
 from ledger.core.genesis import Genesis, Governors
 from ledger.core.ids import BatchId, BlockId, EventId, Height, NodeIndex
 from ledger.core.limits import SYNC_BLOCKS_MAX
@@ -90,7 +91,7 @@ class Disk:
     """What survives a crash of one node."""
 
     def __init__(self, genesis: Genesis, signer: SeedSigner) -> None:
-        self.record = encode_record(first_record(genesis, signer.public_key))
+        self.record = encode_record(first_record(EpochStart.of_genesis(genesis), signer.public_key))
         self.proposals: dict[BlockId, Proposal] = {}
         self.blocks: list[Block] = []
         self.certificates: dict[Height, QuorumCertificate] = {}
@@ -102,6 +103,7 @@ class Disk:
         self._unsynced: set[BatchId] = set()
         self._firsts: list[list[BatchId]] = []  # for each block, the batches it orders first
         self._recent = schedule_blocks(len(genesis.validators))
+        self._start = EpochStart.of_genesis(genesis)
 
     def has_batch(self, id_: BatchId) -> bool:
         return id_ in self.batches and id_ not in self._unsynced
@@ -112,6 +114,7 @@ class Disk:
     def restored(self) -> Restored:
         open_batches = tuple((i, b) for i, b in self.batches.items() if i not in self.ordered)
         return Restored(
+            start=self._start,
             record=decode_record(self.record),
             proposals=tuple(self.proposals.values()),
             recent=tuple(self.blocks[-self._recent :]),
@@ -222,9 +225,7 @@ class Federation:
 
     def _boot(self, node: Node) -> None:
         index = node.index
-        node.core = NodeCore(
-            self.genesis, self.signers[index], node.disk.restored(), node.disk, self.tuning
-        )
+        node.core = NodeCore(self.signers[index], node.disk.restored(), node.disk, self.tuning)
         node.incarnation += 1
         self.step(node, Started())
         for other in self.nodes:

@@ -88,7 +88,7 @@ class Bench:
         self.effects.clear()
 
     def _make_core(self, restored: Restored) -> NodeCore:
-        return NodeCore(self.genesis, self.signers[self.me], restored, self.disk, Tuning())
+        return NodeCore(self.signers[self.me], restored, self.disk, Tuning())
 
     def restart(self) -> "Bench":
         """Give a new core on what is on disk; this one must not be used any more."""

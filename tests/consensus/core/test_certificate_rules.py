@@ -33,7 +33,6 @@ BROKEN: dict[str, Change] = {
         signatures=((NodeIndex(0), bytes(64)), *qc.signatures)
     )(qc),
     "another round": rows(round=Round(2)),
-    "another epoch": rows(epoch=Epoch(1)),
     "another commit": rows(commit=None),
 }
 
@@ -46,6 +45,18 @@ def test_a_broken_certificate_is_refused(kind: str) -> None:
     offences = {offence for _, offence in faults_in(bench.say(2, SyncInfo(broken, None)))}
     assert offences <= {Offence.BAD_CERTIFICATE, Offence.BAD_SIGNATURE}
     assert offences
+    assert bench.round == 1
+
+
+def test_a_certificate_of_another_epoch_counts_for_nothing() -> None:
+    """A proof of a later epoch is passed over; inside one of this epoch it is a fault."""
+    bench = Bench()
+    foreign = rows(epoch=Epoch(1))(bench.qc(bench.block(1, None)))
+    assert bench.say(2, SyncInfo(foreign, None)) == []
+    assert bench.round == 1
+    tc = msgspec.structs.replace(bench.tc(2, bench.qc(bench.block(1, None))), high_qc=foreign)
+    effects = bench.say(2, TimeoutCertificateMessage(tc))
+    assert faults_in(effects) == [(2, Offence.BAD_CERTIFICATE)]
     assert bench.round == 1
 
 

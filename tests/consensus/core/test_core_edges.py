@@ -47,6 +47,7 @@ from consensus.core.recovery import Recovery
 from consensus.core.safety import SafetyRules
 from consensus.core.safety_record import SafetyRecord, encode_record, first_record
 from ledger.core.block import LedgerRoot, block_id
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, Offence
 from ledger.core.ids import BlockId, Epoch, Height, NodeIndex, Round
 from ledger.core.limits import (
@@ -66,7 +67,7 @@ from tests.support.federation import Disk, Federation, make_genesis
 
 def rules(bench: Bench, **fields: object) -> SafetyRules:
     """Give the rules over a fresh record with some fields replaced."""
-    record = first_record(bench.genesis, bench.signers[0].public_key)
+    record = first_record(EpochStart.of_genesis(bench.genesis), bench.signers[0].public_key)
     domain = bench.core._parts.context.domain
     return SafetyRules(msgspec.structs.replace(record, **fields), domain, bench.signers[0])
 
@@ -133,7 +134,9 @@ def lost_record_bench() -> Bench:
     """Give a validator that lost its record in a network that is far ahead."""
     genesis, signers = make_genesis(4)
     disk = Disk(genesis, signers[0])
-    disk.record = encode_record(first_record(genesis, signers[0].public_key, sit_out=True))
+    disk.record = encode_record(
+        first_record(EpochStart.of_genesis(genesis), signers[0].public_key, sit_out=True)
+    )
     return Bench(disk=disk)
 
 
@@ -179,7 +182,9 @@ def test_a_federation_lives_on_while_one_member_recovers() -> None:
     world.crash(3)
     node = world.nodes[3]
     key = world.signers[3].public_key
-    node.disk.record = encode_record(first_record(world.genesis, key, sit_out=True))
+    node.disk.record = encode_record(
+        first_record(EpochStart.of_genesis(world.genesis), key, sit_out=True)
+    )
     node.disk.proposals.clear()
     world.start(3)
     for number in range(60):

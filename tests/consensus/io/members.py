@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import trio
 
 from consensus.core.control import (
@@ -26,6 +27,13 @@ from ledger.core.event import Event, OpenEntry, sign_event
 from ledger.core.genesis import Genesis, Governors, Participant, ParticipantKey
 from ledger.core.limits import FRAME_BYTES_MAX
 from ledger.core.signing import SeedSigner
+from ledger.core.trust.operations import (
+    CONTENT_TYPE,
+    GOVERNANCE_TOPIC,
+    Propose,
+    SetValidators,
+    operation_codec,
+)
 from ledger.core.validators import Validator
 
 PUBLISHER = SeedSigner(b"p" * 32)
@@ -40,23 +48,33 @@ def _peer_seed(index: int) -> bytes:
     return bytes([200 + index]) * 32
 
 
+def make_validator(index: int, port: int) -> Validator:
+    """Give what a set says of the member that listens on a loopback port."""
+    return Validator(
+        name=f"node-{index}",
+        did=f"did:web:node-{index}.example",
+        key=SeedSigner(_voting_seed(index)).public_key,
+        peer_key=PeerIdentity(_peer_seed(index)).public_key,
+        address=f"127.0.0.1:{port}",
+    )
+
+
 def make_genesis(ports: list[int]) -> Genesis:
     """Give a network whose validators listen on these loopback ports, with one publisher."""
-    validators = tuple(
-        Validator(
-            name=f"node-{index}",
-            did=f"did:web:node-{index}.example",
-            key=SeedSigner(_voting_seed(index)).public_key,
-            peer_key=PeerIdentity(_peer_seed(index)).public_key,
-            address=f"127.0.0.1:{port}",
-        )
-        for index, port in enumerate(ports)
-    )
+    validators = tuple(make_validator(index, port) for index, port in enumerate(ports))
     key = ParticipantKey(PUBLISHER.public_key, revoked=False)
     publisher = Participant(PUBLISHER_DID, "Publisher", (key,), (">",))
-    governors = Governors(1, ("did:web:node-0.example",))
+    governors = Governors(1, (PUBLISHER_DID,))
     now_ms = time.time_ns() // 1_000_000
     return Genesis("loopback", now_ms, validators, (publisher,), governors)
+
+
+def make_change(genesis: Genesis, nonce: int, validators: tuple[Validator, ...]) -> OpenEntry:
+    """Give the signed event by which the one governor sets the validators."""
+    operation = Propose(SetValidators(validators), genesis.time_ms + 3_600_000)
+    event = make_event(genesis, nonce, operation_codec.encode(operation)).event
+    changed = msgspec.structs.replace(event, topic=GOVERNANCE_TOPIC, content_type=CONTENT_TYPE)
+    return sign_event(changed, PUBLISHER)
 
 
 def make_event(genesis: Genesis, nonce: int, data: bytes = b"x" * 100) -> OpenEntry:
@@ -81,10 +99,16 @@ def make_event(genesis: Genesis, nonce: int, data: bytes = b"x" * 100) -> OpenEn
     return sign_event(event, PUBLISHER)
 
 
-def make_settings(home: Path, count_: int, *, create: bool = True) -> list[NodeSettings]:
-    """Give the settings of ``count_`` validators with new stores under ``home``."""
+def make_settings(
+    home: Path, count_: int, *, create: bool = True, validators: int | None = None
+) -> list[NodeSettings]:
+    """Give the settings of ``count_`` members with new stores under ``home``.
+
+    Args:
+        validators: so many of them, the first, are validators from genesis on; None: all.
+    """
     ports = list(_free_ports(count_))
-    genesis = make_genesis(ports)
+    genesis = make_genesis(ports[:validators])
     members = []
     for index, port in enumerate(ports):
         signer = SeedSigner(_voting_seed(index))

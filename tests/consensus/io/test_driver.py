@@ -26,13 +26,14 @@ from consensus.io.inbox import Inbox
 from consensus.io.safety_writer import SafetyWriter
 from ledger.core.block import Block, Proposal
 from ledger.core.certificate import genesis_certificate
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError
 from ledger.core.ids import BlockId, Epoch, Height, NodeIndex, Round
 from ledger.core.signing import SeedSigner
 from tests.consensus.io.members import make_genesis
 
 GENESIS = make_genesis([1])
-RECORD = first_record(GENESIS, SeedSigner(b"s" * 32).public_key)
+RECORD = first_record(EpochStart.of_genesis(GENESIS), SeedSigner(b"s" * 32).public_key)
 TIMER = Timer("t")
 
 
