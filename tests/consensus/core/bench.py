@@ -65,6 +65,7 @@ class Bench:
     Attributes:
         effects: all effects so far, in order.
         auto: answer storage, examination and execution at once.
+        pending: digest of the validator set that the state holds from the next execution on.
     """
 
     def __init__(self, me: int = 0, count: int = 4, disk: Disk | None = None) -> None:
@@ -77,6 +78,7 @@ class Bench:
         self.disk = disk or Disk(self.genesis, self.signers[me])
         self.effects: list[Effect] = []
         self.auto = True
+        self.pending: bytes | None = None
         self.held: list[Input] = []
         self.timers: dict[str, Timer] = {}
         self.now_ms = START_MS
@@ -124,7 +126,7 @@ class Bench:
             case Execute():
                 root = self.disk.execute(effect)
                 self.disk.sync(effect.block.height)
-                return Executed(effect.block.height, effect.block_id, root)
+                return Executed(effect.block.height, effect.block_id, root, self.pending)
             case StoreBatch(id_, encoded):
                 self.disk.store(id_, encoded)
                 self.disk.sync_batch(id_)
