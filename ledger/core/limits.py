@@ -121,6 +121,7 @@ STATE_KEY_BYTES_MAX: Final = 1_024  # a kind, a topic and a DID, with room
 STATE_VALUE_BYTES_MAX: Final = 65_535  # a value is set by an event, which is no larger
 
 # --- proofs ---------------------------------------------------------------------------------
+PROOF_EPOCHS_MAX: Final = 1_024  # changes of validators that one proof may lead through
 PROOF_PATH_HASHES_MAX: Final = 63  # [C] siblings in a log of at most 2**63 - 1 entries
 PROOF_HEADERS_REMEMBERED_MAX: Final = 1_024  # certified headers that a verifier does not repeat
 PROOF_SEQUENCES_REMEMBERED_MAX: Final = 65_536  # events that a verifier compares later ones with

@@ -19,10 +19,17 @@ from msgspec import Meta
 from ledger.core.block import Block, LedgerRoot, block_id
 from ledger.core.certificate import Domain, QuorumCertificate
 from ledger.core.codec import Codec, Hash32, Record, UInt
+from ledger.core.epoch_proof import (
+    EndingSource,
+    EpochEnding,
+    EpochEndings,
+    SetChain,
+    endings_before,
+)
 from ledger.core.errors import DecodeError, InvariantError, PeerFault, ProofError
 from ledger.core.event import Event, OpenEntry, open_entry, signature_check
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BlockId, Epoch, EventId, Height, Sequence
+from ledger.core.ids import BlockId, EventId, Height, Sequence
 from ledger.core.limits import (
     ENTRY_BYTES_MAX,
     PROOF_HEADERS_REMEMBERED_MAX,
@@ -61,8 +68,8 @@ class ProofBundle(Record, frozen=True):
         root: the ledger whose log the path leads to.
         header: a block that carries the digest of ``root``.
         certificate: the quorum certificate that makes exactly this header final.
-        epoch_ends: certificates of validator-set changes before ``header``. Version 1 proves
-            epoch 0, whose validators are those of genesis: always empty.
+        epoch_ends: the end of every epoch before that of ``header``, oldest first: who its
+            validators are follows from genesis through them.
     """
 
     version: Literal[1]
@@ -72,7 +79,7 @@ class ProofBundle(Record, frozen=True):
     root: LedgerRoot
     header: Block
     certificate: QuorumCertificate
-    epoch_ends: Annotated[tuple[QuorumCertificate, ...], Meta(max_length=0)]
+    epoch_ends: EpochEndings
 
 
 class VerifiedEvent(NamedTuple):
@@ -98,9 +105,10 @@ class CertifiedRoot(NamedTuple):
     root: LedgerRoot
     header: Block
     certificate: QuorumCertificate
+    epoch_ends: tuple[EpochEnding, ...] = ()
 
 
-class RootSource(Protocol):
+class RootSource(EndingSource, Protocol):
     """Where certified ledger roots are found."""
 
     def first_height(self) -> Height:
@@ -113,10 +121,6 @@ class RootSource(Protocol):
 
     def block(self, height: Height) -> Block | None:
         """Give the final block at ``height``."""
-        ...
-
-    def certificate(self, height: Height) -> QuorumCertificate | None:
-        """Give the certificate that commits exactly the block at ``height``."""
         ...
 
     def root(self, height: Height) -> LedgerRoot | None:
@@ -178,7 +182,7 @@ def build_bundle(source: ProofSource, sequence: Sequence) -> ProofBundle | None:
         return None
     root = found.root
     path = tuple(inclusion_proof(source.read_tile, sequence, root.log_size))
-    return ProofBundle(1, entry, sequence, path, root, found.header, found.certificate, ())
+    return ProofBundle(1, entry, sequence, path, *found)
 
 
 def certified_root(source: RootSource, at_least: Height) -> CertifiedRoot | None:
@@ -202,7 +206,7 @@ def certified_root(source: RootSource, at_least: Height) -> CertifiedRoot | None
             root = source.root(header.executed_height)
             if root is None:
                 raise InvariantError(f"the chain lacks the root at {header.executed_height}")
-            return CertifiedRoot(root, header, certificate)
+            return CertifiedRoot(root, header, certificate, endings_before(source, header.epoch))
         height = source.first_certified(Height(height + 1))
     return None
 
@@ -218,7 +222,15 @@ def bundle_json(bundle: ProofBundle) -> bytes:
         "event": plain(opened.event),
         **{
             name: plain(getattr(bundle, name))
-            for name in ("version", "sequence", "path", "root", "header", "certificate")
+            for name in (
+                "version",
+                "sequence",
+                "path",
+                "root",
+                "header",
+                "certificate",
+                "epoch_ends",
+            )
         },
         "bundle": b64encode(encode_bundle(bundle)).decode(),
     }
@@ -244,12 +256,12 @@ class Verifier:
     signed two histories. What is remembered is bounded; the oldest is forgotten first.
     """
 
-    __slots__ = ("_certified", "_domain", "_events", "_top", "chain_id")
+    __slots__ = ("_certified", "_events", "_sets", "_top", "chain_id")
 
     def __init__(self, genesis: Genesis) -> None:
         """Trust ``genesis`` and nothing else."""
         self.chain_id = genesis.chain_id
-        self._domain = Domain(genesis.hash, Epoch(0), genesis.validator_set())
+        self._sets = SetChain(genesis)
         self._certified: dict[Height, tuple[BlockId, QuorumCertificate]] = {}
         self._events: dict[Sequence, EventId] = {}
         self._top: LedgerRoot | None = None
@@ -265,12 +277,13 @@ class Verifier:
         verify_inclusion(
             bundle.sequence, root.log_size, leaf_hash(bundle.entry), root.log_root, bundle.path
         )
-        header_id = self._verify_root(CertifiedRoot(root, header, bundle.certificate))
+        certified = CertifiedRoot(root, header, bundle.certificate, bundle.epoch_ends)
+        header_id = self._verify_root(certified)
         sequence = Sequence(bundle.sequence)
         if self._events.get(sequence, opened.id) != opened.id:
             raise ProofError(f"fork: two events are proven at sequence {sequence}")
         self._require_one_history(root)
-        self._remember(CertifiedRoot(root, header, bundle.certificate), header_id)
+        self._remember(certified, header_id)
         _put(self._events, sequence, opened.id, PROOF_SEQUENCES_REMEMBERED_MAX)
         return VerifiedEvent(
             opened.event, opened.id, opened.entry, sequence, header.height, header.time_ms
@@ -287,11 +300,12 @@ class Verifier:
         self._remember(certified, header_id)
 
     def _verify_root(self, certified: CertifiedRoot) -> BlockId:
-        root, header, certificate = certified
+        root, header, certificate, endings = certified
         if header.executed_height != root.height or header.ledger_root != root.digest:
             raise ProofError("the header does not carry this ledger root")
         header_id = block_id(header)
-        self._verify_certificate(header, header_id, certificate)
+        domain = self._sets.follow(endings)
+        self._verify_certificate(header, header_id, certificate, domain)
         return header_id
 
     def _verify_entry(self, entry: bytes) -> OpenEntry:
@@ -306,17 +320,17 @@ class Verifier:
         return opened
 
     def _verify_certificate(
-        self, header: Block, header_id: BlockId, certificate: QuorumCertificate
+        self, header: Block, header_id: BlockId, certificate: QuorumCertificate, domain: Domain
     ) -> None:
         """Check that a quorum made this header final, and no other at its height."""
         commit = certificate.commit
         if commit is None or commit.block_id != header_id or commit.height != header.height:
             raise ProofError("the certificate does not commit this header")
         known = self._certified.get(header.height)
-        if known == (header_id, certificate):
+        if known == (header_id, certificate) and certificate.epoch == domain.epoch:
             return
         try:
-            certificate.verify(self._domain)
+            certificate.verify(domain)
         except PeerFault as fault:
             raise ProofError(f"the certificate does not hold: {fault}") from None
         if known is not None and known[0] != header_id:
@@ -336,7 +350,7 @@ class Verifier:
             raise ProofError(f"fork: the log shrinks between {lower.height} and {higher.height}")
 
     def _remember(self, certified: CertifiedRoot, header_id: BlockId) -> None:
-        root, header, certificate = certified
+        root, header, certificate, _ = certified
         if self._top is None or root.height > self._top.height:
             self._top = root
         _put(self._certified, header.height, (header_id, certificate), PROOF_HEADERS_REMEMBERED_MAX)

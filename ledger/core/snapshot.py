@@ -179,9 +179,10 @@ def new_manifest(source: ManifestSource) -> Manifest | None:
     height = source.last_certified()
     header = None if height is None else source.block(height)
     found = None if header is None else certified_root(source, header.executed_height)
-    if found is None or found.root.height == 0:
+    # A snapshot does not carry how later epochs began: who joins then takes all blocks.
+    if found is None or found.root.height == 0 or found.epoch_ends:
         return None
-    return Manifest(1, *found, ())
+    return Manifest(1, found.root, found.header, found.certificate, ())
 
 
 def read_blocks(source: BlockSource, highest: Height) -> Blocks | None:

@@ -21,10 +21,17 @@ from ledger.core import statemap, statemap_proof
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import Codec, Record
+from ledger.core.epoch_proof import EpochEndings
 from ledger.core.genesis import Genesis
 from ledger.core.ids import Height
 from ledger.core.limits import STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
-from ledger.core.proof import CertifiedRoot, RootSource, Verifier, certified_root, plain
+from ledger.core.proof import (
+    CertifiedRoot,
+    RootSource,
+    Verifier,
+    certified_root,
+    plain,
+)
 from ledger.core.statemap_proof import StateProof
 
 __all__ = [
@@ -55,7 +62,7 @@ class StateProofBundle(Record, frozen=True, tag=_TAG):
         root: the ledger whose state it is.
         header: a block that carries the digest of ``root``.
         certificate: the quorum certificate that makes exactly this header final.
-        epoch_ends: as in ``ProofBundle``; always empty.
+        epoch_ends: as in ``ProofBundle``.
     """
 
     version: Literal[1]
@@ -65,7 +72,7 @@ class StateProofBundle(Record, frozen=True, tag=_TAG):
     root: LedgerRoot
     header: Block
     certificate: QuorumCertificate
-    epoch_ends: Annotated[tuple[QuorumCertificate, ...], Meta(max_length=0)]
+    epoch_ends: EpochEndings
 
 
 class VerifiedState(NamedTuple):
@@ -137,7 +144,7 @@ def build_state_bundle(
     state_root = found.root.state_root
     value = statemap.get(source.read_node, state_root, key)
     proof = statemap.prove(source.read_node, state_root, key)
-    return StateProofBundle(1, key, value, proof, *found, ())
+    return StateProofBundle(1, key, value, proof, *found)
 
 
 def _newest(source: StateSource) -> CertifiedRoot | None:
@@ -151,7 +158,7 @@ def state_bundle_json(bundle: StateProofBundle) -> bytes:
 
     Only the member ``bundle`` counts, the canonical bytes in base64; the rest is never read back.
     """
-    names = ("version", "key", "value", "proof", "root", "header", "certificate")
+    names = ("version", "key", "value", "proof", "root", "header", "certificate", "epoch_ends")
     document = {
         **{name: plain(getattr(bundle, name)) for name in names},
         "bundle": b64encode(encode_state_bundle(bundle)).decode(),
@@ -166,7 +173,9 @@ def verify_state(verifier: Verifier, bundle: StateProofBundle) -> VerifiedState:
         ProofError: it does not hold, or contradicts a bundle that did.
     """
     statemap_proof.verify(bundle.root.state_root, bundle.key, bundle.value, bundle.proof)
-    verifier.verify_root(CertifiedRoot(bundle.root, bundle.header, bundle.certificate))
+    verifier.verify_root(
+        CertifiedRoot(bundle.root, bundle.header, bundle.certificate, bundle.epoch_ends)
+    )
     return VerifiedState(bundle.key, bundle.value, bundle.root.height, bundle.header.time_ms)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ledger.core import statemap
 from ledger.core.block import Block, LedgerRoot, block_id
 from ledger.core.certificate import Commit, Domain, QuorumCertificate, Vote, genesis_certificate
+from ledger.core.epoch import EpochStart
 from ledger.core.event import Event, OpenEntry, sign_event
 from ledger.core.genesis import Genesis, Governors, Participant, ParticipantKey
 from ledger.core.ids import BlockId, Epoch, EventId, Height, NodeIndex, Round, Sequence
@@ -91,6 +92,12 @@ class MemoryChain:
         self._tiles: dict[tuple[int, int], bytes] = {}
         self._tip = genesis_certificate(self.genesis.block_id)
         self._executed = Height(0)
+
+    def epoch_start(self, number: Epoch) -> EpochStart:
+        """Give how epoch 0 began; there is no other."""
+        if number:
+            raise LookupError(number)
+        return EpochStart.of_genesis(self.genesis)
 
     def grow(
         self,

@@ -14,15 +14,14 @@ from ledger.core.certificate import Commit, QuorumCertificate, Vote
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, Offence
 from ledger.core.ids import BatchId, BlockId, Epoch, Height, NodeIndex
-from tests.support.federation import START_MS
 from tests.consensus.core.bench import (
-
     Bench,
     faults_in,
     proposals_in,
     timeouts_in,
     votes_in,
 )
+from tests.support.federation import START_MS
 
 SET = b"s" * 32
 
