@@ -171,7 +171,7 @@ class SnapshotStore:
             genesis = genesis_codec.encode(self.genesis)
             transaction.put(GENESIS_KEY, genesis, db=self._tables.meta)
             put_ledger(self._tables, transaction, genesis_result(self.genesis))
-            # A manifest is of epoch 0, or it is refused: there are no proofs across epochs yet.
+            # A manifest is of epoch 0, or it is refused: it does not carry the starts of others.
             put_epoch(self._tables, transaction, EpochStart.of_genesis(self.genesis))
             self._put_progress(transaction, _Progress(manifest, wanted, nodes))
 

@@ -36,7 +36,7 @@ def verify(bundle: bytes, genesis_json: bytes) -> Shown:
     version, entry, sequence, path, root, header, certificate, epoch_ends = array(
         canonical(bundle), 8
     )
-    require(integer(version) == 1 and array(epoch_ends, 0) == [], "another format")
+    require(integer(version) == 1, "another format")
     event_id, topic = check_entry(octets(entry), chain_id)
     height, log_size, log_root, state_root, set_hash = array(root, 5)
     for value in (log_root, state_root, set_hash):
@@ -45,7 +45,8 @@ def verify(bundle: bytes, genesis_json: bytes) -> Shown:
     require(leads_to == log_root, "the path leads elsewhere")
     fields = array(header, 12)
     check_header(fields, integer(height), digest("ledger root", msgpack.packb(root)))
-    check_certificate(certificate, fields, genesis_hash, [row[2] for row in genesis[2]])
+    keys = follow_epochs(array(epoch_ends), genesis_hash, genesis[2])
+    check_certificate(certificate, fields, genesis_hash, keys, len(array(epoch_ends)))
     return Shown(event_id, integer(sequence), topic)
 
 
@@ -65,7 +66,7 @@ def verify_state(bundle: bytes, genesis_json: bytes) -> ShownState:
         canonical(bundle), 9
     )
     require(text(tag) == "state", "another kind of bundle")
-    require(integer(version) == 1 and array(epoch_ends, 0) == [], "another format")
+    require(integer(version) == 1, "another format")
     require(len(octets(key)) <= 1_024, "the key is too long")
     require(value is None or len(octets(value)) <= 65_535, "the value is too long")
     height, log_size, log_root, state_root, set_hash = array(root, 5)
@@ -76,7 +77,8 @@ def verify_state(bundle: bytes, genesis_json: bytes) -> ShownState:
     require(leads_to == state_root, "the path leads elsewhere")
     fields = array(header, 12)
     check_header(fields, integer(height), digest("ledger root", msgpack.packb(root)))
-    check_certificate(certificate, fields, genesis_hash, [row[2] for row in genesis[2]])
+    keys = follow_epochs(array(epoch_ends), genesis_hash, genesis[2])
+    check_certificate(certificate, fields, genesis_hash, keys, len(array(epoch_ends)))
     return ShownState(octets(key), None if value is None else octets(value), integer(height))
 
 
@@ -158,17 +160,49 @@ def check_header(header: list[object], root_height: int, root_digest: bytes) -> 
     require(octets(header[5], 32) == root_digest, "another ledger root")
 
 
+def follow_epochs(ends: list[object], genesis_hash: bytes, first: list[Any]) -> list[bytes]:
+    """Follow the validator sets from genesis on; give the keys of the last one."""
+    require(len(ends) <= 1_024, "too many epochs")
+    keys = [row[2] for row in first]
+    for epoch, end in enumerate(ends):
+        certificate, members = array(end, 2)
+        commit = check_signers(certificate, genesis_hash, keys, epoch)
+        named = digest("validator set", msgpack.packb(members))
+        require(commit[2] is not None and octets(commit[2], 32) == named, "another next set")
+        rows = [array(member, 5) for member in array(members)]
+        for name, did, key, peer_key, address in rows:
+            texts = text(name) and text(did) and text(address)
+            require(bool(texts), "an empty text")
+            octets(key, 32), octets(peer_key, 32)
+        keys = [octets(row[2], 32) for row in rows]
+        every = [*keys, *(octets(row[3], 32) for row in rows)]
+        require(0 < len(keys) <= 100 and len(set(every)) == len(every), "a set that is none")
+    return keys
+
+
 def check_certificate(
-    certificate: object, header: list[object], genesis_hash: bytes, keys: list[bytes]
+    certificate: object,
+    header: list[object],
+    genesis_hash: bytes,
+    keys: list[bytes],
+    epoch: int,
 ) -> None:
-    """Check that a quorum of the validators made this header final."""
-    epoch, round_, voted, commit, rows = array(certificate, 5)
-    block_id, height, next_set_hash = array(commit, 3)
+    """Check that a quorum of the epoch's validators made this header final."""
+    block_id, height, next_set_hash = check_signers(certificate, genesis_hash, keys, epoch)
     require(octets(block_id, 32) == digest("block", msgpack.packb(header)), "another header")
     require(integer(height) == integer(header[2]), "another height")
     require(next_set_hash is None or len(octets(next_set_hash)) == 32, "no hash of a set")
-    require(integer(epoch) == 0, "another epoch")
-    statement = [genesis_hash, 0, integer(round_), octets(voted, 32), commit]
+
+
+def check_signers(
+    certificate: object, genesis_hash: bytes, keys: list[bytes], epoch: int
+) -> list[object]:
+    """Check that a quorum signed; give what they made final."""
+    its_epoch, round_, voted, commit, rows = array(certificate, 5)
+    final = array(commit, 3)
+    octets(final[0], 32), integer(final[1])
+    require(integer(its_epoch) == epoch, "another epoch")
+    statement = [genesis_hash, epoch, integer(round_), octets(voted, 32), commit]
     message = b"concordat/v1/vote\0" + digest("vote", msgpack.packb(statement))
     faulty_max = (len(keys) - 1) // 3
     require(2 * len(array(rows)) > len(keys) + faulty_max, "too few signers")
@@ -179,6 +213,7 @@ def check_certificate(
         require(last < index < len(keys), "an unknown or repeated signer")
         last = index
         check_signature(keys[index], message, octets(signature, 64))
+    return final
 
 
 def canonical(data: bytes) -> object:

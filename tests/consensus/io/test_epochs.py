@@ -3,11 +3,15 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
+import pytest
 import trio
 
 from consensus.core.control import StatusReply, StatusRequest
 from consensus.io.node import NodeSettings, serve_node
+from ledger.core.errors import ProofError
 from ledger.core.ids import Epoch, Sequence
+from ledger.core.proof import ProofBundle, Verifier, build_bundle, encode_bundle
 from ledger.core.validators import Validator
 from ledger.io.chain_store import ChainStore
 from tests.consensus.io.members import (
@@ -18,6 +22,7 @@ from tests.consensus.io.members import (
     make_settings,
     make_validator,
 )
+from tests.independent import verifier as independent
 
 WAIT_S = 50  # never reached on a machine that is not starved
 
@@ -86,6 +91,35 @@ def _log(member: NodeSettings) -> tuple[list[bytes], int]:
         return [reader.entry(Sequence(number)) or b"" for number in range(size)], epoch.number
 
 
+def _require_provable(member: NodeSettings, count: int) -> None:
+    """Every event of every epoch that is over is proven from genesis, for two verifiers."""
+    verifier, proven, genesis = Verifier(member.genesis), [], member.genesis.to_json()
+    with ChainStore.open(member.chain_dir, member.genesis) as store, store.read() as reader:
+        bundles = [build_bundle(reader, Sequence(number)) for number in range(count)]
+        for bundle in filter(None, bundles):
+            shown = verifier.verify(bundle)
+            independent.verify(encode_bundle(bundle), genesis)
+            proven.append(len(bundle.epoch_ends))
+            assert shown.sequence == bundle.sequence
+            _require_refused_without_its_ends(member, bundle)
+    assert {0, 1} <= set(proven)
+
+
+def _require_refused_without_its_ends(member: NodeSettings, bundle: ProofBundle) -> None:
+    genesis = member.genesis.to_json()
+    ends = bundle.epoch_ends
+    others = [ends[:-1], ends[1:], ends[::-1] if len(ends) > 1 else ends[:-1]] if ends else []
+    if ends:
+        cut = msgspec.structs.replace(ends[-1], validators=ends[-1].validators[:-1])
+        others.append((*ends[:-1], cut))
+    for other in others:
+        false = msgspec.structs.replace(bundle, epoch_ends=other)
+        with pytest.raises(ProofError):
+            Verifier(member.genesis).verify(false)
+        with pytest.raises(independent.RefusedError):
+            independent.verify(encode_bundle(false), genesis)
+
+
 async def test_a_member_joins_and_another_leaves_while_events_flow(tmp_path: Path) -> None:
     """The new one syncs by itself, the old one ends in order, and every log is the same."""
     members = make_settings(tmp_path, 5, validators=4)
@@ -111,6 +145,7 @@ async def test_a_member_joins_and_another_leaves_while_events_flow(tmp_path: Pat
     assert (len(log), len(set(log)), epoch) == (network.count, network.count, 2)
     for index in (1, 2, 4):
         assert _log(members[index]) == (log, 2)
+    _require_provable(members[0], network.count)
     left, epoch = _log(members[3])
     assert (left, epoch) == (log[: len(left)], 2)
 
