@@ -11,6 +11,7 @@ from concordat.compose.joining import Joining, copy_snapshot
 from consensus.core.restoring import restored_from
 from consensus.core.safety_record import first_record
 from ledger.core.codec import encode
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import Offence, PeerFault, ProofError, Unavailable
 from ledger.core.ids import Height
 from ledger.core.ids import Sequence as SequenceNumber
@@ -262,7 +263,9 @@ def test_a_core_starts_from_a_copy(
         Network(honest=honest(source)).copy(copy)
     with ChainStore.open(tmp_path, GENESIS) as store, store.read() as reader:
         key = VALIDATORS[0].public_key
-        restored = restored_from(first_record(GENESIS, key, sit_out=True), (), reader, 4)
+        restored = restored_from(
+            first_record(EpochStart.of_genesis(GENESIS), key, sit_out=True), (), reader
+        )
         height = reader.head_height()
         assert restored.roots == (reader.root(height),)
         assert [block.height for block in restored.recent] == list(
