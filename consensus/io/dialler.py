@@ -81,7 +81,9 @@ class Dialler:
             except PeerFault as fault:
                 self._counters.count_fault(fault.offence)
                 self._report(str(fault))
-            except (*LOST, trio.TooSlowError) as error:
+            except (*LOST, trio.TooSlowError, UnicodeError) as error:
+                # UnicodeError: no host can have such a name. The governors set it, and one wrong
+                # name must not end every node at once, for ever.
                 self._report(repr(error))
             # A connection that held is no failure; one that was cut at once is.
             held = trio.current_time() - started > DIAL_BACKOFF_MS_MAX / 1_000

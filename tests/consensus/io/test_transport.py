@@ -118,6 +118,17 @@ async def test_peer_that_dials_is_dialled_at_once(monkeypatch: pytest.MonkeyPatc
         nursery.cancel_scope.cancel()
 
 
+async def test_a_name_that_no_host_can_have_ends_nothing() -> None:
+    """The governors may name a member's host wrongly: the others go on without it."""
+    async with running(3, only=[]) as peers, trio.open_nursery() as nursery:
+        peers[0].network.addresses[NodeIndex(2)] = ("node..example", 1)  # type: ignore[index]
+        for peer in peers[:2]:
+            nursery.start_soon(peer.transport.run, peer.listeners)
+        await eventually(lambda: peers[0].transport.counters.dials_failed >= 2)
+        await peers[0].until(1, PeerUp)
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize(("failures", "full_ms"), [(1, 50), (2, 100), (6, 1600), (7, 2000)])
 def test_backoff_doubles_up_to_its_cap(failures: int, full_ms: int) -> None:
     """Waits double from 50 ms to 2 s, each spread over the upper half of its step."""
