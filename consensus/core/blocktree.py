@@ -111,9 +111,10 @@ class BlockTree:
 
         None when ``parent`` names no next set, or the way to it is not known.
         """
-        if parent.block.next_set_hash is None:
-            return None
-        path = (self.head, *self.walk(parent.id).path)
+        walk = self.walk(parent.id)
+        if parent.block.next_set_hash is None or not walk.is_whole:
+            return None  # beside the head another block may end the epoch
+        path = (self.head, *walk.path)
         return next((i[:2] for i in path if i.block.next_set_hash is not None), None)
 
     # --- commit -----------------------------------------------------------------------------

@@ -3,14 +3,15 @@
 import msgspec
 import pytest
 
+from consensus.core.blocktree import BlockTree, TreeBlock
 from consensus.core.effects import Effect, EndEpoch, Penalize, ServeEpochEnd
 from consensus.core.inputs import ChainDurable, PeerMessage, Started
 from consensus.core.messages import BlocksRequest, EpochEnd, SyncInfo, TimeoutMessage
 from consensus.core.node import NodeCore, Tuning
 from consensus.core.safety import commit_of
-from consensus.core.safety_record import first_record, record_of_epoch
+from consensus.core.safety_record import encode_record, first_record, record_of_epoch
 from ledger.core.block import Block, block_id
-from ledger.core.certificate import Commit, QuorumCertificate, Vote
+from ledger.core.certificate import Commit, QuorumCertificate, Vote, opening_certificate
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, Offence
 from ledger.core.ids import BatchId, BlockId, Epoch, Height, NodeIndex
@@ -18,6 +19,7 @@ from tests.consensus.core.bench import (
     Bench,
     faults_in,
     proposals_in,
+    sent_to,
     timeouts_in,
     votes_in,
 )
@@ -228,3 +230,49 @@ def test_a_record_of_an_earlier_epoch_is_replaced(head: int, sits_out: bool) -> 
     record = record_of_epoch(bench.record, start, Height(head))
     assert (record.epoch, record.acted_round, record.sit_out) == (1, 0, sits_out)
     assert record_of_epoch(record, start, Height(head)) is record
+
+
+# --- other epochs, other branches -------------------------------------------------------------
+
+
+def test_who_hears_a_later_epoch_says_in_which_it_is() -> None:
+    """One who may sign nothing would else say nothing, and never be told that its epoch is over."""
+    bench = Bench()
+    key = bench.signers[0].public_key
+    bench.disk.record = encode_record(first_record(bench.disk.restored().start, key, sit_out=True))
+    bench = bench.restart()
+    later = SyncInfo(opening_certificate(Epoch(1), BlockId(b"R" * 32)), None)
+    own = SyncInfo(bench.record.high_qc, bench.record.high_tc)
+    assert sent_to(bench.say(2, later), 2) == [own]
+    assert bench.say(2, later) == []  # now and then
+    bench.now_ms += 1_000
+    assert sent_to(bench.say(2, later), 2) == [own]
+
+
+def test_who_knows_the_end_asks_nobody_for_it() -> None:
+    """It would be told what it knows, for as long as the last blocks are on the way."""
+    bench, parent = _ending()
+    _, end = _end(bench, parent)
+    bench.say(1, EpochEnd(end))
+    bench.now_ms += 1_000
+    later = SyncInfo(opening_certificate(Epoch(1), BlockId(b"R" * 32)), None)
+    assert bench.say(2, later) == []
+
+
+def test_beside_the_head_another_block_may_end_the_epoch() -> None:
+    """The last block of a branch that lost is not the one that is final: its voters are honest."""
+    bench, parent = _ending()
+    ours = bench.block(bench.round, parent, next_set_hash=SET)
+    theirs = bench.block(ours.round + 1, parent, next_set_hash=SET)
+    above = bench.block(theirs.round + 1, theirs, next_set_hash=SET)
+    highest = bench.block(above.round + 1, above, next_set_hash=SET)
+    tree = BlockTree(TreeBlock(block_id(parent), parent, None), tuple(bench.disk.roots))
+    held = {block.round: tree.add(block, None) for block in (ours, theirs, above, highest)}
+    mine, top = held[ours.round], held[above.round]
+    assert mine is not None
+    assert top is not None
+    assert tree.closing(top) == (block_id(theirs), theirs)
+    tree.commit(Commit(mine.id, ours.height, SET), bench.qc(ours))
+    assert tree.get(top.id) is top
+    assert tree.closing(mine) == (mine.id, ours)
+    assert tree.closing(top) is None
