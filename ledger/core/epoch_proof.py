@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 from msgspec import Meta
 
-from ledger.core.certificate import Domain, QuorumCertificate
+from ledger.core.certificate import Commit, Domain, QuorumCertificate
 from ledger.core.codec import Record
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, PeerFault, ProofError
@@ -66,32 +66,64 @@ def endings_before(source: EndingSource, epoch: Epoch) -> tuple[EpochEnding, ...
 
 
 class SetChain:
-    """The validator sets that were shown so far. Two that follow the same one are a fork."""
+    """The validator sets that were shown so far, and how far each epoch goes.
 
-    __slots__ = ("_domains", "_endings")
+    Two ends of one epoch are a fork. So is a block beyond the end: whoever left the set may have
+    lost his key since, and a quorum of the past can sign what it likes in its own epoch.
+    """
+
+    __slots__ = ("_domains", "_endings", "_tops")
 
     def __init__(self, genesis: Genesis) -> None:
         """Trust ``genesis`` and nothing else."""
         self._domains = [Domain(genesis.hash, Epoch(0), genesis.validator_set())]
         self._endings: list[EpochEnding] = []
+        self._tops: dict[Epoch, Commit] = {}  # the highest accepted block of each epoch
 
     def follow(self, endings: tuple[EpochEnding, ...]) -> Domain:
         """Check the ends of epochs, and give what signatures of the epoch after them are bound to.
 
         Raises:
-            ProofError: one does not hold, or contradicts one that did.
+            ProofError: one does not hold, or contradicts what did.
         """
         for number, ending in enumerate(endings):
             is_known = number < len(self._endings)
             if is_known and self._endings[number] == ending:
                 continue
             domain = _following(self._domains[number], ending)
-            if not is_known:
+            if is_known:
+                if ending.certificate.commit != self._endings[number].certificate.commit:
+                    raise ProofError(f"fork: two ends of epoch {number} are proven")
+            else:
+                _require_not_above(self._tops.get(Epoch(number)), ending)
                 self._endings.append(ending)
                 self._domains.append(domain)
-            elif domain.validators.hash != self._domains[number + 1].validators.hash:
-                raise ProofError(f"fork: two validator sets are proven to follow epoch {number}")
         return self._domains[len(endings)]
+
+    def require_in_its_epoch(self, certificate: QuorumCertificate) -> None:
+        """Refuse a verified certificate that commits a block beyond the end of its epoch.
+
+        Raises:
+            ProofError: its validators were not any more who decides.
+        """
+        if certificate.epoch < len(self._endings):
+            _require_not_above(certificate.commit, self._endings[certificate.epoch])
+
+    def note(self, certificate: QuorumCertificate) -> None:
+        """Remember how far a certificate that was accepted goes."""
+        commit, top = certificate.commit, self._tops.get(certificate.epoch)
+        if commit is not None and (top is None or commit.height > top.height):
+            self._tops[certificate.epoch] = commit
+
+
+def _require_not_above(commit: Commit | None, ending: EpochEnding) -> None:
+    last = ending.certificate.commit
+    if commit is None or last is None or commit.height < last.height:
+        return
+    if (commit.height, commit.block_id) != (last.height, last.block_id):
+        raise ProofError(
+            f"fork: a block is proven final beyond the end of its epoch, {last.height}"
+        )
 
 
 def _following(domain: Domain, ending: EpochEnding) -> Domain:

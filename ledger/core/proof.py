@@ -306,6 +306,7 @@ class Verifier:
         header_id = block_id(header)
         domain = self._sets.follow(endings)
         self._verify_certificate(header, header_id, certificate, domain)
+        self._sets.require_in_its_epoch(certificate)
         return header_id
 
     def _verify_entry(self, entry: bytes) -> OpenEntry:
@@ -351,6 +352,7 @@ class Verifier:
 
     def _remember(self, certified: CertifiedRoot, header_id: BlockId) -> None:
         root, header, certificate, _ = certified
+        self._sets.note(certificate)
         if self._top is None or root.height > self._top.height:
             self._top = root
         _put(self._certified, header.height, (header_id, certificate), PROOF_HEADERS_REMEMBERED_MAX)
