@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from ledger.core.event import open_entry
-from ledger.core.ids import Epoch, EventId, Height, Sequence
+from ledger.core.ids import EventId, Height, Sequence
 from ledger.core.limits import GATEWAY_PAGE_EVENTS, GATEWAY_PAGE_EVENTS_MAX, INT_MAX
 from ledger.core.proof import ProofBundle, build_bundle, bundle_json, encode_bundle
 from ledger.io.chain_reader import ChainReader
@@ -120,24 +120,25 @@ async def get_block(gateway: Gateway, request: Request) -> Response:
         block = reader.block(height)
         root, certificate = reader.root(height), reader.certificate(height)
         first = reader.first_height()
+        start = None if block is None else reader.epoch_start(block.epoch)
     if block is None and 0 < height < first:
         raise Refusal(
             HttpCode.BLOCK_NOT_FOUND,
             f"this member joined at height {first} and never had this block: ask another member",
         )
-    if block is None:
+    if block is None or start is None:
         genesis = " (the genesis block has no content, see /v1/genesis)" if height == 0 else ""
         raise Refusal(HttpCode.BLOCK_NOT_FOUND, f"no final block has height {height}{genesis}")
-    validators = store.genesis.validator_set()
-    document = block_document(block, validators, root, certificate)
+    document = block_document(block, start.validator_set(), root, certificate)
     return json_response(document, headers=dict(_FOR_EVER) if certificate else None)
 
 
 async def get_validators(gateway: Gateway, request: Request) -> Response:
-    """Answer with the validator set in force: that of genesis, in the only epoch there is."""
+    """Answer with the validator set in force: that of the last epoch which has begun."""
     Parameters(request.query_params.multi_items(), ())
-    validators = gateway.access.store.genesis.validator_set()
-    return json_response(validators_document(Epoch(0), validators))
+    with gateway.access.store.read() as reader:
+        start = reader.epoch_start()
+    return json_response(validators_document(start.number, start.validator_set()))
 
 
 async def get_genesis(gateway: Gateway, request: Request) -> Response:
