@@ -17,6 +17,7 @@ import trio
 
 from consensus.core.control import Head
 from consensus.core.counters import Counters
+from consensus.core.departure import Departure
 from consensus.core.effects import (
     Broadcast,
     CancelTimer,
@@ -142,7 +143,7 @@ class _Node:
         self._core = self._make_core(None)
         self._transport = PeerTransport(self._network(), self._inbox)
         self._left = trio.Event()
-        self._is_leaving = False
+        self._departure: Departure | None = None
         put = self._inbox.put_own
         with chain.read() as reader:
             head = reader.head()
@@ -210,11 +211,12 @@ class _Node:
 
     def _begin_epoch(self, end: EndEpoch) -> None:
         """Make the core of the next epoch. The last block of the one before is durable."""
-        was_validator = not self._restored.observes
+        before = self._restored
         self._timers.clear()
         self._server.forget()
         self._restored = self._restore(end.carried)
-        self._is_leaving = was_validator and self._restored.observes
+        if self._restored.observes and not before.observes:
+            self._departure = Departure(before.start, self._restored.start)
         self._core = self._make_core(self._core.counters)
         self._transport = PeerTransport(self._network(), self._inbox, self._transport.counters)
         self._sources.transport = self._transport
@@ -288,8 +290,11 @@ class _Node:
     def _on_chain_durable(self, height: Height, log_size: int) -> None:
         self._metrics.on_durable(height, trio.current_time())
         self._control.on_head(height, log_size)
-        if self._is_leaving and height > self._restored.start.height:
-            # A block of the next epoch is final: its validators do not need this one any more.
+        if self._departure is None:
+            return
+        with self._stores[0].read() as reader:
+            self._departure.follow(reader, height)
+        if self._departure.is_due:
             _log.info("node_left", epoch=self._restored.start.number, height=height, reason=_LEFT)
             self._left.set()
 

@@ -28,13 +28,18 @@ WAIT_S = 50  # never reached on a machine that is not starved
 
 
 class _Network:
-    """Members that run in one nursery, and a count of the events that were handed in."""
+    """Members that run in one nursery, and a count of the events that were handed in.
+
+    Attributes:
+        entrance: the member to whom events are handed in.
+    """
 
     def __init__(self, members: list[NodeSettings], nursery: trio.Nursery) -> None:
         self.members = members
         self.genesis = members[0].genesis
         self.ended = [trio.Event() for _ in members]
         self.count = 0
+        self.entrance = 0
         self._nursery = nursery
 
     async def start(self, index: int) -> None:
@@ -55,13 +60,13 @@ class _Network:
         return make_validator(index, self.members[index].listen[1])
 
     async def publish(self, events_count: int) -> None:
-        """Hand events in to the first member, one after the other."""
+        """Hand events in to one member, one after the other."""
         for _ in range(events_count):
             await self._hand_in(lambda number: make_event(self.genesis, number).entry)
 
     async def _hand_in(self, make: Callable[[int], bytes]) -> None:
         self.count += 1
-        async with gateway(self.members[0].control_path) as node:
+        async with gateway(self.members[self.entrance].control_path) as node:
             assert await node.submit(make(self.count)) == ("",)
             await node.until_log_size(self.count)
 
@@ -168,3 +173,28 @@ async def test_who_was_away_follows_through_the_epochs(tmp_path: Path) -> None:
                 await node.until_log_size(network.count)
             nursery.cancel_scope.cancel()
     assert _log(members[3]) == _log(members[0])
+
+
+async def test_a_whole_set_is_replaced_and_one_of_the_new_is_late(tmp_path: Path) -> None:
+    """The old ones stay until the last of the new has learned from them that they have gone."""
+    members = make_settings(tmp_path, 8, validators=4)
+    with trio.fail_after(WAIT_S):
+        async with trio.open_nursery() as nursery:
+            network = _Network(members, nursery)
+            for index in range(7):
+                await network.start(index)
+            await network.set_validators(4, 5, 6, 7)
+            network.entrance = 4
+            await network.until_epoch(4, 1)
+            await network.publish(2)
+            async with gateway(members[0].control_path) as node:
+                await node.until_log_size(network.count)
+            await network.start(7)
+            await network.until_epoch(7, 1)
+            await network.publish(4)
+            for index in range(4):
+                await network.ended[index].wait()
+            assert not any(network.ended[index].is_set() for index in (4, 5, 6, 7))
+            nursery.cancel_scope.cancel()
+    log, _ = _log(members[0])
+    assert _log(members[7])[0][: len(log)] == log
