@@ -205,12 +205,8 @@ class NodeCore:
     def _is_of_this_epoch(self, input_: PeerMessage, now_ms: int) -> bool:
         """Say whether to look at a message. Of another epoch it is answered, not looked at."""
         spoken, present = epoch_of(input_.message), self._parts.context.domain.epoch
-        if spoken is not None and spoken < present:
-            self._parts.stragglers.prove_end_to(input_.peer, spoken, now_ms)
-        elif spoken is not None and spoken > present and not self._agreement.is_over:
-            # Who may sign nothing says nothing by itself, and would never be told of the end.
-            self._parts.stragglers.prove_round_to(input_.peer, now_ms)
-        if spoken not in (None, present):
+        if spoken is not None and spoken != present:
+            self._parts.stragglers.answer_epoch(input_.peer, spoken, now_ms)
             return False
         return not self._is_guest(input_.peer) or isinstance(input_.message, REQUESTS)
 

@@ -51,9 +51,16 @@ class Stragglers:
         proof = SyncInfo(record.high_qc, record.high_tc) if end is None else EpochEnd(end)
         self._outbox.add(Send(peer, proof))
 
-    def prove_end_to(self, peer: NodeIndex, epoch: Epoch, now_ms: int) -> None:
-        """Send ``peer``, who still speaks in an earlier epoch, the end of that one."""
-        if self._may_answer(peer, now_ms):
+    def answer_epoch(self, peer: NodeIndex, epoch: Epoch, now_ms: int) -> None:
+        """Send ``peer``, who speaks in an earlier epoch, the end of that one, not too often.
+
+        In a later one it is sent the present round, and answers with the end of this epoch: who may
+        sign nothing says nothing by itself, and would never be told of it.
+        """
+        if epoch > self._rules.record.epoch:
+            if self._rules.epoch_end is None:
+                self.prove_round_to(peer, now_ms)
+        elif self._may_answer(peer, now_ms):
             self._outbox.add(ServeEpochEnd(peer, epoch))
 
     def _may_answer(self, peer: NodeIndex, now_ms: int) -> bool:

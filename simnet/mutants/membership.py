@@ -115,4 +115,4 @@ def open_entries_are_not_carried_over(patch: Patch) -> None:
 @registry.breaks(_AWAY, tier="change")
 def nobody_is_told_that_an_epoch_is_over(patch: Patch) -> None:
     """Answer nothing to messages of an earlier epoch."""
-    patch.set(Stragglers, "prove_end_to", lambda *_args: None)
+    patch.set(Stragglers, "answer_epoch", lambda *_args: None)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from consensus.core.effects import Broadcast, Persist, RecordEvidence
+from consensus.core.effects import Broadcast, Persist, RecordEvidence, Send
 from consensus.core.inputs import PeerDown, PeerUp
 from consensus.core.messages import (
     Message,
@@ -312,7 +312,8 @@ def test_only_authors_and_signers_speak_for_themselves() -> None:
     effects = bench.say(2, TimeoutMessage(bench.timeout(3, 1)))
     assert faults_in(effects) == [(2, Offence.BAD_SIGNATURE)]
     foreign = msgspec.structs.replace(bench.vote(2, first), epoch=Epoch(1))
-    assert bench.say(2, VoteMessage(foreign)) == [], "whoever is in a later epoch is no offender"
+    here = [Send(NodeIndex(2), SyncInfo(bench.genesis_qc, None))]
+    assert bench.say(2, VoteMessage(foreign)) == here, "whoever is in a later epoch is no offender"
     other_genesis = msgspec.structs.replace(bench.genesis_qc, block_id=bytes(32))
     effects = bench.say(2, SyncInfo(other_genesis, None))
     assert faults_in(effects) == [(2, Offence.BAD_CERTIFICATE)]

@@ -12,11 +12,18 @@ from consensus.core.effects import (
     ExamineBatch,
     ExamineEntries,
     Reply,
+    Send,
     StoreBatch,
 )
 from consensus.core.inputs import BatchExamined, BatchStored, EntriesExamined, PeerUp, TimerFired
 from consensus.core.mempool import Mempool
-from consensus.core.messages import AckMessage, BatchMessage, BatchRequest, CertificateMessage
+from consensus.core.messages import (
+    AckMessage,
+    BatchMessage,
+    BatchRequest,
+    CertificateMessage,
+    SyncInfo,
+)
 from ledger.core.admission import ExaminedEntry, Verdict
 from ledger.core.block import batch_id, decode_batch
 from ledger.core.certificate import Ack, BatchCertificate
@@ -98,7 +105,8 @@ def test_acknowledgements_of_others_or_for_unknown_batches_do_nothing() -> None:
     effects = bench.say(2, ack(bench, batch_id(batch), 1))
     assert faults_in(effects) == [(2, Offence.BAD_SIGNATURE)]
     foreign = msgspec.structs.replace(ack(bench, batch_id(batch), 1).ack, epoch=Epoch(1))
-    assert bench.say(1, AckMessage(foreign)) == [], "of a later epoch"
+    here = [Send(NodeIndex(1), SyncInfo(bench.genesis_qc, None))]
+    assert bench.say(1, AckMessage(foreign)) == here, "of a later epoch"
     unknown = batch_id(b"nothing")
     asked = [BatchRequest((unknown,))]
     assert sent_to(bench.say(1, ack(bench, unknown, 1)), 1) == asked, "it may be lost here"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from consensus.core.effects import Send
 from consensus.core.messages import SyncInfo, TimeoutCertificateMessage, VoteMessage, decode_message
 from consensus.core.safety import commit_of
 from ledger.core.block import Block
@@ -52,7 +53,8 @@ def test_a_certificate_of_another_epoch_counts_for_nothing() -> None:
     """A proof of a later epoch is passed over; inside one of this epoch it is a fault."""
     bench = Bench()
     foreign = rows(epoch=Epoch(1))(bench.qc(bench.block(1, None)))
-    assert bench.say(2, SyncInfo(foreign, None)) == []
+    here = [Send(NodeIndex(2), SyncInfo(bench.genesis_qc, None))]
+    assert bench.say(2, SyncInfo(foreign, None)) == here, "who spoke is told where this one is"
     assert bench.round == 1
     tc = msgspec.structs.replace(bench.tc(2, bench.qc(bench.block(1, None))), high_qc=foreign)
     effects = bench.say(2, TimeoutCertificateMessage(tc))
