@@ -31,8 +31,9 @@ class Departure:
 
     def __init__(self, before: EpochStart, start: EpochStart) -> None:
         """Leave the set of the epoch ``before``; ``start`` is how the one after it began."""
-        keys = {member.peer_key for member in before.members}
-        stay_count = sum(member.peer_key in keys for member in start.members)
+        # A new voting key is another process, and a new TLS key one that nobody behind would know.
+        keys = {(member.key, member.peer_key) for member in before.members}
+        stay_count = sum((member.key, member.peer_key) in keys for member in start.members)
         # One of those who stayed may be the one that lags; f others may be faulty.
         self._is_known = stay_count > start.validator_set().faulty_max + 1
         self._awaited = set(range(len(start.members)))

@@ -25,11 +25,15 @@ class _Chain:
         return self._blocks[height - OPENING - 1]
 
 
-def _departure(stay_count: int) -> Departure:
-    """Give that of a member of four, of whom so many are in the next set, which has four too."""
+def _departure(stay_count: int, **renewed: bytes) -> Departure:
+    """Give that of a member of four, of whom so many are in the next set, which has four too.
+
+    ``renewed`` is what the first of the next set has instead of what it had.
+    """
     genesis, _ = make_genesis(8)
     before = msgspec.structs.replace(EpochStart.of_genesis(genesis), members=genesis.validators[:4])
     members = genesis.validators[4 - stay_count : 8 - stay_count]
+    members = (msgspec.structs.replace(members[0], **renewed), *members[1:])
     start = msgspec.structs.replace(before, number=Epoch(1), height=OPENING, members=members)
     return Departure(before, start)
 
@@ -49,6 +53,14 @@ def test_who_leaves_many_behind_goes_with_the_first_final_block() -> None:
     assert not departure.is_due
     departure.follow(_blocks([0]), Height(OPENING + 1))
     assert departure.is_due
+
+
+@pytest.mark.parametrize("kind", ["key", "peer_key"])
+def test_who_has_a_new_key_has_not_stayed(kind: str) -> None:
+    """A new voting key is of another process, and with another TLS key nobody behind knows it."""
+    departure = _departure(3, **{kind: b"n" * 32})
+    departure.follow(_blocks([0]), Height(OPENING + 1))
+    assert not departure.is_due
 
 
 @pytest.mark.parametrize("stay_count", [0, 1, 2])
