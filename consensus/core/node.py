@@ -333,6 +333,7 @@ class NodeCore:
             added = parts.tree.add(proposal.block, proposal)
             if added is not None:
                 parts.dissemination.restore_inline(proposal)
+                agreement.on_certificates(proposal.block.qc)  # the highest may commit nothing
         agreement.resume()
 
     def _on_proven_round(self, peer: NodeIndex, round_: Round) -> None:

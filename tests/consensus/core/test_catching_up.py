@@ -15,6 +15,7 @@ from consensus.core.messages import (
     ProposalRequest,
     ProposalResponse,
     SyncInfo,
+    TimeoutCertificateMessage,
 )
 from ledger.core.block import batch_id, block_id
 from ledger.core.errors import Offence
@@ -22,7 +23,7 @@ from ledger.core.ids import Height, NodeIndex
 from ledger.core.limits import SERVE_BURST, SERVE_INTERVAL_MS
 from simnet.actors.serving import lie_about_blocks
 from tests.consensus.core.bench import Bench, executed_in, faults_in, sent_to, votes_in
-from tests.support.federation import BAD_ENTRY, Federation
+from tests.support.federation import BAD_ENTRY, Disk, Federation
 
 FAULTY_LIES = ("uncertified", "wrong parent", "gap", "cut", "stale", "forged", "uncommitting")
 
@@ -262,3 +263,19 @@ def test_final_blocks_that_are_durable_nowhere_are_found_among_the_votes() -> No
     assert world.run(5_000, until=lambda: min(world.heights()) > height + 6), world.heights()
     assert world.agree()
     assert all(len(log) == 6 for log in world.logs())
+
+
+def test_what_was_final_before_a_crash_is_final_after_it() -> None:
+    """The highest certificate may commit nothing; one that a kept proposal carries does."""
+    bench = Bench()
+    blocks = bench.grow(3)
+    bench.time_out()
+    tc = bench.tc(4, bench.qc(blocks[2]))
+    beyond = bench.block(5, blocks[2], tc=tc)
+    bench.say(1, TimeoutCertificateMessage(tc), bench.propose(beyond))
+    bench.say(2, SyncInfo(bench.qc(beyond), None))
+    bench.time_out()
+    assert (bench.height, bench.record.high_qc.commit) == (2, None)
+    empty = Disk(bench.genesis, bench.signers[0])
+    empty.record, empty.proposals = bench.disk.record, bench.disk.proposals
+    assert Bench(disk=empty).height == 2
