@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -74,8 +75,10 @@ class Byzantine(Actor):
             yield Send(peer, decode_message(encode_message(message)))
         except DecodeError:
             # The shell disconnects, and tells the core who it was.
-            for machine in self.machine.world.machines_of(peer):
-                machine.later(1_000, lambda: PeerMisbehaved(self.machine.index, Offence.MALFORMED))
+            me, member = self.machine, self.machine.member_at(peer)
+            for machine in [m for m in me.world.machines if m.index == member]:
+                fault = PeerMisbehaved(machine.seat_of(me), Offence.MALFORMED)
+                machine.later(1_000, partial(msgspec.structs.replace, fault))
 
     def say_to_all(self, message: Message) -> Iterable[Effect]:
         """Send a message to everybody, as :meth:`say`."""
