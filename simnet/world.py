@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
+from consensus.core.context import OBSERVER
 from consensus.core.inputs import Submitted
 from consensus.core.pacemaker import Tuning
 from ledger.core.genesis import Genesis
@@ -171,9 +172,13 @@ class World:
         return expected
 
     def _stays(self, machine: Machine) -> bool:
-        """Say whether a machine's member is one now and in all sets to come."""
+        """Say whether a machine's member is one now and in all sets to come, and no observer.
+
+        One that lost its chain follows to the epoch of its record, and refuses submissions till then.
+        """
         to_come = self.scenario.sets[machine.epoch :]
-        return machine.sees(machine) and all(machine.index in set_ for set_ in to_come)
+        takes_part = machine.core is not None and machine.core.index != OBSERVER
+        return takes_part and all(machine.index in set_ for set_ in to_come)
 
     def tell_fault(self, key: str, value: Value) -> None:
         """Let observers know that a fault happens now."""
