@@ -174,7 +174,7 @@ class World:
     def _stays(self, machine: Machine) -> bool:
         """Say whether a machine's member is one now and in all sets to come, and no observer.
 
-        One that lost its chain follows to the epoch of its record, and refuses submissions till then.
+        One that lost its chain follows to the epoch of its record, and takes no entries till then.
         """
         to_come = self.scenario.sets[machine.epoch :]
         takes_part = machine.core is not None and machine.core.index != OBSERVER
