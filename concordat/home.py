@@ -94,7 +94,8 @@ class Home:
         if index is None:
             raise HomeError(
                 f"the validator key of {self.path} ({key.hex()}) is not in the genesis file of "
-                f"{genesis.chain_id}: whoever made that file needs {self.path / 'member.json'}"
+                f"{genesis.chain_id}: whoever made that file needs {self.path / 'member.json'}; if "
+                f"the network runs already, join with --later and let governors add the member"
             )
         return index
 

@@ -25,6 +25,7 @@ _ROOT = Path(__file__).parents[1]
 def start_child(
     arguments: Sequence[str],
     *,
+    module: str = "concordat",
     own_group: bool = False,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
@@ -33,6 +34,7 @@ def start_child(
 
     Args:
         arguments: the command line after the program's name.
+        module: what is run instead of ``concordat``; tests run nodes that lie.
         own_group: start a process group, so that the child and its children can be killed at
             once and a terminal's Ctrl-C reaches only us.
         stdout: as for :class:`subprocess.Popen`.
@@ -45,7 +47,7 @@ def start_child(
     paths = [str(_ROOT), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return subprocess.Popen(  # noqa: S603 - our own program, no shell
-        [sys.executable, "-P", "-m", "concordat", *arguments],
+        [sys.executable, "-P", "-m", module, *arguments],
         env=environment,
         process_group=0 if own_group else None,
         stdout=stdout,

@@ -29,8 +29,8 @@ def supervise(commands: Mapping[str, Sequence[str]], report: Callable[[str], Non
         report: told in one sentence when a child ended by itself, and how.
 
     Returns:
-        0 after a requested stop, else the exit code of the child that ended first (1 where it
-        has none to give).
+        0 after a requested stop, else the exit code of the child that ended first (1 where a
+        signal ended it).
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [*_STOP_SIGNALS, signal.SIGCHLD])
     children: dict[str, subprocess.Popen[bytes]] = {}
@@ -54,7 +54,7 @@ def _watch(children: Mapping[str, subprocess.Popen[bytes]], report: Callable[[st
                 others = ", ".join(other for other in children if other != name)
                 report(f"the {name} {describe_end(child.returncode)}; stopping the {others}")
                 _stop(children)
-                return child.returncode if child.returncode > 0 else 1
+                return child.returncode if child.returncode >= 0 else 1
 
 
 def _stop(children: Mapping[str, subprocess.Popen[bytes]]) -> None:

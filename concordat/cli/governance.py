@@ -13,6 +13,7 @@ from concordat.cli.options import Target, target_options
 from concordat.cli.output import emit, json_option, moment
 from concordat.cli.participant_file import participant_of
 from concordat.cli.trust_output import facts, json_text
+from concordat.cli.validator_sets import next_set
 from concordat.cli.writing import Signing, expiry_ms, signing_options
 from ledger.core.genesis import Governors
 from ledger.core.limits import INT_MAX, PROPOSAL_LIFE_MS_MAX
@@ -24,7 +25,9 @@ from ledger.core.trust.operations import (
     SetGovernors,
     SetParameter,
     SetParticipant,
+    SetValidators,
 )
+from ledger.core.validators import ValidatorSet
 from pubsub.client.calls import event_id_of
 from pubsub.client.sync_client import Client
 from pubsub.client.trust_calls import Reading
@@ -68,13 +71,14 @@ def show(
     rows = [
         ("governors", "\n".join(found.governors.members)),
         ("threshold", f"{found.governors.threshold} of them decide"),
+        ("validators", ", ".join(found.validators)),
     ]
     rows += [
         ("parameter", f"{name} = {value} from block {height} on")
         for name, (value, height) in found.parameters.items()
     ]
     if found.validators_change:
-        rows.append(("validators", "a new set is approved and waits for the next epoch"))
+        rows.append(("", "a new set is approved and waits for the next epoch"))
     rows.append(("open", f"{found.open_count} proposals"))
     proposals = [_view(item) for item in found.proposals]
     emit(found, Group(facts(rows), *proposals), as_json=as_json)
@@ -212,6 +216,53 @@ def propose_governors(  # noqa: PLR0913 - one argument for each option
     action: Action = SetGovernors(Governors(threshold, members))
     signing = Signing(Target.find(home, url, genesis_file), key_file, password_file)
     signing.carry_out(Propose(action, expiry_ms(hours)), as_json=as_json)
+
+
+@governance.command("propose-validators")
+@target_options
+@signing_options
+@click.option(
+    "--add",
+    "added",
+    multiple=True,
+    metavar="CARD",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="A member's member.json: a new validator, or new keys or address of one. Repeatable.",
+)
+@click.option("--remove", "removed", multiple=True, metavar="NAME", help="Repeatable.")
+@_expires
+@json_option
+def propose_validators(  # noqa: PLR0913 - one argument for each option
+    *,
+    home: Path,
+    url: str | None,
+    genesis_file: Path | None,
+    key_file: Path | None,
+    password_file: Path | None,
+    added: tuple[Path, ...],
+    removed: tuple[str, ...],
+    hours: int,
+    as_json: bool,
+) -> None:
+    """Propose the validators of the next epoch: the present ones, with and without some.
+
+    Make sure that who is added runs and follows the ledger: the next epoch needs more than two
+    thirds of its own validators.
+    """
+    if not added and not removed:
+        raise click.UsageError("give --add or --remove")
+    signing = Signing(Target.find(home, url, genesis_file), key_file, password_file)
+    with signing.client() as client:
+        present = client.trust.validators().value
+    assert present is not None, "every state names validators"
+    chosen = ValidatorSet(next_set(present, added, removed))
+    names = ", ".join(member.name for member in chosen.members)
+    click.echo(
+        f"proposing {len(chosen)} validators, {chosen.quorum} of them decide, "
+        f"{chosen.faulty_max} may fail: {names}",
+        err=True,
+    )
+    signing.carry_out(Propose(SetValidators(chosen.members), expiry_ms(hours)), as_json=as_json)
 
 
 @governance.command("propose-parameter")

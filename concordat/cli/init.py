@@ -5,6 +5,8 @@
 2. one of them:  concordat init genesis HOME --network dome --card beta.json --card gamma.json
                  and hands HOME/genesis.json to all
 3. the others:   concordat init join HOME --genesis genesis.json
+
+A member that comes later does 1., then 3. with --later; governors then add its validator.
 """
 
 import time
@@ -126,28 +128,32 @@ def genesis(  # noqa: PLR0913 - one argument for each option
 @init.command()
 @_home
 @click.option("--genesis", "genesis_file", type=_file, required=True, help="The shared file.")
+@click.option(
+    "--later", is_flag=True, help="The network runs already, and will be asked to add this member."
+)
 @json_option
-def join(*, home: Path, genesis_file: Path, as_json: bool) -> None:
-    """Join the network of a genesis file, which must name the member in HOME."""
+def join(*, home: Path, genesis_file: Path, later: bool, as_json: bool) -> None:
+    """Join the network of a genesis file, which names the member in HOME, or will be told of it."""
     opened = Home.open(home)
     shared = load_genesis(genesis_file)
-    _install(opened, shared)
-    _report(opened, shared, as_json=as_json)
+    _install(opened, shared, later=later)
+    _report(opened, shared, as_json=as_json, later=later)
 
 
-def _install(home: Home, genesis: Genesis) -> None:
+def _install(home: Home, genesis: Genesis, *, later: bool = False) -> None:
     if home.genesis_path.exists():
         raise HomeError(
             f"{home.path} belongs to the network {home.genesis().chain_id} already; "
             f"a member of another network needs another home"
         )
     key = read_key_info(home.resolve(home.config.keys.validator)).public_key
-    home.index_in(genesis, key)
+    if not later:
+        home.index_in(genesis, key)
     make_stores(home, genesis)
     write_private_file(home.genesis_path, genesis.to_json())
 
 
-def _report(home: Home, genesis: Genesis, *, as_json: bool) -> None:
+def _report(home: Home, genesis: Genesis, *, as_json: bool, later: bool = False) -> None:
     validators = genesis.validator_set()
     document = {
         "home": str(home.path),
@@ -165,9 +171,21 @@ def _report(home: Home, genesis: Genesis, *, as_json: bool) -> None:
         f" (tolerates {validators.faulty_max} faulty)\n"
         f"  participants  {len(genesis.participants)}\n"
         f"  governors     any {genesis.governors.threshold} of {len(genesis.governors.members)}\n"
-        f"Every member must see this hash. Next: concordat run --home {home.path}"
+        f"Every member must see this hash. {_next_step(home, later=later)}"
     )
     emit(document, human, as_json=as_json)
+
+
+def _next_step(home: Home, *, later: bool) -> str:
+    if not later:
+        return f"Next: concordat run --home {home.path}"
+    return (
+        f"Next:\n"
+        f"  concordat join {home.path} --from URL   copies the ledger from a member's gateway\n"
+        f"  concordat run --home {home.path}        follows it from then on\n"
+        f"and a governor proposes {home.path / 'member.json'}:\n"
+        f"  concordat governance propose-validators --add member.json"
+    )
 
 
 def _read_participant(path: Path) -> Json:

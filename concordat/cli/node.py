@@ -10,6 +10,7 @@ from concordat.compose.node import node_settings, recover_stores, run_node
 from concordat.compose.permitted import require_permitted_key
 from concordat.home import Home
 from concordat.logs import configure_logs
+from concordat.names import validator_name
 from concordat.preflight import require_own_packages
 from ledger.io.keystore import KeyPurpose
 
@@ -20,7 +21,11 @@ __all__ = ["node"]
 @home_option
 @recover_option
 def node(*, home: Path, recover: bool) -> None:
-    """Run a member's node: consensus and the store. Stops on SIGINT or SIGTERM."""
+    """Run a member's node: consensus and the store. Stops on SIGINT or SIGTERM.
+
+    A member that is no validator yet follows the ledger until governors make it one. A validator
+    that governors removed ends with exit code 0 when the network goes on without it.
+    """
     require_own_packages()
     opened = Home.open(home)
     config = opened.config
@@ -39,4 +44,4 @@ def node(*, home: Path, recover: bool) -> None:
     if recover:
         recover_stores(opened, genesis)
     settings = node_settings(opened, genesis, *keys)
-    run_node(settings, genesis.validators[opened.index_in(genesis, keys[0].info.public_key)].name)
+    run_node(settings, validator_name(opened, genesis, keys[0].info.public_key))

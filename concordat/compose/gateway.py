@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from concordat.config import Config
 from concordat.home import Home, split_address
+from concordat.names import validator_name
 from ledger.io.keystore import KeyFileError, read_key_info
 from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, serve_gateway
@@ -39,10 +40,9 @@ def run_gateway(home: Home, facades: Sequence[Facade] = ()) -> None:
 
 
 def _member_name(home: Home) -> str:
-    """The validator's name in the genesis file; the directory's where it cannot be known."""
+    """The validator's name; the directory's where no key tells it."""
     try:
         info = read_key_info(home.resolve(home.config.keys.validator))
     except KeyFileError:
         return home.path.name
-    genesis = home.genesis()
-    return genesis.validators[home.index_in(genesis, info.public_key)].name
+    return validator_name(home, home.genesis(), info.public_key)

@@ -23,14 +23,17 @@ def node_settings(home: Home, genesis: Genesis, validator: OpenKey, peer: OpenKe
     """Put a node's settings together.
 
     Raises:
-        HomeError: the keys are not those of a validator of ``genesis``, or a peer is unknown.
+        HomeError: the peer key is another than the genesis file's, or a store is missing.
     """
     config = home.config
-    index = home.index_in(genesis, validator.info.public_key)
-    member = genesis.validators[index]
-    if member.peer_key != peer.info.public_key:
+    names = {validator.name for validator in genesis.validators}
+    if strangers := sorted(set(config.node.peers) - names):
+        _log.warning("node.peers names who is no validator of the genesis file", names=strangers)
+    index = genesis.validator_set().index_of(validator.info.public_key)
+    if index is not None and genesis.validators[index].peer_key != peer.info.public_key:
         raise HomeError(
-            f"{peer.info.path} is not the peer key that the genesis file lists for {member.name}"
+            f"{peer.info.path} is not the peer key that the genesis file lists for "
+            f"{genesis.validators[index].name}"
         )
     chain_dir, safety_dir = _store_paths(home)
     missing = [path for path in (chain_dir, safety_dir) if not path.exists()]
@@ -47,7 +50,9 @@ def node_settings(home: Home, genesis: Genesis, validator: OpenKey, peer: OpenKe
         safety_dir=safety_dir,
         control_path=home.control_path,
         listen=split_address(config.node.listen),
-        peer_addresses=_peer_addresses(home, genesis),
+        peer_addresses={
+            name: split_address(address) for name, address in config.node.peers.items()
+        },
         tuning=Tuning(
             round_timeout_ms=config.consensus.round_timeout_ms,
             round_timeout_absent_ms=config.consensus.round_timeout_absent_ms,
@@ -87,14 +92,18 @@ def recover_stores(home: Home, genesis: Genesis) -> None:
 
 
 def run_node(settings: NodeSettings, name: str) -> None:
-    """Serve until SIGINT or SIGTERM; blocks. Raises what ends the node for another reason."""
+    """Serve until SIGINT or SIGTERM, or until the validator is none any more; blocks.
+
+    Raises what ends the node for another reason.
+    """
     trio.run(_serve, settings, name)
 
 
 async def _serve(settings: NodeSettings, name: str) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve_node, settings)
+            scope = nursery.cancel_scope
+            await nursery.start(_until_it_left, settings, scope)
             host, port = settings.listen
             _log.info(
                 "serving",
@@ -104,23 +113,18 @@ async def _serve(settings: NodeSettings, name: str) -> None:
             )
             async for number in signals:
                 _log.info("stopping", signal=signal.Signals(number).name)
-                nursery.cancel_scope.cancel()
+                scope.cancel()
                 break
 
 
-def _peer_addresses(home: Home, genesis: Genesis) -> dict[int, tuple[str, int]]:
-    overrides = home.config.node.peers
-    names = {validator.name for validator in genesis.validators}
-    unknown = sorted(set(overrides) - names)
-    if unknown:
-        raise HomeError(
-            f"{home.path / 'concordat.toml'}: node.peers names {', '.join(unknown)}, "
-            f"no validator of {genesis.chain_id}"
-        )
-    return {
-        i: split_address(overrides.get(validator.name, validator.address))
-        for i, validator in enumerate(genesis.validators)
-    }
+async def _until_it_left(
+    settings: NodeSettings,
+    others: trio.CancelScope,
+    *,
+    task_status: "trio.TaskStatus[None]" = trio.TASK_STATUS_IGNORED,
+) -> None:
+    await serve_node(settings, task_status=task_status)
+    others.cancel()
 
 
 def _store_paths(home: Home) -> tuple[Path, Path]:

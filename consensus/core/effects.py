@@ -147,12 +147,16 @@ class Penalize(_Effect, frozen=True):
 
 
 class RecordEvidence(_Effect, frozen=True):
-    """Keep two contradictory signed statements of one validator, for people to judge."""
+    """Keep two contradictory signed statements of one validator, for people to judge.
+
+    ``offender`` is its index in the validator set of ``epoch``.
+    """
 
     offender: NodeIndex
     kind: str
     first: bytes
     second: bytes
+    epoch: Epoch
 
 
 class Halt(_Effect, frozen=True):

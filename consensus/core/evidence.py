@@ -28,6 +28,7 @@ class EvidenceKeeper:
     def __init__(self, context: CoreContext) -> None:
         self._outbox = context.outbox
         self._counters = context.counters
+        self._epoch = context.domain.epoch
         self._proposals: OrderedDict[tuple[NodeIndex, Round], Proposal] = OrderedDict()
         self._recorded: set[tuple[str, NodeIndex, Round]] = set()
 
@@ -59,4 +60,4 @@ class EvidenceKeeper:
             return
         self._recorded.add(key)
         self._counters.evidence += 1
-        self._outbox.add(RecordEvidence(offender, kind, first, second))
+        self._outbox.add(RecordEvidence(offender, kind, first, second, self._epoch))

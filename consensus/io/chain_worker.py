@@ -94,9 +94,13 @@ class ChainWorker:
                     elif isinstance(job, Execute):
                         durable = self._execute(writer, job)
                     else:
-                        evidence = Evidence(job.offender, job.kind, job.first, job.second)
+                        evidence = Evidence(
+                            job.offender, job.kind, job.first, job.second, job.epoch
+                        )
                         writer.put_evidence(evidence)
-                        _log.warning("evidence", offender=job.offender, kind=job.kind)
+                        _log.warning(
+                            "evidence", offender=job.offender, kind=job.kind, epoch=job.epoch
+                        )
                 left_s = began + EMPTY_COMMIT_DELAY_MS / 1_000 - time.perf_counter()
                 may_wait = left_s > 0 and all(map(_is_empty_block, jobs))
                 jobs = self.thread.take_more(left_s) if may_wait else []

@@ -26,8 +26,7 @@ class NodeSettings:
         signer: holds the voting key; peer_seed: 32 bytes, seed of the TLS identity.
         control_path: where gateways find the node.
         listen: host and port on which peers are awaited.
-        peer_addresses: where to dial the validators of the genesis file instead, by their index
-            there; in later epochs too, as long as they keep their names.
+        peer_addresses: where to dial validators of these names, instead of where the ledger says.
     """
 
     genesis: Genesis
@@ -37,7 +36,7 @@ class NodeSettings:
     safety_dir: Path
     control_path: Path
     listen: Address
-    peer_addresses: Mapping[int, Address] | None = None
+    peer_addresses: Mapping[str, Address] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
 
 
@@ -67,9 +66,7 @@ def network_of(settings: NodeSettings, start: EpochStart, before: EpochStart | N
 
 
 def _address_of(settings: NodeSettings, member: Validator) -> Address:
-    names = [validator.name for validator in settings.genesis.validators]
-    given = dict(settings.peer_addresses or {})
-    if member.name in names and (address := given.get(names.index(member.name))) is not None:
-        return address
+    if (given := settings.peer_addresses.get(member.name)) is not None:
+        return given
     host, _, port = member.address.rpartition(":")
     return host.strip("[]"), int(port)

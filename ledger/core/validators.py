@@ -4,13 +4,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ledger.core.codec import Hash32, Record, encode
+from ledger.core.codec import Codec, Hash32, Record, encode
 from ledger.core.event import DID_REGEX
 from ledger.core.hashing import derived_digest
 from ledger.core.ids import NodeIndex, PublicKey
 from ledger.core.limits import ADDRESS_CHARS_MAX, DID_CHARS_MAX, VALIDATORS_COUNT_MAX
 
-__all__ = ["Validator", "ValidatorSet", "set_hash"]
+__all__ = ["Validator", "ValidatorSet", "members_codec", "set_hash"]
 
 _digest = derived_digest("validator set")
 
@@ -37,6 +37,14 @@ class Validator(Record, frozen=True):
             max_length=ADDRESS_CHARS_MAX,
         ),
     ]
+
+
+members_codec: Codec[tuple[Validator, ...]] = Codec(
+    Annotated[  # type: ignore[arg-type] # an annotated type is no type[T] to mypy
+        tuple[Validator, ...], Meta(min_length=1, max_length=VALIDATORS_COUNT_MAX)
+    ]
+)
+"""The members of a set, as the state holds them."""
 
 
 def set_hash(encoded: bytes) -> bytes:

@@ -16,7 +16,13 @@ from typing import Annotated, Final, NamedTuple
 from msgspec import Meta
 
 from ledger.core.block import Block, LedgerRoot
-from ledger.core.certificate import BlockIdField, HeightField, IndexField, QuorumCertificate
+from ledger.core.certificate import (
+    BlockIdField,
+    EpochField,
+    HeightField,
+    IndexField,
+    QuorumCertificate,
+)
 from ledger.core.codec import Codec, Record, UInt
 from ledger.core.errors import RejectCode
 from ledger.core.genesis import Genesis
@@ -105,12 +111,16 @@ class StoredRefusal(Record, frozen=True):
 
 
 class Evidence(Record, frozen=True):
-    """Two contradictory signed statements of one validator, for people to judge."""
+    """Two contradictory signed statements of one validator, for people to judge.
+
+    ``offender`` is its index in the validator set of ``epoch``.
+    """
 
     offender: IndexField
     kind: Annotated[str, Meta(max_length=64)]
     first: bytes
     second: bytes
+    epoch: EpochField
 
 
 heads_codec = Codec(StoredHead)

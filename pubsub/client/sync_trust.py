@@ -23,6 +23,7 @@ from ledger.core.trust.operations import (
     RevokeEntry,
     RevokeKey,
 )
+from ledger.core.validators import Validator
 from pubsub.client.answers import Receipt
 from pubsub.client.calls import Wait, event_id_of
 from pubsub.client.exchange import Flow
@@ -137,6 +138,12 @@ class Trust:
     ) -> Reading[Governors]:
         """Read who governs. Raises as :meth:`entry`."""
         return self._port.run(self._calls.governors(at_least, check=verified))
+
+    def validators(
+        self, *, at_least: Height | None = None, verified: bool = True
+    ) -> Reading[tuple[Validator, ...]]:
+        """Read who the validators are, in the order of their indexes. Raises as :meth:`entry`."""
+        return self._port.run(self._calls.validators(at_least, check=verified))
 
     def proposal(
         self, id_: EventId | str, *, at_least: Height | None = None, verified: bool = True

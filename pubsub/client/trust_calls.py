@@ -14,10 +14,11 @@ from ledger.core.codec import Codec
 from ledger.core.errors import DecodeError, Offence, PeerFault, ProofError
 from ledger.core.genesis import Governors, Participant
 from ledger.core.ids import EventId, Height
-from ledger.core.state import GOVERNORS_KEY, participant_key
+from ledger.core.state import GOVERNORS_KEY, VALIDATORS_KEY, participant_key
 from ledger.core.state_proof import StateProofBundle, decode_state_bundle, verify_state
 from ledger.core.trust.governance import Proposal, proposal_codec, proposal_key
 from ledger.core.trust.lists import ListEntry, entry_codec, entry_key, revision_key
+from ledger.core.validators import Validator, members_codec
 from pubsub.client.answers import Answer, raise_problem
 from pubsub.client.calls import Calls
 from pubsub.client.exchange import Flow, Request
@@ -153,6 +154,13 @@ class TrustCalls:
         """Read who governs."""
         bundle = yield from self._bundle("/v1/governance", GOVERNORS_KEY, {}, at_least)
         return self._reading(bundle, _governors, check=check)
+
+    def validators(
+        self, at_least: Height | None, *, check: bool
+    ) -> Flow[Reading[tuple[Validator, ...]]]:
+        """Read who the validators are."""
+        bundle = yield from self._bundle("/v1/validators", VALIDATORS_KEY, {}, at_least)
+        return self._reading(bundle, members_codec, check=check)
 
     def proposal(
         self, id_: EventId, at_least: Height | None, *, check: bool

@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ledger.core.block import Block, LedgerRoot, block_id
 from ledger.core.certificate import QuorumCertificate
+from ledger.core.epoch import EpochStart
 from ledger.core.validators import ValidatorSet
 
 __all__ = [
@@ -109,14 +110,16 @@ class ValidatorDocument(Struct, frozen=True):
 
 
 class ValidatorsDocument(Struct, frozen=True):
-    """The validator set in force.
+    """The validator set of an epoch.
 
     Attributes:
         quorum: how many members a certificate needs.
         faulty_max: how many members may fail in any way.
+        height: of the block that began the epoch.
     """
 
     epoch: int
+    height: int
     quorum: int
     faulty_max: int
     set_hash: str
@@ -208,10 +211,12 @@ def block_document(
     )
 
 
-def validators_document(epoch: int, validators: ValidatorSet) -> ValidatorsDocument:
-    """Describe a validator set."""
+def validators_document(start: EpochStart) -> ValidatorsDocument:
+    """Describe the validator set of an epoch."""
+    validators = start.validator_set()
     return ValidatorsDocument(
-        epoch=epoch,
+        epoch=start.number,
+        height=start.height,
         quorum=validators.quorum,
         faulty_max=validators.faulty_max,
         set_hash=validators.hash.hex(),

@@ -189,6 +189,7 @@ class GovernanceDocument(Struct, frozen=True):
 
     Attributes:
         parameters: name -> (value, height from which on it holds).
+        validators: their names, in the order of their indexes.
         validators_change: whether an approved validator set waits for the next epoch.
         open_count: how many proposals are open; ``proposals`` shows the first of them.
     """
@@ -196,6 +197,7 @@ class GovernanceDocument(Struct, frozen=True):
     height: int
     governors: GovernorsDocument
     parameters: dict[str, tuple[int, int]]
+    validators: list[str]
     validators_change: bool
     open_count: int
     proposals: list[ProposalDocument]

@@ -269,9 +269,17 @@ _VALIDATORS = Operation(
     "getValidators",
     "Ledger",
     "Get the validator set",
-    "Gives the validators in force and how many of them make a quorum.",
+    "Gives the validators of the present or an earlier epoch, and how many make a quorum.",
     (Answer(200, "The validators.", {"application/json": reference(ValidatorsDocument)}),),
-    _NEEDS_STORE,
+    (HttpCode.INVALID_PARAMETER, *_NEEDS_STORE),
+    (
+        Parameter(
+            "epoch",
+            "query",
+            "Number of the epoch; the present one by default.",
+            {"type": "integer", "minimum": 0},
+        ),
+    ),
 )
 _GENESIS = Operation(
     "GET",

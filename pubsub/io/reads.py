@@ -134,11 +134,17 @@ async def get_block(gateway: Gateway, request: Request) -> Response:
 
 
 async def get_validators(gateway: Gateway, request: Request) -> Response:
-    """Answer with the validator set in force: that of the last epoch which has begun."""
-    Parameters(request.query_params.multi_items(), ())
+    """Answer with the validators of the present epoch, or of an earlier one."""
+    parameters = Parameters(request.query_params.multi_items(), ("epoch",))
+    number = parameters.integer("epoch", 0, INT_MAX)
     with gateway.access.store.read() as reader:
-        start = reader.epoch_start()
-    return json_response(validators_document(start.number, start.validator_set()))
+        try:
+            start = reader.epoch_start(None if number is None else Epoch(number))
+        except LookupError:
+            raise Refusal(
+                HttpCode.INVALID_PARAMETER, f"epoch {number} has not begun, or not seen from here"
+            ) from None
+    return json_response(validators_document(start))
 
 
 async def get_genesis(gateway: Gateway, request: Request) -> Response:

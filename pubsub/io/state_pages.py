@@ -14,7 +14,12 @@ from ledger.core.limits import (
     GATEWAY_PROPOSALS_MAX,
     GATEWAY_SCAN_MS_MAX,
 )
-from ledger.core.state import GOVERNORS_KEY, PARTICIPANT_PREFIX, participant_key
+from ledger.core.state import (
+    GOVERNORS_KEY,
+    PARTICIPANT_PREFIX,
+    VALIDATORS_KEY,
+    participant_key,
+)
 from ledger.core.trust.bodies import LISTS
 from ledger.core.trust.governance import (
     OPEN_PROPOSALS_PREFIX,
@@ -35,6 +40,7 @@ from ledger.core.trust.lists import (
     revision_key,
 )
 from ledger.core.trust.operations import LIST_TOPIC_PREFIX
+from ledger.core.validators import members_codec
 from ledger.io.chain_reader import ChainReader
 from pubsub.core.trust_documents import (
     GovernanceDocument,
@@ -168,7 +174,8 @@ class StateReader:
 
     def governance(self) -> GovernanceDocument:
         """Describe who governs, by which parameters, and what is proposed."""
-        governors = _governors.decode(self._state.get(GOVERNORS_KEY) or b"")
+        governors = _governors.decode(self._value(GOVERNORS_KEY))
+        validators = members_codec.decode(self._value(VALIDATORS_KEY))
         parameters = {
             key.removeprefix(PARAMETER_PREFIX).decode(): parameter_codec.decode(value)
             for key, value in self._reader.flat_state(PARAMETER_PREFIX)
@@ -179,6 +186,7 @@ class StateReader:
             height=self.height,
             governors=governors_document(governors),
             parameters={name: (item.value, item.height) for name, item in parameters.items()},
+            validators=[validator.name for validator in validators],
             validators_change=bool(self._state.get(PENDING_VALIDATORS_KEY)),
             open_count=len(ids),
             proposals=[
@@ -187,6 +195,10 @@ class StateReader:
                 if proposal
             ],
         )
+
+    def _value(self, key: bytes) -> bytes:
+        """Give what every state holds."""
+        return self._state.get(key) or b""
 
     def _open_proposals(self) -> list[bytes]:
         """Name the open proposals, the one that expires first in front."""

@@ -294,6 +294,10 @@ TRUST_ENDPOINTS: Final = (
         _proof(_GOVERNANCE.path, "getGovernanceProof", "who governs", ()),
         trust_reads.get_governance_proof,
     ),
+    Endpoint(
+        _proof("/v1/validators", "getValidatorsProof", "who the validators are", ()),
+        trust_reads.get_validators_proof,
+    ),
     Endpoint(_ONE_PROPOSAL, trust_reads.get_proposal),
     Endpoint(
         _proof(

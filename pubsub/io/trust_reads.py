@@ -23,7 +23,7 @@ from ledger.core.limits import (
     INT_MAX,
     LIST_ID_CHARS_MAX,
 )
-from ledger.core.state import GOVERNORS_KEY, participant_key
+from ledger.core.state import GOVERNORS_KEY, VALIDATORS_KEY, participant_key
 from ledger.core.state_proof import build_state_bundle, encode_state_bundle, state_bundle_json
 from ledger.core.trust.bodies import LISTS
 from ledger.core.trust.governance import proposal_key
@@ -61,6 +61,7 @@ __all__ = [
     "get_proposal",
     "get_proposal_proof",
     "get_revisions",
+    "get_validators_proof",
 ]
 
 T = TypeVar("T")
@@ -241,6 +242,12 @@ async def get_proposal_proof(gateway: Gateway, request: Request) -> Response:
     """Answer with the proof of a proposal and its approvals, or that there is none."""
     parameters = _parameters(request, "height")
     return await _prove(gateway, request, parameters, proposal_key(_proposal_id(request)))
+
+
+async def get_validators_proof(gateway: Gateway, request: Request) -> Response:
+    """Answer with the proof of who the validators are."""
+    parameters = _parameters(request, "height")
+    return await _prove(gateway, request, parameters, VALIDATORS_KEY)
 
 
 # --- proofs ---------------------------------------------------------------------------------

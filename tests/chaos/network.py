@@ -33,14 +33,14 @@ class FragileNetwork(RealNetwork):
         """Give the address at which clients reach a member."""
         return super().host(member) if self.wire is None else self.wire.client_address(member)
 
-    def start(self, member: int, part: Part, *options: str) -> None:
+    def start(self, member: int, part: Part, *options: str, module: str = "concordat") -> None:
         """Start a process where its member lives, by its member's clock."""
         with ExitStack() as stack:
             if self.wire is not None:
                 stack.enter_context(self.wire.inside(member))
             if self.clocks is not None:
                 stack.enter_context(self.clocks.inherited(member))
-            super().start(member, part, *options)
+            super().start(member, part, *options, module=module)
 
     def keep(self) -> None:
         """End everything, and copy the homes to the machine's disk, for people to look at."""

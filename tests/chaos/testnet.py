@@ -8,16 +8,15 @@ from pathlib import Path
 
 import trio
 
-from ledger.core.block import block_id
-from ledger.core.ids import Height, Sequence
-from ledger.io.chain_store import ChainReader, ChainStore
-from simnet.checkers.promises import History, event_id, find_faults
+from ledger.io.chain_store import ChainStore
+from simnet.checkers.promises import find_faults
 from tests.chaos.faults import Faults
 from tests.chaos.network import FragileNetwork, make_network
 from tests.chaos.scenario import Scenario
 from tests.chaos.stage import Stage
 from tests.chaos.surroundings import Surroundings
 from tests.chaos.witnesses import Witnesses
+from tests.support.histories import read_store
 
 __all__ = ["run_testnet"]
 
@@ -135,21 +134,11 @@ class _Run:
         for member in range(self._network.size):
             path = self._network.chain_dir(member)
             with ChainStore.open_readonly(path) as store, store.read() as reader:
-                _read_store(history, f"member {member}", reader)
+                name = f"member {member}"
+                read_store(history, name, reader)
+                for evidence in reader.evidence():
+                    history.accusations.add((name, f"member {evidence.offender}"))
         history.seen = {name: seen.rows() for name, seen in self._witnesses.seen.items()}
         history.restarts_s = stage.restarts_s
         history.restart_s_max = self._scenario.restart_s_max
         history.suspects = {f"member {member}" for member in stage.suspects}
-
-
-def _read_store(history: History, name: str, reader: ChainReader) -> None:
-    head = reader.head()
-    entries = (reader.entry(Sequence(number)) for number in range(head.log_size))
-    history.logs[name] = [event_id(entry or b"") for entry in entries]
-    blocks = (reader.block(Height(height)) for height in range(1, head.height + 1))
-    history.blocks[name] = [b"" if block is None else block_id(block) for block in blocks]
-    root = reader.root(head.height)
-    assert root is not None
-    history.roots[name] = root.log_root + root.state_root
-    for evidence in reader.evidence():
-        history.accusations.add((name, f"member {evidence.offender}"))

@@ -90,7 +90,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("command", "code"), [(ENDS_WELL, 1), (ENDS_BADLY, 2)])
+@pytest.mark.parametrize(("command", "code"), [(ENDS_WELL, 0), (ENDS_BADLY, 2)])
 def test_end_of_one_child_is_the_end_of_all(tmp_path: Path, command: list[str], code: int) -> None:
     """When one child ends, well or badly, the other is stopped and the exit code tells."""
     supervisor = start(tmp_path, short=command, long=LIVES)

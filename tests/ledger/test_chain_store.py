@@ -287,8 +287,8 @@ def test_topics_are_listed_once_in_order(store: ChainStore) -> None:
 
 def test_evidence_is_kept_once(store: ChainStore) -> None:
     """The same evidence again changes nothing; other evidence is kept beside it."""
-    one = Evidence(NodeIndex(1), "double vote", b"first", b"second")
-    other = Evidence(NodeIndex(2), "double vote", b"first", b"second")
+    one = Evidence(NodeIndex(1), "double vote", b"first", b"second", Epoch(0))
+    other = Evidence(NodeIndex(2), "double vote", b"first", b"second", Epoch(0))
     with store.write() as writer:
         for evidence in (one, one, other):
             writer.put_evidence(evidence)
@@ -301,7 +301,7 @@ def test_evidence_is_bounded(store: ChainStore, extra: int) -> None:
     """No more evidence is kept than the limit, however much is put."""
     with store.write() as writer:
         for number in range(EVIDENCE_COUNT_MAX + extra):
-            writer.put_evidence(Evidence(NodeIndex(1), "x", b"%d" % number, b""))
+            writer.put_evidence(Evidence(NodeIndex(1), "x", b"%d" % number, b"", Epoch(0)))
     with store.read() as reader:
         assert len(reader.evidence()) == min(EVIDENCE_COUNT_MAX + extra, EVIDENCE_COUNT_MAX)
 

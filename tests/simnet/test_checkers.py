@@ -373,7 +373,7 @@ def test_a_block_applied_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
     ("effect", "promise"),
     [
         (Penalize(NodeIndex(2), Offence.BAD_BLOCK, ""), "accusation"),
-        (RecordEvidence(NodeIndex(2), "double_vote", b"1", b"2"), "accusation"),
+        (RecordEvidence(NodeIndex(2), "double_vote", b"1", b"2", Epoch(0)), "accusation"),
         (Halt("no reason"), "halted"),
     ],
 )

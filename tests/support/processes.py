@@ -18,12 +18,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from concordat.compose.node import make_stores
 from concordat.config_file import Value
+from concordat.home import Home
+from concordat.membership import Member, create_home
 from concordat.process import start_child
 from concordat.supervisor import describe_end
 from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet, free_ports
 from ledger.core.signing import SeedSigner
-from ledger.io.keystore import KeyPurpose, open_key
+from ledger.io.keystore import KeyPurpose, open_key, write_private_file
 
 __all__ = ["Part", "RealNetwork"]
 
@@ -56,7 +59,7 @@ class RealNetwork:
         """Hold a network that was made; use :meth:`create`."""
         self.directory = directory
         self.testnet = testnet
-        self._ports = ports
+        self._ports = [*ports]
         self._children: dict[tuple[int, Part], _Child] = {}
         self._names = list(testnet.homes)
         self._logs = directory / "logs"
@@ -82,6 +85,30 @@ class RealNetwork:
         )
         directory.mkdir(parents=True, exist_ok=True)
         return cls(directory, create_testnet(directory, plan), ports)
+
+    def add(self, name: str) -> Path:
+        """Make the home of a member that comes later, as its operator would; give the home."""
+        ports = Ports(*free_ports(2))
+        home = self.directory / "net" / name
+        settings: dict[str, dict[str, Value]] = {
+            "node": {"listen": f"{_HOST}:{ports.peer}"},
+            "gateway": {"listen": f"{_HOST}:{ports.gateway}"},
+        }
+        address = f"{_HOST}:{ports.peer}"
+        did = f"did:example:{name}"
+        create_home(home, Member(name, did, address, (f"{name}.>",), None, settings))
+        make_stores(Home.open(home), self.testnet.genesis)
+        write_private_file(home / "genesis.json", self.testnet.genesis.to_json())
+        self.adopt(name, home, [ports.peer, ports.gateway])
+        return home
+
+    def adopt(self, name: str, home: Path, ports: Sequence[int]) -> int:
+        """Count a home, whose processes listen on two ports, among the members; give its number."""
+        self.testnet.homes[name] = home
+        self.testnet.publisher_keys[name] = home / "keys" / "publisher.json"
+        self._names.append(name)
+        self._ports.append(Ports(*ports))
+        return len(self._names) - 1
 
     @property
     def size(self) -> int:
@@ -116,12 +143,13 @@ class RealNetwork:
 
     # --- processes --------------------------------------------------------------------------
 
-    def start(self, member: int, part: Part, *options: str) -> None:
+    def start(self, member: int, part: Part, *options: str, module: str = "concordat") -> None:
         """Start a process that does not run, with further ``options`` of its command."""
         assert (member, part) not in self._children, f"{part} {member} runs already"
         with self.log_path(member, part).open("ab") as output:
             process = start_child(
                 [part.value, "--home", str(self.home(member)), *options],
+                module=module,
                 own_group=True,
                 stdout=output,
                 stderr=output,

@@ -1,24 +1,13 @@
 """The validator set that governors approved, until the epoch in which it takes over begins."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from msgspec import Meta
-
-from ledger.core.codec import Codec
 from ledger.core.errors import DecodeError, InvariantError
-from ledger.core.limits import VALIDATORS_COUNT_MAX
 from ledger.core.state import VALIDATORS_KEY, StateView
 from ledger.core.trust.governance import PENDING_VALIDATORS_KEY
-from ledger.core.validators import Validator, set_hash
+from ledger.core.validators import Validator, members_codec, set_hash
 
 __all__ = ["end_of_epoch", "pending_set_hash"]
-
-_members: Codec[tuple[Validator, ...]] = Codec(
-    Annotated[  # type: ignore[arg-type] # an annotated type is no type[T] to mypy
-        tuple[Validator, ...], Meta(min_length=1, max_length=VALIDATORS_COUNT_MAX)
-    ]
-)
 
 
 def pending_set_hash(
@@ -43,7 +32,7 @@ def end_of_epoch(
     if set_hash(encoded) != next_set_hash:
         raise InvariantError("a final block ends the epoch with a set that nobody approved")
     try:
-        members = _members.decode(encoded)
+        members = members_codec.decode(encoded)
     except DecodeError as error:
         raise InvariantError(f"the state holds no validator set: {error}") from error
     return members, {VALIDATORS_KEY: encoded, PENDING_VALIDATORS_KEY: b""}

@@ -24,7 +24,7 @@ from consensus.io.chain_worker import ChainJob, ChainWorker
 from consensus.io.store_server import StoreServer
 from ledger.core.errors import InvariantError
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, Height, NodeIndex
+from ledger.core.ids import BatchId, Epoch, Height, NodeIndex
 from ledger.io.chain_store import ChainStore
 from tests.consensus.io.chain import make_batch, make_chain
 from tests.consensus.io.members import make_genesis
@@ -72,7 +72,7 @@ async def test_roots_come_first_then_one_durability_for_all(store: ChainStore) -
     """Jobs that waited share one commit; each block's root is told before it."""
     id_, batch = make_batch(GENESIS, [77])
     blocks = make_chain(GENESIS, 3, certified=[3])
-    evidence = RecordEvidence(NodeIndex(0), "double vote", b"a", b"b")
+    evidence = RecordEvidence(NodeIndex(0), "double vote", b"a", b"b", Epoch(0))
     async with working(store, *blocks, StoreBatch(id_, batch), evidence) as work:
         await work.do(reports_count=6)
     kinds = [type(report) for report in work.reports]
