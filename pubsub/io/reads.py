@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from ledger.core.event import open_entry
-from ledger.core.ids import EventId, Height, Sequence
+from ledger.core.ids import Epoch, EventId, Height, Sequence
 from ledger.core.limits import GATEWAY_PAGE_EVENTS, GATEWAY_PAGE_EVENTS_MAX, INT_MAX
 from ledger.core.proof import ProofBundle, build_bundle, bundle_json, encode_bundle
 from ledger.io.chain_reader import ChainReader

@@ -113,7 +113,7 @@ def test_the_others_are_asked_before_they_are_killed(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert result.returncode == 1
+    assert result.returncode == 0
     assert "ended well" in result.stdout, result.stdout + result.stderr
 
 
