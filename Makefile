@@ -9,7 +9,7 @@ READY := .venv/.ready
 NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
 	-o -name '*.[chS]')
 
-.PHONY: help setup demo test check sim sim-hunt bench-sim chaos fuzz fuzz-native bench bench-native coverage lock clean
+.PHONY: help setup demo test check sim sim-hunt bench-sim chaos membership fuzz fuzz-native bench bench-native coverage lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -48,8 +48,11 @@ sim-hunt: setup ## Simulate 100,000 core-only and 5,000 whole-node seeds for hou
 bench-sim: setup ## Measure how many seeds an hour one core simulates
 	$(BIN)/python -m simnet.bench
 
-chaos: setup ## Kill, stop and restart real validators under load for ten minutes
+chaos: setup ## Hurt real validators, their network, disks and clocks under load for ten minutes
 	$(BIN)/python -m tests.chaos
+
+membership: setup ## Four validators become seven and four again, under load, one of them lying
+	$(BIN)/python -m tests.membership
 
 fuzz: setup ## Run the slow tests, and the property tests with many more, random, examples
 	$(BIN)/pytest -q -n 2 -m "hypothesis or slow" --hypothesis-profile=fuzz
