@@ -13,9 +13,10 @@ from concordat.cli.options import Target, target_options
 from concordat.cli.output import emit, json_option, moment
 from concordat.cli.participant_file import participant_of
 from concordat.cli.trust_output import facts, json_text
-from concordat.cli.validator_sets import next_set
+from concordat.cli.validator_sets import in_words, next_set
 from concordat.cli.writing import Signing, expiry_ms, signing_options
 from ledger.core.genesis import Governors
+from ledger.core.ids import Height
 from ledger.core.limits import INT_MAX, PROPOSAL_LIFE_MS_MAX
 from ledger.core.trust.governance import Proposal
 from ledger.core.trust.operations import (
@@ -253,15 +254,13 @@ def propose_validators(  # noqa: PLR0913 - one argument for each option
         raise click.UsageError("give --add or --remove")
     signing = Signing(Target.find(home, url, genesis_file), key_file, password_file)
     with signing.client() as client:
-        present = client.trust.validators().value
+        chain = client.status().chain
+        # The newest set, also when the one before it can already be proven.
+        newest = None if chain is None else Height(chain.height)
+        present = client.trust.validators(at_least=newest).value
     assert present is not None, "every state names validators"
     chosen = ValidatorSet(next_set(present, added, removed))
-    names = ", ".join(member.name for member in chosen.members)
-    click.echo(
-        f"proposing {len(chosen)} validators, {chosen.quorum} of them decide, "
-        f"{chosen.faulty_max} may fail: {names}",
-        err=True,
-    )
+    click.echo(in_words(present, chosen), err=True)
     signing.carry_out(Propose(SetValidators(chosen.members), expiry_ms(hours)), as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from concordat.home import HomeError
 from concordat.membership import read_card
 from ledger.core.validators import Validator, ValidatorSet
 
-__all__ = ["next_set"]
+__all__ = ["in_words", "next_set"]
 
 _KEYS = {"key", "peer_key"}
 
@@ -42,6 +42,22 @@ def next_set(
     except ValueError as error:
         raise click.UsageError(f"these cannot be the validators: {error}") from None
     return chosen
+
+
+def in_words(present: Sequence[Validator], chosen: ValidatorSet) -> str:
+    """Say what changes between two sets, and what the next one can stand."""
+    before = {validator.name: validator for validator in present}
+    after = {validator.name: validator for validator in chosen.members}
+    groups = {
+        "new": [name for name in after if name not in before],
+        "changed": [name for name in after if name in before and after[name] != before[name]],
+        "removed": [name for name in before if name not in after],
+    }
+    changes = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in groups.items() if names)
+    return (
+        f"proposing {len(chosen)} validators ({', '.join(after)}), {chosen.quorum} of them decide, "
+        f"{chosen.faulty_max} may fail. {changes or 'another order'}"
+    )
 
 
 def _validator_of(path: Path) -> Validator:

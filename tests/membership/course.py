@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from concordat.cli.validator_sets import next_set
-from ledger.core.ids import Epoch
+from ledger.core.ids import Epoch, Height
 from ledger.core.trust.operations import SetValidators
 from ledger.io.chain_store import ChainStore
 from ledger.io.keystore import KeyPurpose, open_key
@@ -106,7 +106,9 @@ class Course:
         genesis = self._network.testnet.genesis
         governors = genesis.governors.members[: genesis.governors.threshold]
         async with AsyncClient(self._network.url(_LIES), genesis) as client:
-            present = (await client.trust.validators()).value
+            chain = (await client.status()).chain
+            assert chain is not None
+            present = (await client.trust.validators(at_least=Height(chain.height))).value
             assert present is not None
             chosen = next_set(present, added, removed)
             expires_ms = time.time_ns() // 1_000_000 + _PROPOSAL_LIFE_MS
