@@ -23,7 +23,7 @@ from adapters.tmf.usage.condensing import BlockLimits, Condensed, Tip, Waiting, 
 from adapters.tmf.usage.intake import Known, Outcome, Taken, digests, take
 from adapters.tmf.usage.record import UsageRecord, read_body
 from adapters.tmf.usage.schema import BLOCKS, NAMES, RECORDS, SEGMENTS
-from adapters.tmf.usage.segments import append_segments, entry_at, read_entries
+from adapters.tmf.usage.segments import append_segments, entries_at, entry_at
 from ledger.core.limits import HASH_BYTES, TMF_STATEMENT_ROWS_MAX, USAGE_SEGMENT_RECORDS
 from pubsub.client.identity import Publisher
 
@@ -92,10 +92,10 @@ class UsageLog:
         limits = self._sealing.limits
         if not is_due(waiting_after(connection, tip.last), limits, self._now_ms()):
             return None
-        entries = read_entries(connection, tip.last + 1, tip.last + limits.records)
+        end = min(tip.last + limits.records, last_number(connection))
         return condense(
             tip,
-            entries,
+            entries_at(connection, range(tip.last + 1, end + 1)),
             lambda number: read_body(entry_at(connection, number).body),
             secret,
             limits,

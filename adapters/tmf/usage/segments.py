@@ -4,7 +4,7 @@ Owns the form of a segment's data, and reading records by their numbers.
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from adapters.tmf.usage.schema import SEGMENTS
 from ledger.core.errors import InvariantError
 from ledger.core.limits import USAGE_SEGMENT_RECORDS
 
-__all__ = ["append_segments", "entry_at", "read_entries"]
+__all__ = ["append_segments", "entries_at", "entry_at"]
 
 _FAST: Final = 1  # of zlib: half the time for a tenth more bytes
 
@@ -42,35 +42,37 @@ def append_segments(connection: Connection, taken: Sequence[Taken], arrived_ms: 
     connection.execute(insert(SEGMENTS), rows)
 
 
-def read_entries(connection: Connection, first: int, last: int) -> Iterator[Entry]:
-    """Read the records ``first`` to ``last``, as far as there are any; segment after segment.
+def entries_at(connection: Connection, numbers: Iterable[int]) -> Iterator[Entry]:
+    """Read records that are in the log; ascending numbers read each segment once.
 
     Raises:
-        InvariantError: a segment is broken, or missing between others.
+        InvariantError: a record is not there, or its segment is broken.
     """
-    following = first
-    while following <= last:
-        row = connection.execute(
-            select(SEGMENTS.c.first, SEGMENTS.c.last, SEGMENTS.c.data)
-            .where(SEGMENTS.c.first <= following)
-            .order_by(SEGMENTS.c.first.desc())
-            .limit(1)
-        ).one_or_none()
-        if row is None or row.last < following:
-            return
-        try:
-            entries = _decode(zlib.decompress(row.data))
-        except (zlib.error, msgspec.MsgspecError) as error:
-            raise InvariantError(f"the usage segment {row.first} is broken: {error}") from None
-        if len(entries) != row.last - row.first + 1:
-            raise InvariantError(f"the usage segment {row.first} holds {len(entries)} records")
-        end = min(row.last, last)
-        yield from entries[following - row.first : end - row.first + 1]
-        following = end + 1
+    first, entries = 0, list[Entry]()
+    for number in numbers:
+        if not first <= number < first + len(entries):
+            first, entries = _segment(connection, number)
+        yield entries[number - first]
 
 
 def entry_at(connection: Connection, number: int) -> Entry:
     """Read one record that is in the log."""
-    for entry in read_entries(connection, number, number):
-        return entry
-    raise InvariantError(f"the usage log lacks record {number}")
+    return next(entries_at(connection, [number]))
+
+
+def _segment(connection: Connection, number: int) -> tuple[int, list[Entry]]:
+    row = connection.execute(
+        select(SEGMENTS.c.first, SEGMENTS.c.last, SEGMENTS.c.data)
+        .where(SEGMENTS.c.first <= number)
+        .order_by(SEGMENTS.c.first.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None or row.last < number:
+        raise InvariantError(f"the usage log lacks record {number}")
+    try:
+        entries = _decode(zlib.decompress(row.data))
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise InvariantError(f"the usage segment {row.first} is broken: {error}") from None
+    if len(entries) != row.last - row.first + 1:
+        raise InvariantError(f"the usage segment {row.first} holds {len(entries)} records")
+    return row.first, entries
