@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import anyio
+
 from adapters.tmf.store.database import Store
 from adapters.tmf.usage.condensing import BlockLimits
 from adapters.tmf.usage.intake import Outcome
@@ -37,6 +39,7 @@ class PlayedLedger:
         self.errors: list[ConcordatError] = []
         self.loses_answer = False
         self.handed_in: list[EventId] = []
+        self._grown = anyio.Event()
 
     @property
     def events(self) -> list[Event]:
@@ -54,6 +57,8 @@ class PlayedLedger:
             self.chain.grow([opened])
             for _ in range(3):
                 self.chain.grow()
+            self._grown.set()
+            self._grown = anyio.Event()
         if self.loses_answer:
             self.loses_answer = False
             raise Unavailable("the answer was lost")
@@ -61,6 +66,11 @@ class PlayedLedger:
         assert bundle is not None
         sequence = self.chain.sequence_of(opened.id)
         return Receipt(opened.id, "final", sequence=sequence, duplicate=is_known, proof=bundle)
+
+    async def holds(self, count: int) -> None:
+        """Wait until so many events are there."""
+        while len(self.chain.entries) < count:
+            await self._grown.wait()
 
     async def proof(self, id_: EventId) -> ProofBundle | None:
         """Prove an event that the ledger holds."""
