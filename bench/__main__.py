@@ -16,6 +16,7 @@ from bench.latency import measure_low_load
 from bench.report import commit_id, describe_machine, to_json, to_markdown, to_table
 from bench.results import Run
 from bench.sustained import LoadShape, measure_sustained
+from bench.tmf_usage import measure_usage
 from tests.support.processes import Part, RealNetwork
 
 __all__ = ["main"]
@@ -31,6 +32,7 @@ class _Plan:
     events: int
     in_flight: tuple[int, float]
     load: LoadShape
+    usage_records: int
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -66,12 +68,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _plan(chosen: argparse.Namespace) -> _Plan:
     if chosen.quick:
-        return _Plan(2, 10, (8, 1.0), LoadShape(4, 100, not chosen.no_wait, 0.5, 2.0))
+        return _Plan(2, 10, (8, 1.0), LoadShape(4, 100, not chosen.no_wait, 0.5, 2.0), 20_000)
     return _Plan(
         5,
         200,
         (_IN_FLIGHT, 10.0),
         LoadShape(chosen.clients, chosen.bulk, not chosen.no_wait, 5.0, chosen.seconds),
+        1_000_000,
     )
 
 
@@ -101,6 +104,8 @@ def _measure(directory: Path, plan: _Plan) -> Run:
         one_dead = measure_sustained(network, everybody[:-1], source, plan.load)
         if faults := network.stop_all():
             raise RuntimeError("; ".join(faults))
+    _say(f"{plan.usage_records} usage records condensed, without the network")
+    usage = measure_usage(plan.usage_records, directory)
     return Run(
         date=dt.datetime.now(dt.UTC).date().isoformat(),
         commit=commit_id(),
@@ -118,6 +123,7 @@ def _measure(directory: Path, plan: _Plan) -> Run:
         sustained=sustained,
         one_dead=one_dead,
         one_dead_ratio=round(one_dead.events_per_s / max(sustained.events_per_s, 1.0), 3),
+        usage=usage,
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from bench.events import ENTRY_BYTES
 from bench.results import InFlight, LowLoad, Run, Throughput
+from bench.tmf_usage import usage_rows
 
 __all__ = ["commit_id", "describe_machine", "to_json", "to_markdown", "to_table"]
 
@@ -73,6 +74,7 @@ def to_table(run: Run) -> str:
         ("decode and identify", f"{run.baseline.open_per_s:,}", "", ""),
         ("hash log leaves", f"{run.baseline.leaf_per_s:,}", "", ""),
         ("fsync of 4 KiB", f"{run.baseline.fsync_ms} ms", "", ""),
+        *usage_rows(run.usage),
     ]
     return "\n".join(_aligned(rows))
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bench.tmf_usage import UsageRun
 from bench.usage import ProcessUse
 
 __all__ = [
@@ -115,6 +116,7 @@ class Run(msgspec.Struct, frozen=True):
 
     Attributes:
         one_dead_ratio: throughput with one validator dead over that with all.
+        usage: the access node's usage log, which needs no network.
     """
 
     date: str
@@ -129,6 +131,7 @@ class Run(msgspec.Struct, frozen=True):
     sustained: Throughput
     one_dead: Throughput
     one_dead_ratio: float
+    usage: UsageRun
 
 
 def quantiles(milliseconds: Sequence[float]) -> Quantiles:
