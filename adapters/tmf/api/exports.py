@@ -56,7 +56,7 @@ def resource_of(job: Job, path: str) -> Resource:
     """
     segments = path.rstrip("/").split("/")
     for resource in _of_job(job):
-        whole = f"{resource.base}/{resource.path}".split("/")
+        whole = f"{resource.base}/{resource.path}".strip("/").split("/")
         if segments[-len(whole) :] == whole or segments in ([resource.path], ["", resource.path]):
             return resource
     names = ", ".join(resource.path for resource in _of_job(job))

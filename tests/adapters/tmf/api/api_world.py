@@ -98,13 +98,14 @@ def make_world(store: Store, folder: Path, pace: Pace | None = None) -> ApiWorld
     """Build the engine over a store; hub and jobs do not run yet."""
     clock, ids = count(START_MS, 1000), count(1)
     now_ms = partial(next, clock)
-    policy = PartiesOnly()
-    entities = Entities((policy,), now_ms, lambda: f"00000000-0000-4000-8000-{next(ids):012}")
+    entities = Entities(
+        (PartiesOnly(),), now_ms, lambda: f"00000000-0000-4000-8000-{next(ids):012}"
+    )
     serving = Serving(store, entities, caller_of, Bodies())
-    hub = Hub(store, policy.visible, HubSettings(Egress(), pace=pace or Pace(5, 40)))
+    hub = Hub(store, entities.visible, HubSettings(Egress(), pace=pace or Pace(5, 40)))
     jobs = Jobs(serving, JobSettings(folder, base_url="http://node.test"), now_ms)
     failures: list[InvariantError] = []
-    endpoints = HubEndpoints(serving, hub, lambda: f"hub-{next(ids)}", now_ms)
+    endpoints = HubEndpoints(serving, hub, new_id, now_ms)
     app = Starlette(routes=api_routes(serving, endpoints, jobs, failures.append))
     transport = httpx.ASGITransport(app)
     client = httpx.AsyncClient(transport=transport, base_url="http://node.test")
