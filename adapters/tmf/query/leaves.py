@@ -8,7 +8,7 @@ Null and empty containers have no leaf.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from adapters.tmf.query.values import instant_of, number_of, number_text
+from adapters.tmf.query.values import number_of, number_text, time_of
 
 __all__ = ["Leaf", "leaves"]
 
@@ -20,7 +20,7 @@ class Leaf(NamedTuple):
         position: counts the leaves at the same path, from 0.
         text: the string itself, ``true``/``false``, or the number as RFC 8785 writes it.
         number: the text as a number; None when it reads as none.
-        instant: the text as microseconds since 1970; None when it reads as no date-time.
+        time: the text as microseconds since 1970; None when it reads as no time.
         is_number: the document has a number here and not a string.
     """
 
@@ -28,7 +28,7 @@ class Leaf(NamedTuple):
     position: int
     text: str
     number: float | None
-    instant: int | None
+    time: int | None
     is_number: bool = False
 
 
@@ -55,6 +55,6 @@ def _leaf(path: str, position: int, value: str | float) -> Leaf:
     if isinstance(value, str):
         if value[:1] not in "-0123456789":  # saves most texts two searches
             return Leaf(path, position, value, None, None)
-        return Leaf(path, position, value, number_of(value), instant_of(value))
+        return Leaf(path, position, value, number_of(value), time_of(value))
     text = str(value) if isinstance(value, int) else number_text(value)
     return Leaf(path, position, text, number_of(text), None, is_number=True)

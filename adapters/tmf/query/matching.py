@@ -13,7 +13,7 @@ import re2  # type: ignore[import-untyped]
 from adapters.tmf.entity import JsonObject
 from adapters.tmf.query.leaves import Leaf, leaves
 from adapters.tmf.query.model import AnyOf, Comparison, Condition
-from adapters.tmf.query.values import instant_of, number_of
+from adapters.tmf.query.values import number_of, time_of
 
 __all__ = ["LeavesByPath", "Test", "compiled", "leaves_by_path", "matcher"]
 
@@ -73,7 +73,7 @@ def _leaf_test(comparison: Comparison) -> Callable[[Leaf], bool]:
     if comparison.operator == "regex":
         pattern = re2.compile(value)
         return lambda leaf: pattern.search(leaf.text) is not None
-    number, instant = number_of(value), instant_of(value)
+    number, time = number_of(value), time_of(value)
     if comparison.operator in {"eq", "ne"}:
         return lambda leaf: (
             leaf.text == value or (leaf.is_number and number is not None and leaf.number == number)
@@ -81,6 +81,6 @@ def _leaf_test(comparison: Comparison) -> Callable[[Leaf], bool]:
     stands = _ORDERS[comparison.operator]
     if number is not None:
         return lambda leaf: leaf.number is not None and stands(leaf.number, number)
-    if instant is not None:
-        return lambda leaf: leaf.instant is not None and stands(leaf.instant, instant)
-    return lambda leaf: stands(leaf.text, value)
+    if time is not None:
+        return lambda leaf: leaf.time is not None and stands(leaf.time, time)
+    return lambda leaf: leaf.number is None and leaf.time is None and stands(leaf.text, value)

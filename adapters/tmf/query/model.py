@@ -20,9 +20,9 @@ Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "regex"]
 class Comparison(msgspec.Struct, frozen=True):
     """One leaf at the path stands in this relation to the value.
 
-    ``eq``: equal text, or equal numbers where the leaf is a number. Order: a value that reads as a
-    number is compared with leaves that read as numbers, one that reads as an RFC 3339 date-time
-    with date-times, any other with the text of all leaves by Unicode code points. ``regex``: RE2
+    ``eq``: equal text, or equal numbers where the leaf is a number. Order compares like with like:
+    texts that read as numbers by number, those that read as times (RFC 3339 date-times, and dates
+    as their first instant in UTC) by instant, all others by Unicode code points. ``regex``: RE2
     syntax, found anywhere. ``ne``: no leaf at the path is equal.
     """
 
@@ -43,7 +43,8 @@ Condition = Comparison | AnyOf
 class SortKey(msgspec.Struct, frozen=True):
     """Order by the first leaf at the path; entities without one come last.
 
-    Numbers come before date-times, date-times before other texts; descending turns this round.
+    Numbers come before times, times before other texts; equal numbers and times stand in the order
+    of their texts. Descending turns all this round.
     """
 
     path: str

@@ -4,9 +4,8 @@ Owns what an operator means in SQL. Regular expressions have no place here: ``se
 them outside of the database.
 """
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -14,6 +13,7 @@ from sqlalchemy import (
     and_,
     exists,
     false,
+    func,
     not_,
     or_,
     select,
@@ -22,68 +22,87 @@ from sqlalchemy import (
 )
 
 from adapters.tmf.query.model import Comparison
-from adapters.tmf.query.values import instant_of, number_of, number_text
+from adapters.tmf.store.keys import Key, key_of_text, other_texts, range_of
 from adapters.tmf.store.schema import ENTITIES, LEAVES
 from ledger.core.limits import TMF_LEAF_HEAD_BYTES
 
-__all__ = ["entities_with", "holds"]
-
-_RELATIONS: Final[Mapping[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
-    "eq": operator.eq,
-    "gt": operator.gt,
-    "gte": operator.ge,
-    "lt": operator.lt,
-    "lte": operator.le,
-}
+__all__ = ["Asked", "entities_with", "holds"]
 
 
-def holds(comparison: Comparison, numbers: Mapping[str, int]) -> ColumnElement[bool]:
-    """Say whether an entity of the enclosing statement meets a comparison."""
-    leaf = LEAVES.c.entity == ENTITIES.c.number
-    met = exists().where(leaf, _met(comparison, numbers)).correlate(ENTITIES)
-    return not_(met) if comparison.operator == "ne" else met
+class Asked(NamedTuple):
+    """One condition as the search takes it.
+
+    Attributes:
+        comparisons: one of them must hold.
+        is_of_one_leaf: all of them must hold, for the same leaf; all name the same path.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    is_of_one_leaf: bool = False
+
+    def has(self, operator: str) -> bool:
+        """Say whether one of the comparisons has an operator."""
+        return any(comparison.operator == operator for comparison in self.comparisons)
 
 
-def entities_with(members: Sequence[Comparison], numbers: Mapping[str, int]) -> Select[Any]:
-    """Select the entities, some of them twice, with a leaf that meets one of the comparisons."""
-    parts = [select(LEAVES.c.entity).where(_met(member, numbers)) for member in members]
+def holds(asked: Asked, numbers: Mapping[str, int]) -> ColumnElement[bool]:
+    """Say whether an entity of the enclosing statement meets a condition.
+
+    It is asked of one entity after the other, so it must look at that entity's leaves only, and
+    not search the index of all for a range: the range is hidden from SQLite's planner.
+    """
+    hidden = func.coalesce(LEAVES.c.key, LEAVES.c.key)
+    parts = []
+    for is_negated, met in _met(asked, numbers, hidden):
+        leaf = LEAVES.c.entity == ENTITIES.c.number
+        found = exists().where(leaf, met).correlate(ENTITIES)
+        parts.append(not_(found) if is_negated else found)
+    return or_(false(), *parts)
+
+
+def entities_with(asked: Asked, numbers: Mapping[str, int]) -> Select[Any]:
+    """Select the entities, some twice, with a leaf that meets a condition; it has no ``ne``."""
+    key = LEAVES.c.key
+    parts = [select(LEAVES.c.entity).where(met) for _, met in _met(asked, numbers, key)]
     found = parts[0] if len(parts) == 1 else select(union_all(*parts).subquery().c.entity)
     return found.correlate(None)  # a statement around it may read leaves of its own
 
 
-def _met(comparison: Comparison, numbers: Mapping[str, int]) -> ColumnElement[bool]:
-    """Say whether a leaf meets a comparison; ``ne`` as if it were ``eq``."""
-    path = numbers.get(comparison.path)
-    if path is None:
-        return false()  # nobody ever had a leaf there
-    if comparison.operator in {"eq", "ne"}:
-        return and_(LEAVES.c.path == path, _equals(comparison.value))
-    return and_(LEAVES.c.path == path, _is_beyond(comparison.operator, comparison.value))
+def _met(
+    asked: Asked, numbers: Mapping[str, int], key: ColumnElement[bytes]
+) -> Iterator[tuple[bool, ColumnElement[bool]]]:
+    """Say what a leaf must meet, and whether there must be none such instead."""
+    if asked.is_of_one_leaf:
+        path = numbers.get(asked.comparisons[0].path)
+        ranges = [_is_beyond(comparison, key) for comparison in asked.comparisons]
+        yield False, false() if path is None else and_(LEAVES.c.path == path, *ranges)
+        return
+    for comparison in asked.comparisons:
+        path = numbers.get(comparison.path)
+        is_equality = comparison.operator in {"eq", "ne"}
+        met = _equals(comparison.value, key) if is_equality else _is_beyond(comparison, key)
+        # A path without a number: nobody ever had a leaf there.
+        at = false() if path is None else LEAVES.c.path == path
+        yield comparison.operator == "ne", and_(at, met)
 
 
-def _equals(value: str) -> ColumnElement[bool]:
-    number = number_of(value)
-    text = _text_is("eq", value)
-    if number is None or number_text(number) == value:
-        return text  # a leaf that is this number has this text
-    return or_(text, and_(LEAVES.c.number == number, LEAVES.c.is_number))
+def _equals(value: str, key: ColumnElement[bytes]) -> ColumnElement[bool]:
+    wanted = key_of_text(value)
+    text = LEAVES.c.key == wanted.key
+    if len(value.encode()) >= TMF_LEAF_HEAD_BYTES:  # else no leaf with this key has a tail
+        text = and_(text, LEAVES.c.tail == wanted.tail)
+    others = other_texts(value)
+    if others is None:
+        return text
+    return or_(text, and_(LEAVES.c.is_number, key >= others.first.key, key < others.end.key))
 
 
-def _is_beyond(relation: str, value: str) -> ColumnElement[bool]:
-    number = number_of(value)
-    if number is not None:
-        return _RELATIONS[relation](LEAVES.c.number, number)
-    instant = instant_of(value)
-    if instant is not None:
-        return _RELATIONS[relation](LEAVES.c.instant, instant)
-    return _text_is(relation, value)
+def _is_beyond(comparison: Comparison, key: ColumnElement[bytes]) -> ColumnElement[bool]:
+    first, end = range_of(comparison.operator, comparison.value)
+    return and_(_is_from(first, key), not_(_is_from(end, key)))
 
 
-def _text_is(relation: str, value: str) -> ColumnElement[bool]:
-    text = value.encode()
-    if len(text) < TMF_LEAF_HEAD_BYTES:  # a leaf with this head has no tail
-        return _RELATIONS[relation](LEAVES.c.head, text)
-    head, tail = text[:TMF_LEAF_HEAD_BYTES], text[TMF_LEAF_HEAD_BYTES:]
-    if relation == "eq":
-        return and_(LEAVES.c.head == head, LEAVES.c.tail == tail)
-    return _RELATIONS[relation](tuple_(LEAVES.c.head, LEAVES.c.tail), tuple_(head, tail))
+def _is_from(first: Key, key: ColumnElement[bytes]) -> ColumnElement[bool]:
+    if not first.tail:
+        return key >= first.key
+    return tuple_(key, LEAVES.c.tail) >= tuple_(first.key, first.tail)

@@ -105,8 +105,8 @@ def _keep_private(path: Path) -> None:
 
 def _postgresql(url: URL, *, is_writer: bool) -> Engine:
     settings = (
-        f"-c statement_timeout={TMF_STATEMENT_MS_MAX} -c lock_timeout={TMF_STORE_WAIT_MS_MAX} "
-        "-c client_encoding=UTF8"
+        f"{url.query.get('options', '')} -c statement_timeout={TMF_STATEMENT_MS_MAX} "
+        f"-c lock_timeout={TMF_STORE_WAIT_MS_MAX} -c client_encoding=UTF8"
     )
     # The writer's snapshots must be younger than its lock; a reader needs one for all statements.
     engine = create_engine(

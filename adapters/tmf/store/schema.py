@@ -3,9 +3,8 @@
 Owns entities, their leaves, the numbers of paths, and the journal. Other packages define their own
 tables on ``METADATA`` before the store is opened.
 
-Texts that are compared are kept as UTF-8 bytes: both databases then order them by code point,
-whatever their locale, and take every character. A leaf's text is split into a head, which is
-indexed, and the rest.
+Leaves are kept as bytes that both databases order in the same way, whatever their locale
+(``keys.py``).
 """
 
 from typing import Final
@@ -14,7 +13,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Double,
     Identity,
     Index,
     Integer,
@@ -74,32 +72,20 @@ LEAVES: Final = Table(
     Column("entity", BigInteger, primary_key=True, autoincrement=False),
     Column("path", BigInteger, primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("head", LargeBinary, nullable=False),
+    Column("key", LargeBinary, nullable=False),
     Column("tail", LargeBinary, nullable=False),
-    Column("number", Double),
-    Column("instant", BigInteger),
     Column("is_number", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
 """The index: all leaves of all entities, as ``adapters.tmf.query.leaves`` gives them."""
 
-# Entity stands in every index, so that a filter is answered from the index alone.
-Index("tmf_leaf_text", LEAVES.c.path, LEAVES.c.head, LEAVES.c.entity)
+# The entity stands in it, so that a filter is answered from the index alone.
+Index("tmf_leaf_key", LEAVES.c.path, LEAVES.c.key, LEAVES.c.entity)
 Index(
-    "tmf_leaf_number",
+    "tmf_leaf_repeated",
     LEAVES.c.path,
-    LEAVES.c.number,
-    LEAVES.c.entity,
-    sqlite_where=LEAVES.c.number.is_not(None),
-    postgresql_where=LEAVES.c.number.is_not(None),
-)
-Index(
-    "tmf_leaf_instant",
-    LEAVES.c.path,
-    LEAVES.c.instant,
-    LEAVES.c.entity,
-    sqlite_where=LEAVES.c.instant.is_not(None),
-    postgresql_where=LEAVES.c.instant.is_not(None),
+    sqlite_where=LEAVES.c.position > 0,
+    postgresql_where=LEAVES.c.position > 0,
 )
 
 CHANGES: Final = Table(

@@ -13,11 +13,12 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from adapters.tmf.entity import Change, Entity, What
 from adapters.tmf.query.leaves import leaves
 from adapters.tmf.query.model import Condition, Query
+from adapters.tmf.store.keys import key_of_leaf
 from adapters.tmf.store.paths import KnownPaths, PathNumbers
 from adapters.tmf.store.ports import Page
 from adapters.tmf.store.schema import CHANGES, ENTITIES, LEAVES
 from adapters.tmf.store.search import search
-from ledger.core.limits import TMF_ID_CHARS_MAX, TMF_LEAF_HEAD_BYTES, TMF_PATH_CHARS_MAX
+from ledger.core.limits import TMF_ID_CHARS_MAX, TMF_PATH_CHARS_MAX
 
 __all__ = ["SqlReading", "SqlWriting"]
 
@@ -167,16 +168,14 @@ class SqlWriting(SqlReading):
         numbers = self.paths.add(entity.resource, dict.fromkeys(leaf.path for leaf in found))
         rows = []
         for leaf in found:
-            text = leaf.text.encode()
+            key, tail = key_of_leaf(leaf)
             rows.append(
                 {
                     "entity": number,
                     "path": numbers[leaf.path],
                     "position": leaf.position,
-                    "head": text[:TMF_LEAF_HEAD_BYTES],
-                    "tail": text[TMF_LEAF_HEAD_BYTES:],
-                    "number": leaf.number,
-                    "instant": leaf.instant,
+                    "key": key,
+                    "tail": tail,
                     "is_number": leaf.is_number,
                 }
             )

@@ -1,7 +1,7 @@
 """Both databases for tests: a file of SQLite, and one PostgreSQL server a session.
 
-Each store is a database of its own. The server keeps its files in a folder of /tmp that others may
-enter: PostgreSQL refuses to run as root, so it runs as a user of its own.
+Each store is a file, or a schema, of its own. The server keeps its files in a folder of /tmp that
+others may enter: PostgreSQL refuses to run as root, so it runs as a user of its own.
 """
 
 import os
@@ -48,5 +48,5 @@ def new_database(kind: str, folder: Path, server: str) -> str:
     if kind == "sqlite":
         return f"sqlite:///{folder / name}.db"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0".encode())
-    return server.replace("/postgres?", f"/{name}?")
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+    return f"{server}&options=-csearch_path%3D{name}"

@@ -100,7 +100,9 @@ def _number(text: str) -> float | None:
     return float(number) if math.isfinite(float(number)) else None
 
 
-def _instant(text: str) -> datetime | None:
+def _time(text: str) -> datetime | None:
+    if len(text) == len("2026-01-01"):
+        text += "T00:00:00Z"
     try:
         return msgspec.convert(text, _Rfc3339) if "T" in text else None
     except msgspec.ValidationError:
@@ -119,28 +121,27 @@ def _stands(value: object, comparison: Comparison) -> bool:
         return _equal(value, wanted)
     if comparison.operator == "regex":
         return re2.search(wanted, text) is not None
-    for read in (_number, _instant):
-        right = read(wanted)
-        if right is not None:
-            left = read(text)
-            return left is not None and _RELATIONS[comparison.operator](left, right)
-    return _RELATIONS[comparison.operator](text, wanted)
+    left, right = _rank(text), _rank(wanted)
+    return left[0] == right[0] and _RELATIONS[comparison.operator](left[1], right[1])
 
 
 def _sorted(documents: list[JsonObject], key: SortKey) -> list[JsonObject]:
     having = [document for document in documents if _values(document, key.path.split("."))]
     without = [document for document in documents if document not in having]
     if not key.descending:
-        return sorted(having, key=lambda document: _rank(document, key.path)) + without
+        return sorted(having, key=lambda document: _rank(_first(document, key.path))) + without
     having.reverse()  # and again: equal ones keep their order
-    having.sort(key=lambda document: _rank(document, key.path))
+    having.sort(key=lambda document: _rank(_first(document, key.path)))
     having.reverse()
     return having + without
 
 
-def _rank(document: JsonObject, path: str) -> tuple[int, Any]:
-    text = _text(_values(document, path.split("."))[0])
-    number, instant = _number(text), _instant(text)
+def _rank(text: str) -> tuple[int, Any, str]:
+    number, time = _number(text), _time(text)
     if number is not None:
-        return 0, number
-    return (2, text) if instant is None else (1, instant)
+        return 0, number, text
+    return (2, text, "") if time is None else (1, time, text)
+
+
+def _first(document: JsonObject, path: str) -> str:
+    return _text(_values(document, path.split("."))[0])

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from adapters.tmf.entity import Entity
 from adapters.tmf.query.leaves import leaves
 from adapters.tmf.store.database import Store
+from adapters.tmf.store.keys import key_of_leaf
 from adapters.tmf.store.schema import ENTITIES, LEAVES, PATHS
 
 ROOT = Path(__file__).parents[4]
@@ -31,12 +32,12 @@ def _check_whole(store: Store) -> int:
         stored = list(reading.every("product"))
         assert {entity.id: entity.body for entity in stored} == expected
         indexed = reading.connection.execute(
-            select(ENTITIES.c.id, PATHS.c.path, LEAVES.c.position, LEAVES.c.head)
+            select(ENTITIES.c.id, PATHS.c.path, LEAVES.c.position, LEAVES.c.key, LEAVES.c.tail)
             .join(LEAVES, LEAVES.c.entity == ENTITIES.c.number)
             .join(PATHS, PATHS.c.number == LEAVES.c.path)
         ).all()
         assert sorted(tuple(row) for row in indexed) == sorted(
-            (entity.id, leaf.path.encode(), leaf.position, leaf.text.encode())
+            (entity.id, leaf.path.encode(), leaf.position, *key_of_leaf(leaf))
             for entity in stored
             for leaf in leaves(entity.document())
         )
