@@ -97,7 +97,7 @@ MALFORMED: Final[list[object]] = [
 ]
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab é", max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3)
     ),
