@@ -26,13 +26,13 @@ from adapters.tmf.store.database import Store
 from adapters.tmf.usage.audit import audit_block
 from adapters.tmf.usage.condensing import BlockLimits
 from adapters.tmf.usage.evidence import Evidence, Scope
+from adapters.tmf.usage.limits import USAGE_TRANSACTION_RECORDS
 from adapters.tmf.usage.log import Sealing, UsageLog
 from adapters.tmf.usage.proof import UsageProof, encode_proof, verify_usage
 from adapters.tmf.usage.record import read_record
 from adapters.tmf.usage.schema import BLOCKS
 from ledger.core.event import open_entry
 from ledger.core.ids import Sequence
-from ledger.core.limits import USAGE_TRANSACTION_RECORDS
 from ledger.core.proof import build_bundle, encode_bundle
 from ledger.core.signing import SeedSigner
 from pubsub.client.identity import Publisher

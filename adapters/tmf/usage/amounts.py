@@ -8,8 +8,8 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Final, NewType
 
+from adapters.tmf.usage.limits import USAGE_AMOUNT_DIGITS_MAX
 from ledger.core.errors import DecodeError
-from ledger.core.limits import USAGE_AMOUNT_DIGITS_MAX
 
 __all__ = ["ZERO", "Amount", "format_amount", "parse_amount"]
 

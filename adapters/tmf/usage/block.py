@@ -12,15 +12,15 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from ledger.core.codec import Codec, Hash32, Record, UInt
-from ledger.core.errors import DecodeError, ProofError
-from ledger.core.event import Did, Event
-from ledger.core.limits import (
-    EVENT_DATA_BYTES_MAX,
+from adapters.tmf.usage.limits import (
     USAGE_AMOUNT_DIGITS_MAX,
     USAGE_BLOCK_RECORDS_MAX,
     USAGE_NAME_CHARS_MAX,
 )
+from ledger.core.codec import Codec, Hash32, Record, UInt
+from ledger.core.errors import DecodeError, ProofError
+from ledger.core.event import Did, Event
+from ledger.core.limits import EVENT_DATA_BYTES_MAX
 
 __all__ = [
     "BLOCK_CONTENT_TYPE",

@@ -11,15 +11,15 @@ from typing import Final
 import msgspec
 
 from adapters.tmf.usage.intake import Outcome
-from adapters.tmf.usage.lines import Lines
-from adapters.tmf.usage.record import RecordCode, RecordRefused, UsageRecord, read_record
-from adapters.tmf.usage.service import UsageService
-from ledger.core.limits import (
+from adapters.tmf.usage.limits import (
     USAGE_RECORD_BYTES_MAX,
     USAGE_REFUSALS_SHOWN_MAX,
     USAGE_TRANSACTION_BYTES,
     USAGE_TRANSACTION_RECORDS,
 )
+from adapters.tmf.usage.lines import Lines
+from adapters.tmf.usage.record import RecordCode, RecordRefused, UsageRecord, read_record
+from adapters.tmf.usage.service import UsageService
 
 __all__ = ["Summary", "take_lines"]
 

@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from adapters.tmf.entity import JsonObject, canonical
+from adapters.tmf.usage.limits import USAGE_RECORD_BYTES_MAX
 from ledger.core.errors import DecodeError
-from ledger.core.limits import GATEWAY_JSON_DEPTH_MAX, USAGE_RECORD_BYTES_MAX
+from ledger.core.limits import GATEWAY_JSON_DEPTH_MAX
 from pubsub.core.strict_json import require_strict_json
 
 __all__ = ["canonical_bytes", "canonical_record"]

@@ -14,8 +14,8 @@ from adapters.tmf.refusal import TmfError
 from adapters.tmf.usage.canonical import canonical_record
 from adapters.tmf.usage.disputes import Difference, Held, compare
 from adapters.tmf.usage.evidence import Evidence, RecordFilter, RecordView, Scope
+from adapters.tmf.usage.limits import USAGE_DISPUTE_RECORDS_MAX, USAGE_PAGE_RECORDS_MAX
 from ledger.core.errors import DecodeError
-from ledger.core.limits import USAGE_DISPUTE_RECORDS_MAX, USAGE_PAGE_RECORDS_MAX
 
 __all__ = ["compare_with_log"]
 

@@ -11,17 +11,12 @@ from msgspec.structs import replace
 
 from adapters.tmf.usage.block import UsageBlock, block_hash, encode_block
 from adapters.tmf.usage.leaves import Entry, leaf_hashes, secret_commitment
+from adapters.tmf.usage.limits import USAGE_BLOCK_AGE_MS, USAGE_BLOCK_BYTES, USAGE_BLOCK_RECORDS
 from adapters.tmf.usage.record import UsageRecord, read_body
 from adapters.tmf.usage.totals import Totals
 from adapters.tmf.usage.tree import Tree
 from ledger.core.errors import InvariantError
-from ledger.core.limits import (
-    EVENT_DATA_BYTES_MAX,
-    HASH_BYTES,
-    USAGE_BLOCK_AGE_MS,
-    USAGE_BLOCK_BYTES,
-    USAGE_BLOCK_RECORDS,
-)
+from ledger.core.limits import EVENT_DATA_BYTES_MAX, HASH_BYTES
 from ledger.core.merkle import EMPTY_ROOT
 
 __all__ = ["BlockLimits", "Condensed", "Earlier", "Tip", "Waiting", "condense", "is_due"]

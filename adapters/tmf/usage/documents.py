@@ -15,7 +15,7 @@ from adapters.tmf.refusal import TmfError
 from adapters.tmf.usage.disputes import Difference
 from adapters.tmf.usage.evidence import BlockView, RecordFilter, RecordView
 from adapters.tmf.usage.leaves import Opening
-from ledger.core.limits import USAGE_PAGE_RECORDS, USAGE_PAGE_RECORDS_MAX
+from adapters.tmf.usage.limits import USAGE_PAGE_RECORDS, USAGE_PAGE_RECORDS_MAX
 
 __all__ = [
     "block_document",

@@ -16,6 +16,7 @@ from adapters.tmf.store.database import Store
 from adapters.tmf.usage.block import UsageBlock, block_hash, decode_block
 from adapters.tmf.usage.intake import digests
 from adapters.tmf.usage.leaves import Entry, Opening, leaf_hashes, opening_of
+from adapters.tmf.usage.limits import USAGE_TREES_REMEMBERED
 from adapters.tmf.usage.log import last_number
 from adapters.tmf.usage.package import AuditPackage
 from adapters.tmf.usage.proof import UsageProof, prove
@@ -25,7 +26,6 @@ from adapters.tmf.usage.segments import entries_at, entry_at
 from adapters.tmf.usage.totals import Totals
 from adapters.tmf.usage.tree import Tree
 from ledger.core.event import entry_id
-from ledger.core.limits import USAGE_TREES_REMEMBERED
 
 __all__ = ["BlockView", "Evidence", "RecordFilter", "RecordView", "RefusedView", "Scope"]
 

@@ -25,14 +25,11 @@ from adapters.tmf.usage.bulk import take_lines
 from adapters.tmf.usage.comparing import compare_with_log
 from adapters.tmf.usage.evidence import BlockView
 from adapters.tmf.usage.leaves import reference_of
+from adapters.tmf.usage.limits import USAGE_DISPUTE_BYTES_MAX, USAGE_INTAKE_MS_MAX
 from adapters.tmf.usage.package import encode_package
 from adapters.tmf.usage.proof import encode_proof
 from adapters.tmf.usage.service import UsageService
 from ledger.core.errors import InvariantError
-from ledger.core.limits import (
-    USAGE_DISPUTE_BYTES_MAX,
-    USAGE_INTAKE_MS_MAX,
-)
 from pubsub.io.body import Bodies
 
 __all__ = ["usage_routes"]

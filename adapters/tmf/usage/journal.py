@@ -10,10 +10,10 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from adapters.tmf.entity import OWN, Change
 from adapters.tmf.store.database import Store
+from adapters.tmf.usage.limits import USAGE_TRANSACTION_RECORDS
 from adapters.tmf.usage.log import UsageLog
 from adapters.tmf.usage.record import RecordCode, RecordRefused, UsageRecord, read_record
 from adapters.tmf.usage.schema import POSITIONS, REFUSED
-from ledger.core.limits import USAGE_TRANSACTION_RECORDS
 
 __all__ = ["journal_position", "take_changes"]
 

@@ -21,10 +21,11 @@ from adapters.tmf.usage.block import (
 )
 from adapters.tmf.usage.condensing import BlockLimits, Condensed, Tip, Waiting, condense, is_due
 from adapters.tmf.usage.intake import Known, Outcome, Taken, digests, take
+from adapters.tmf.usage.limits import USAGE_SEGMENT_RECORDS
 from adapters.tmf.usage.record import UsageRecord, read_body
 from adapters.tmf.usage.schema import BLOCKS, NAMES, RECORDS, SEGMENTS
 from adapters.tmf.usage.segments import append_segments, entries_at, entry_at
-from ledger.core.limits import HASH_BYTES, TMF_STATEMENT_ROWS_MAX, USAGE_SEGMENT_RECORDS
+from ledger.core.limits import HASH_BYTES, TMF_STATEMENT_ROWS_MAX
 from pubsub.client.identity import Publisher
 
 __all__ = ["Sealing", "UsageLog", "last_number", "name_numbers", "waiting_after"]

@@ -14,11 +14,11 @@ import structlog
 from sqlalchemy import select, update
 
 from adapters.tmf.store.database import Store
+from adapters.tmf.usage.limits import USAGE_PUBLISH_RETRY_MS, USAGE_PUBLISH_RETRY_MS_MAX
 from adapters.tmf.usage.schema import BLOCKS
 from ledger.core.errors import ConcordatError, RejectCode, Rejected
 from ledger.core.event import OpenEntry, open_entry
 from ledger.core.ids import EventId
-from ledger.core.limits import USAGE_PUBLISH_RETRY_MS, USAGE_PUBLISH_RETRY_MS_MAX
 from ledger.core.proof import ProofBundle, encode_bundle
 from pubsub.client.answers import Receipt
 from pubsub.client.calls import Wait

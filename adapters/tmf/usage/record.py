@@ -20,13 +20,13 @@ from adapters.tmf.policy.parties import BUYER, SELLER
 from adapters.tmf.query.values import instant_of
 from adapters.tmf.usage.amounts import Amount, parse_amount
 from adapters.tmf.usage.canonical import canonical_record
-from ledger.core.errors import ConcordatError, DecodeError
-from ledger.core.limits import (
+from adapters.tmf.usage.limits import (
     USAGE_FUTURE_MS_MAX,
     USAGE_ID_CHARS_MAX,
     USAGE_MEASURES_MAX,
     USAGE_NAME_CHARS_MAX,
 )
+from ledger.core.errors import ConcordatError, DecodeError
 
 __all__ = ["Measure", "RecordCode", "RecordRefused", "UsageRecord", "read_body", "read_record"]
 

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, insert, select
 
 from adapters.tmf.usage.intake import Taken
 from adapters.tmf.usage.leaves import Entry
+from adapters.tmf.usage.limits import USAGE_SEGMENT_RECORDS
 from adapters.tmf.usage.schema import SEGMENTS
 from ledger.core.errors import InvariantError
-from ledger.core.limits import USAGE_SEGMENT_RECORDS
 
 __all__ = ["append_segments", "entries_at", "entry_at"]
 

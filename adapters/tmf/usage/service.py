@@ -15,11 +15,11 @@ from adapters.tmf.store.database import Store
 from adapters.tmf.usage.evidence import Evidence
 from adapters.tmf.usage.intake import Outcome
 from adapters.tmf.usage.journal import journal_position, take_changes
+from adapters.tmf.usage.limits import USAGE_POLL_MS
 from adapters.tmf.usage.log import Sealing, UsageLog
 from adapters.tmf.usage.publishing import BlockPublisher, Ledger
 from adapters.tmf.usage.record import UsageRecord
 from ledger.core.errors import Unavailable
-from ledger.core.limits import USAGE_POLL_MS
 
 __all__ = ["UsageService"]
 

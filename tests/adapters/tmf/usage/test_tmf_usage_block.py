@@ -18,8 +18,9 @@ from adapters.tmf.entity import canonical
 from adapters.tmf.usage.block import decode_block, encode_block, open_block
 from adapters.tmf.usage.condensing import BlockLimits, Tip, Waiting, is_due
 from adapters.tmf.usage.leaves import Entry
+from adapters.tmf.usage.limits import USAGE_MEASURES_MAX
 from ledger.core.errors import DecodeError, ProofError
-from ledger.core.limits import EVENT_DATA_BYTES_MAX, USAGE_MEASURES_MAX
+from ledger.core.limits import EVENT_DATA_BYTES_MAX
 from tests.adapters.tmf.usage.usage_world import (
     BUYER,
     OTHER,

@@ -19,10 +19,10 @@ from adapters.tmf.usage.audit import open_total
 from adapters.tmf.usage.block import open_block
 from adapters.tmf.usage.http import usage_routes
 from adapters.tmf.usage.leaves import Opening, TotalKey
+from adapters.tmf.usage.limits import USAGE_RECORD_BYTES_MAX, USAGE_TRANSACTION_RECORDS
 from adapters.tmf.usage.lines import Lines
 from adapters.tmf.usage.package import audit_package, decode_package
 from adapters.tmf.usage.proof import decode_proof, verify_on_ledger
-from ledger.core.limits import USAGE_RECORD_BYTES_MAX, USAGE_TRANSACTION_RECORDS
 from pubsub.io.body import Bodies
 from tests.adapters.tmf.usage.usage_node import Node, PlayedLedger
 from tests.adapters.tmf.usage.usage_world import (

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from adapters.tmf.entity import canonical
 from adapters.tmf.usage.amounts import format_amount, parse_amount
 from adapters.tmf.usage.canonical import canonical_bytes, canonical_record
-from adapters.tmf.usage.record import Measure, RecordCode, RecordRefused, read_body, read_record
-from ledger.core.errors import DecodeError
-from ledger.core.limits import (
-    GATEWAY_JSON_DEPTH_MAX,
+from adapters.tmf.usage.limits import (
     USAGE_FUTURE_MS_MAX,
     USAGE_MEASURES_MAX,
     USAGE_RECORD_BYTES_MAX,
 )
+from adapters.tmf.usage.record import Measure, RecordCode, RecordRefused, read_body, read_record
+from ledger.core.errors import DecodeError
+from ledger.core.limits import GATEWAY_JSON_DEPTH_MAX
 from tests.adapters.tmf.usage.usage_world import BUYER, NOW_MS, SELLER, party, record, usage
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
