@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from concordat.config_access_node import AccessNodeSection
+from concordat.config_access_node import AccessNodeSection, DesmosSection
 from concordat.config_section import Address, FilePath, Ms, Prefix, Section
 from ledger.core import limits
 
@@ -18,6 +18,7 @@ __all__ = [
     "AuthorisationSection",
     "Config",
     "ConsensusSection",
+    "DesmosSection",
     "DltAdapterSection",
     "FacadesSection",
     "GatewaySection",
@@ -300,4 +301,5 @@ class Config(Section, frozen=True):
     authorisation: AuthorisationSection = AuthorisationSection()
     dlt_adapter: DltAdapterSection = DltAdapterSection()
     access_node: AccessNodeSection = AccessNodeSection()
+    desmos: DesmosSection = DesmosSection()
     log: LogSection = LogSection()

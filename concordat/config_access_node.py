@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from concordat.config_section import Address, FilePath, Section
 
-__all__ = ["AccessNodeSection"]
+__all__ = ["AccessNodeSection", "DesmosSection"]
 
 
 class AccessNodeSection(Section, frozen=True):
@@ -112,4 +112,50 @@ class AccessNodeSection(Section, frozen=True):
             description="Tag of all own events, such as prd; only events with it are followed. "
             "Empty: no tag, all events.",
         ),
+    ] = ""
+
+
+class DesmosSection(Section, frozen=True):
+    """Desmos-compatible replication of the access node: see docs/adapters/access-node.md."""
+
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="Serve and ask Desmoses, and publish own changes as their DLT adapter "
+            "would. Needs access_node.environment: prd, dev, sbx or local."
+        ),
+    ] = False
+    native_too: Annotated[
+        bool, Meta(description="Publish own changes in the native form, too.")
+    ] = True
+    organisation: Annotated[
+        str,
+        Meta(
+            description="The organisation identifier whose SHA-256 is `iss`. Empty: the member's "
+            "DID, without did:elsi: in front."
+        ),
+    ] = ""
+    peers: Annotated[
+        dict[str, str],
+        Meta(
+            description="Nodes to synchronise with directly, and the DIDs of their members: "
+            '{ "https://desmos.example" = "did:elsi:VATES-11111111" }.'
+        ),
+    ] = {}  # noqa: RUF012 - a struct copies an empty default
+    credential: Annotated[
+        str,
+        Meta(
+            description="File of the LEARCredentialMachine, a compact JWS, with which other "
+            "Desmoses are asked. Empty: none is asked."
+        ),
+    ] = ""
+    key: Annotated[
+        FilePath,
+        Meta(description="PEM file of the machine's P-256 key; only its owner may read it."),
+    ] = "keys/machine.pem"
+    token_url: Annotated[
+        str, Meta(description="Token endpoint of the verifier that the other Desmoses trust.")
+    ] = ""
+    verifier: Annotated[
+        str, Meta(description="The verifier's own name, the audience of what it is shown.")
     ] = ""

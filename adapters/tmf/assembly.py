@@ -4,14 +4,17 @@ Owns the wiring and nothing else; it reads no file and opens no socket, only the
 """
 
 import random
+import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 import structlog
 from msgspec import to_builtins
+from starlette.routing import BaseRoute
 
 from adapters.credentials.certificates import TrustAnchors
 from adapters.credentials.checker import Checker
@@ -24,6 +27,7 @@ from adapters.tmf.api.callers import CallerOf, everybody_operates
 from adapters.tmf.api.collections import Serving
 from adapters.tmf.api.jobs import Jobs, JobSettings
 from adapters.tmf.api.routes import api_routes
+from adapters.tmf.desmos.parts import DesmosParts, DesmosSettings, DesmosSurroundings
 from adapters.tmf.entities.service import Entities
 from adapters.tmf.entities.stepping import LifeCycles, Mode, Step
 from adapters.tmf.hub.endpoints import HubEndpoints
@@ -40,7 +44,7 @@ from adapters.tmf.replication.context import Acceptance, Context
 from adapters.tmf.replication.core.model import Told
 from adapters.tmf.replication.core.selection import Selection
 from adapters.tmf.replication.couriers import Couriers
-from adapters.tmf.replication.form import Taken
+from adapters.tmf.replication.form import EventForm, Taken
 from adapters.tmf.replication.ledger import Identity, Members
 from adapters.tmf.replication.native import NativeForm
 from adapters.tmf.replication.replicator import Replicator
@@ -51,18 +55,24 @@ from adapters.tmf.trust.callers import BearerCallers
 from adapters.tmf.trust.compliance import CertificateVerifier
 from adapters.tmf.trust.ledger import ClientLedger
 from adapters.tmf.trust.verified import VerifiedStore
+from adapters.tmf.usage.http import usage_routes
+from adapters.tmf.usage.log import Sealing
+from adapters.tmf.usage.service import UsageService
 from ledger.core.limits import (
     JWKS_FRESH_MS,
     JWKS_STALE_MS_MAX,
     STATUS_FRESH_MS,
 )
 from pubsub.client.async_client import AsyncClient
+from pubsub.client.identity import Publisher
 from pubsub.io.body import Bodies
 
 __all__ = ["NodeSettings", "TokenSettings", "TrustSettings", "access_node"]
 
 _log: Final = structlog.get_logger("tmf")
 _SPREAD_MAX: Final = 1_000
+_USAGE_TOPIC: Final = "tmf.usage-block"
+_USAGE_BLOCKS: Final = "/usage-log/v1/blocks"
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,7 @@ class NodeSettings:
         callbacks: where notifications may go, and imports may come from.
         peers: where other members' nodes may be.
         selection: the part of the catalogue that is taken; None for the one that was set last.
+        desmos: None where replication is native alone.
     """
 
     database: str
@@ -118,6 +129,7 @@ class NodeSettings:
     callbacks: Egress = field(default_factory=Egress)
     peers: Egress = field(default_factory=Egress)
     selection: Selection | None = None
+    desmos: DesmosSettings | None = None
 
 
 def access_node(settings: NodeSettings, client: AsyncClient, identity: Identity) -> AccessNode:
@@ -135,6 +147,13 @@ def access_node(settings: NodeSettings, client: AsyncClient, identity: Identity)
     return AccessNode(lambda node: _Assembly(settings, client, identity).parts(node))
 
 
+class _Front(NamedTuple):
+    """Something that is served, and what runs for it."""
+
+    routes: Sequence[BaseRoute]
+    tasks: Sequence[Task]
+
+
 class _Assembly:
     """The parts that others need, made once."""
 
@@ -148,40 +167,97 @@ class _Assembly:
         cycles = LifeCycles(settings.life_cycles, _report)
         self._entities = Entities(policies, _now_ms, _new_id, cycles)
         self._bodies = Bodies()
+        self._caller_of = self._callers()
 
     def parts(self, node: AccessNode) -> Parts:
         """Open the database and make the rest."""
-        settings, bodies = self._settings, self._bodies
         certificates = CertificateVerifier(self._checker, self._verdicts)
-        store = VerifiedStore.open(settings.database)
+        store = VerifiedStore.open(self._settings.database)
         assert isinstance(store, VerifiedStore), "it was opened as one"
         store.verifier = certificates
-        callers = self._callers()
-        serving = Serving(store, self._entities, callers, bodies)
-        hub_settings = HubSettings(settings.callbacks, settings.delivery)
-        hub = Hub(store, self._entities.visible, hub_settings)
-        files = JobSettings(settings.folder, settings.callbacks, self._identity.public_url)
-        jobs = Jobs(serving, files, _now_ms)
-        couriers = Couriers(settings.peers)
-        accepts = CertifiedAcceptance(store, certificates, self._verdicts).accepts
-        is_certified = settings.profile.needs_certificates
-        replicator = self._replicator(store, couriers, accepts if is_certified else _accept_all)
-        hub_endpoints = HubEndpoints(serving, hub, _new_id, _now_ms)
+        couriers = Couriers(self._settings.peers)
+        accepts = _accept_all
+        if self._settings.profile.needs_certificates:
+            accepts = CertifiedAcceptance(store, certificates, self._verdicts).accepts
+        fronts = [
+            *self._replication(store, couriers, accepts),
+            self._usage(store, node),
+            self._apis(store, node),
+        ]
         return Parts(
             store,
-            [
-                *Admin(replicator, callers, bodies).routes(),
-                *replicator.routes(),
-                *api_routes(serving, hub_endpoints, jobs, node.fail),
-            ],
-            [
-                Task("hub", hub.run),
-                Task("jobs", jobs.run),
-                Task("replication", replicator.run),
-            ],
+            [route for front in fronts for route in front.routes],
+            [task for front in fronts for task in front.tasks],
             [couriers.close, self._client.aclose],
             Monitoring(store, {"ledger": self._check_ledger}, MEASURES),
         )
+
+    def _apis(self, store: Store, node: AccessNode) -> "_Front":
+        """Make the seven APIs, their hub and jobs; they answer whatever nobody else does."""
+        settings = self._settings
+        serving = Serving(store, self._entities, self._caller_of, self._bodies)
+        hub = Hub(store, self._entities.visible, HubSettings(settings.callbacks, settings.delivery))
+        files = JobSettings(settings.folder, settings.callbacks, self._identity.public_url)
+        jobs = Jobs(serving, files, _now_ms)
+        endpoints = HubEndpoints(serving, hub, _new_id, _now_ms)
+        routes = api_routes(serving, endpoints, jobs, node.fail)
+        return _Front(routes, [Task("hub", hub.run), Task("jobs", jobs.run)])
+
+    def _usage(self, store: Store, node: AccessNode) -> "_Front":
+        identity = self._identity
+        sealing = Sealing(
+            Publisher(identity.did, identity.signer, identity.chain_id),
+            _USAGE_TOPIC,
+            lambda number: f"{identity.public_url}{_USAGE_BLOCKS}/{number}",
+            secrets.token_bytes,
+        )
+        service = UsageService(store, sealing, self._client, _now_ms)
+        routes = usage_routes(service, self._caller_of, self._bodies, node.fail)
+        return _Front(routes, [Task("usage", service.run)])
+
+    def _replication(self, store: Store, couriers: Couriers, accepts: Acceptance) -> "list[_Front]":
+        native = NativeForm(self._identity, couriers, _now_ms, is_published)
+        forms: dict[str, EventForm] = {native.name: native}
+        publishes: list[EventForm] = [native]
+        fronts: list[_Front] = []
+        if self._settings.desmos is not None:
+            desmos = self._desmos(self._settings.desmos, store, couriers, accepts)
+            forms[desmos.form.name] = desmos.form
+            # Native consumers that know both take the second event for no change.
+            is_native_too = self._settings.desmos.is_native_too
+            publishes = [desmos.form, native] if is_native_too else [desmos.form]
+            fronts.append(_Front(desmos.routes(), [Task("desmos", desmos.sync.run)]))
+        context = Context(
+            store=store,
+            ledger=self._client,
+            members=Members(self._client.trust, _now_ms),
+            identity=self._identity,
+            forms=forms,
+            replicas=self._entities,
+            accepts=accepts,
+            now_ms=_now_ms,
+            spread=lambda: random.randint(0, _SPREAD_MAX),  # noqa: S311 - spreads retries
+        )
+        replicator = Replicator(context, publishes, native, self._settings.selection)
+        routes = [*Admin(replicator, self._caller_of, self._bodies).routes(), *replicator.routes()]
+        return [*fronts, _Front(routes, [Task("replication", replicator.run)])]
+
+    def _desmos(
+        self, settings: DesmosSettings, store: Store, couriers: Couriers, accepts: Acceptance
+    ) -> DesmosParts:
+        around = DesmosSurroundings(
+            store=store,
+            entities=self._entities,
+            identity=self._identity,
+            couriers=couriers,
+            trust=self._client.trust,
+            accepts=accepts,
+            caller_of=self._caller_of,
+            bodies=self._bodies,
+            now_ms=_now_ms,
+            new_id=_new_id,
+        )
+        return DesmosParts(settings, around)
 
     def _callers(self) -> CallerOf:
         tokens = self._settings.tokens
@@ -196,21 +272,6 @@ class _Assembly:
         external = {verifier.issuer: verifier for verifier in tokens.verifiers}
         verifier = TokenVerifier(self._checker, None, external, keys, tokens.audiences)
         return BearerCallers(verifier, tokens.operator_token, tokens.operators)
-
-    def _replicator(self, store: Store, couriers: Couriers, accepts: Acceptance) -> Replicator:
-        native = NativeForm(self._identity, couriers, _now_ms, is_published)
-        context = Context(
-            store=store,
-            ledger=self._client,
-            members=Members(self._client.trust, _now_ms),
-            identity=self._identity,
-            forms={native.name: native},
-            replicas=self._entities,
-            accepts=accepts,
-            now_ms=_now_ms,
-            spread=lambda: random.randint(0, _SPREAD_MAX),  # noqa: S311 - spreads retries
-        )
-        return Replicator(context, [native], native, self._settings.selection)
 
     async def _check_ledger(self) -> str:
         status = await self._client.status()

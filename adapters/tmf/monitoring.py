@@ -32,8 +32,9 @@ Measure = Callable[[Store], Mapping[str, int]]
 
 _PREFIX: Final = "concordat_access_node"
 _AREAS: Final = {api.base: api.name for api in APIS}
+_OTHERS: Final = frozenset({"replication", "usage-log", "api", "backoffice"})
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
-_API_SEGMENTS: Final = 3
+_API_SEGMENTS: Final = 4
 
 
 class Monitoring:
@@ -142,10 +143,10 @@ def _read_something(store: Store) -> None:
 def _area(path: str) -> str:
     """Give the API of a path: few values, whatever paths strangers ask for."""
     segments = path.split("/")
-    found = _AREAS.get("/".join(segments[: _API_SEGMENTS + 1]))
+    found = _AREAS.get("/".join(segments[:_API_SEGMENTS]))
     if found is not None:
         return found
-    return segments[1] if segments[1:2] in (["replication"], ["usage"], ["api"]) else "other"
+    return segments[1] if segments[1:2] and segments[1] in _OTHERS else "other"
 
 
 def _method(method: str) -> str:

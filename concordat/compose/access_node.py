@@ -17,6 +17,7 @@ from adapters.tmf.assembly import NodeSettings, TokenSettings, TrustSettings, ac
 from adapters.tmf.policy.profile import Profile
 from adapters.tmf.replication.core.selection import Selection
 from adapters.tmf.replication.ledger import Identity
+from concordat.compose.desmos import desmos_settings
 from concordat.compose.permitted import require_permitted_key
 from concordat.compose.tokens import foreign_verifiers, trust_anchors
 from concordat.home import Home, HomeError, split_address
@@ -98,6 +99,7 @@ def _settings(home: Home, member: str) -> NodeSettings:
         callbacks=callbacks,
         peers=peers,
         selection=selection,
+        desmos=desmos_settings(home),
     )
 
 
