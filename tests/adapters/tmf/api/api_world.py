@@ -98,9 +98,11 @@ def make_world(store: Store, folder: Path, pace: Pace | None = None) -> ApiWorld
     """Build the engine over a store; hub and jobs do not run yet."""
     clock, ids = count(START_MS, 1000), count(1)
     now_ms = partial(next, clock)
-    entities = Entities(
-        (PartiesOnly(),), now_ms, lambda: f"00000000-0000-4000-8000-{next(ids):012}"
-    )
+
+    def new_id() -> str:
+        return f"00000000-0000-4000-8000-{next(ids):012}"
+
+    entities = Entities((PartiesOnly(),), now_ms, new_id)
     serving = Serving(store, entities, caller_of, Bodies())
     hub = Hub(store, entities.visible, HubSettings(Egress(), pace=pace or Pace(5, 40)))
     jobs = Jobs(serving, JobSettings(folder, base_url="http://node.test"), now_ms)
