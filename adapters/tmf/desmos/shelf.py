@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
+from sqlalchemy import select
 
 from adapters.tmf.caller import Caller
 from adapters.tmf.desmos.audit import AuditStatus, Trader
@@ -23,6 +24,7 @@ from adapters.tmf.query.model import Query
 from adapters.tmf.refusal import TmfError
 from adapters.tmf.resources.registry import BY_KEBAB, RESOURCES
 from adapters.tmf.store.ports import Reading
+from adapters.tmf.store.schema import ENTITIES
 from ledger.core.limits import DESMOS_SHELF_PAGE, DESMOS_SUB_ENTITIES_MAX, DESMOS_VERSIONS_MAX
 
 __all__ = ["Shelf"]
@@ -82,7 +84,7 @@ class Shelf:
                 return
 
     def _root(self, reading: Reading, caller: Caller, id_: str) -> Entity:
-        for resource in TYPES:
+        for resource in _resources_with(reading, id_):
             entity = self._visible(reading, caller, resource, id_)
             if entity is not None:
                 return entity
@@ -96,6 +98,15 @@ class Shelf:
             return self._entities.get(reading, caller, RESOURCES[resource], id_)
         except TmfError:
             return None
+
+
+def _resources_with(reading: Reading, id_: str) -> list[str]:
+    """Give the resources that have an entity of an id, in the order of ``TYPES``."""
+    if "\0" in id_:  # no entity has such an id, and PostgreSQL takes no such text
+        return []
+    at = (ENTITIES.c.id == id_, ENTITIES.c.resource.in_(list(TYPES)))
+    found = set(reading.connection.execute(select(ENTITIES.c.resource).where(*at)).scalars())
+    return [resource for resource in TYPES if resource in found]
 
 
 def _hashed(reading: Reading, offer: Offer, resource: str, document: JsonObject) -> Offer:
