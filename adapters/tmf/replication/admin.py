@@ -143,8 +143,8 @@ def _counts(store: Store) -> _Counts:
         gaps = execute(select(func.count()).where(TRACKED.c.has_gap == 1)).scalar_one()
         quarantined = execute(select(func.count()).select_from(QUARANTINE)).scalar_one()
         return _Counts(
-            dict(by_status),
-            dict(wanted),
+            dict(by_status.all()),
+            dict(wanted.all()),
             gaps,
             quarantined,
         )

@@ -96,6 +96,10 @@ class Fetching:
             group.start_soon(self._keep, receive)
             for owner, health in self.origins.items():
                 group.start_soon(self._serve, owner, health)
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self._group = None  # nobody starts tasks in a group that ends
 
     async def _serve(self, owner: str, health: Health) -> None:
         """Fetch from one origin."""

@@ -139,8 +139,7 @@ class NativeForm:
         audience = audience_of(event.type)
         if event.topic != _TOPICS + event.type or audience is Audience.NOBODY:
             return None
-        is_hidden = HIDDEN_SUBJECT.match(event.subject) is not None
-        if is_hidden is not (audience is Audience.PARTIES):
+        if audience is Audience.PARTIES and not HIDDEN_SUBJECT.match(event.subject):
             return None
         return Told(
             form=self.name,

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from adapters.tmf.replication.core.model import NONE
+from adapters.tmf.replication.shared import Audience, audience_of
 from adapters.tmf.replication.tables import PUBLISHED, VERSIONS
 from adapters.tmf.replication.tracking import set_setting, setting
 from ledger.core.limits import REPLICATION_VERSION_KEPT_MS
@@ -148,7 +149,7 @@ def digest_of(versions: Iterable[tuple[str, bytes]]) -> bytes:
 
 def key_of(resource: str, subject: str) -> str:
     """Give the key of an entity by its subject in native events."""
-    if HIDDEN_SUBJECT.match(subject):
+    if audience_of(resource) is Audience.PARTIES:
         return f"{resource}/{subject.removeprefix(HIDDEN)}"
     return f"{resource}/{sha256(subject.encode()).hexdigest()}"
 
