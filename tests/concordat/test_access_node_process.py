@@ -80,7 +80,7 @@ def access_node(home: Path, listen: str, token: str) -> Iterator[Running]:
         process = start_child(["access-node", "--home", str(home)], stdout=output, stderr=output)
     try:
         with httpx.Client(base_url=f"http://{listen}") as anybody:
-            until(lambda: is_up(process, anybody), log)
+            until(lambda: is_up(process, anybody, log), log)
             headers = {"authorization": f"Bearer {(home / token).read_text().strip()}"}
             with httpx.Client(base_url=f"http://{listen}", headers=headers) as operator:
                 yield Running(process, log, operator, anybody)
@@ -89,9 +89,9 @@ def access_node(home: Path, listen: str, token: str) -> Iterator[Running]:
         process.wait()
 
 
-def is_up(process: subprocess.Popen[bytes], client: httpx.Client) -> bool:
+def is_up(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> bool:
     """Say whether a node answers that all is well."""
-    assert process.poll() is None, "it ended"
+    assert process.poll() is None, log.read_text()[-4000:]
     try:
         found = client.get("/health").json()
     except httpx.HTTPError:
