@@ -114,7 +114,6 @@ def test_any_merge_patch(resource: str, changes: object) -> None:
 
 
 @given(resources, operations | values)
-@settings(max_examples=200)
 def test_any_json_patch(resource: str, patch: object) -> None:
     """A JSON patch of anything leaves a sound entity."""
     world = World()
