@@ -5,7 +5,7 @@ a buyer its own records and totals, the seller all. Records of others do not exi
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from threading import Lock
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from adapters.tmf.usage.package import AuditPackage
 from adapters.tmf.usage.proof import UsageProof, prove
 from adapters.tmf.usage.record import UsageRecord, read_body
 from adapters.tmf.usage.schema import BLOCKS, NAMES, RECORDS, REFUSED
-from adapters.tmf.usage.segments import entries_at, entry_at
+from adapters.tmf.usage.segments import SegmentReader
 from adapters.tmf.usage.totals import Totals
 from adapters.tmf.usage.tree import Tree
 from ledger.core.event import entry_id
@@ -122,9 +122,9 @@ class Evidence:
             row = _block_row(reading.connection, number)
             assert row is not None, "asked for after the block was found"
             totals = Totals()
-            entries = entries_at(reading.connection, range(row.first, row.last + 1))
-            for entry in entries:
-                totals.add(read_body(entry.body), _corrected(reading.connection, entry))
+            earlier = SegmentReader(reading.connection)
+            for entry in _block_entries(reading.connection, row):
+                totals.add(read_body(entry.body), _corrected(earlier, entry))
         keys = sorted(key for key in totals.sums if scope.buyer in (None, key.buyer))
         return [opening_of(row.secret, key) for key in keys]
 
@@ -134,7 +134,7 @@ class Evidence:
             connection = reading.connection
             rows = connection.execute(_query(connection, wanted, scope)).all()
             numbers = [row.number for row in rows]
-            entries = list(entries_at(connection, numbers))
+            entries = list(SegmentReader(connection).entries(numbers))
             places = _places(connection, numbers)
             followers = _followers(connection, [bytes(row.key) for row in rows])
         return [
@@ -148,7 +148,7 @@ class Evidence:
             row = _block_row(reading.connection, block)
             if row is None or not 0 <= leaf <= row.last - row.first:
                 return None
-            entry = entry_at(reading.connection, row.first + leaf)
+            entry = SegmentReader(reading.connection).entry(row.first + leaf)
             if scope.buyer not in (None, read_body(entry.body).buyer):
                 return None
             return self._prove(reading.connection, row, leaf, entry)
@@ -173,9 +173,10 @@ class Evidence:
             row = _block_row(connection, block)
             if row is None:
                 return None
-            entries = tuple(entries_at(connection, range(row.first, row.last + 1)))
+            entries = tuple(_block_entries(connection, row))
             earlier = sorted({one.supersedes for one in entries if 0 < one.supersedes < row.first})
-            proofs = tuple(self._proof_of(connection, number) for number in earlier)
+            reader = SegmentReader(connection)
+            proofs = tuple(self._proof_of(connection, reader, number) for number in earlier)
         return AuditPackage(row.secret, row.bundle, entries, proofs)
 
     def refused(self, after: int, limit: int) -> list[RefusedView]:
@@ -186,11 +187,11 @@ class Evidence:
         with self._store.read() as reading:
             return [RefusedView(*row) for row in reading.connection.execute(rows)]
 
-    def _proof_of(self, connection: Connection, number: int) -> UsageProof:
+    def _proof_of(self, connection: Connection, reader: SegmentReader, number: int) -> UsageProof:
         row = connection.execute(
             select(BLOCKS).where(BLOCKS.c.first <= number, BLOCKS.c.last >= number)
         ).one()
-        entry = entry_at(connection, number)
+        entry = reader.entry(number)
         return self._prove(connection, row, number - row.first, entry)
 
     def _prove(self, connection: Connection, row: Row[Any], leaf: int, entry: Entry) -> UsageProof:
@@ -204,7 +205,7 @@ class Evidence:
             if (known := self._trees.get(row.number)) is not None:
                 self._trees.move_to_end(row.number)
                 return known
-        entries = list(entries_at(connection, range(row.first, row.last + 1)))
+        entries = list(_block_entries(connection, row))
         tree = Tree(leaf_hashes(row.secret, entries))
         with self._lock:
             self._trees[row.number] = tree
@@ -224,10 +225,12 @@ def _view(row: Row[Any]) -> BlockView:
     )
 
 
-def _corrected(connection: Connection, entry: Entry) -> UsageRecord | None:
-    if not entry.supersedes:
-        return None
-    return read_body(entry_at(connection, entry.supersedes).body)
+def _block_entries(connection: Connection, row: Row[Any]) -> Iterator[Entry]:
+    return SegmentReader(connection).entries(range(row.first, row.last + 1))
+
+
+def _corrected(earlier: SegmentReader, entry: Entry) -> UsageRecord | None:
+    return read_body(earlier.entry(entry.supersedes).body) if entry.supersedes else None
 
 
 def _query(connection: Connection, wanted: RecordFilter, scope: Scope) -> Select[Any]:

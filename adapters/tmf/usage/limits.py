@@ -1,11 +1,11 @@
 """Every limit of the usage log, with its unit and its reason.
 
-[F] marks limits of the format (docs/adapters/usage.md): all who make or check blocks use the same.
+Those of the format (docs/adapters/usage.md) are the same for all who make or check blocks.
 """
 
 from typing import Final
 
-# --- the format [F] -------------------------------------------------------------------------
+# --- the format -----------------------------------------------------------------------------
 USAGE_RECORD_BYTES_MAX: Final = 65_536  # one usage document, as sent and in canonical form
 USAGE_MEASURES_MAX: Final = 40  # of one record: its totals and those it corrects fit one block
 USAGE_ID_CHARS_MAX: Final = 512  # of a record, a product or a party
@@ -19,6 +19,7 @@ USAGE_BLOCK_RECORDS: Final = 10_000  # a block is made of so many records,
 USAGE_BLOCK_BYTES: Final = 16 * 2**20  # or of so many bytes of them,
 USAGE_BLOCK_AGE_MS: Final = 60_000  # or of what there is when the oldest has waited so long
 USAGE_SEGMENT_RECORDS: Final = 256  # records that are stored compressed together
+USAGE_SEGMENTS_REMEMBERED: Final = 64  # while one transaction reads, 200 KiB each
 USAGE_TRANSACTION_RECORDS: Final = 2_048  # records of one intake that are committed together
 USAGE_TRANSACTION_BYTES: Final = 4 * 2**20  # or of so many bytes, as they came
 USAGE_REFUSALS_SHOWN_MAX: Final = 1_000  # lines of one intake whose refusal is told in full

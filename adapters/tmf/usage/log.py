@@ -24,7 +24,7 @@ from adapters.tmf.usage.intake import Known, Outcome, Taken, digests, take
 from adapters.tmf.usage.limits import USAGE_SEGMENT_RECORDS
 from adapters.tmf.usage.record import UsageRecord, read_body
 from adapters.tmf.usage.schema import BLOCKS, NAMES, RECORDS, SEGMENTS
-from adapters.tmf.usage.segments import append_segments, entries_at, entry_at
+from adapters.tmf.usage.segments import SegmentReader, append_segments, pack_segments
 from ledger.core.limits import HASH_BYTES, TMF_STATEMENT_ROWS_MAX
 from pubsub.client.identity import Publisher
 
@@ -86,6 +86,7 @@ class UsageLog:
         row = self._row(made, secret)
         with self._store.write() as txn:
             txn.connection.execute(insert(BLOCKS).values(row))
+            pack_segments(txn.connection, made.block.first, made.block.last)
         return made.block
 
     def _condense(self, connection: Connection, secret: bytes) -> Condensed | None:
@@ -93,11 +94,12 @@ class UsageLog:
         limits = self._sealing.limits
         if not is_due(waiting_after(connection, tip.last), limits, self._now_ms()):
             return None
+        reader, earlier = SegmentReader(connection), SegmentReader(connection)
         end = min(tip.last + limits.records, last_number(connection))
         return condense(
             tip,
-            entries_at(connection, range(tip.last + 1, end + 1)),
-            lambda number: read_body(entry_at(connection, number).body),
+            reader.entries(range(tip.last + 1, end + 1)),
+            lambda number: read_body(earlier.entry(number).body),
             secret,
             limits,
         )

@@ -12,8 +12,10 @@ from sqlalchemy import Connection, event, update
 
 from adapters.tmf.entity import Entity, canonical
 from adapters.tmf.store.database import Store
+from adapters.tmf.usage.audit import audit_block
 from adapters.tmf.usage.block import open_block
 from adapters.tmf.usage.chain import audit_chain
+from adapters.tmf.usage.condensing import BlockLimits
 from adapters.tmf.usage.evidence import RecordFilter, Scope
 from adapters.tmf.usage.intake import Known, Outcome, take
 from adapters.tmf.usage.journal import take_changes
@@ -24,7 +26,7 @@ from adapters.tmf.usage.package import (
 )
 from adapters.tmf.usage.proof import decode_proof, encode_proof, verify_on_ledger
 from adapters.tmf.usage.record import RecordCode
-from adapters.tmf.usage.schema import SEGMENTS
+from adapters.tmf.usage.schema import BLOCKS, SEGMENTS
 from ledger.core.errors import (
     DecodeError,
     InvariantError,
@@ -33,6 +35,7 @@ from ledger.core.errors import (
     Rejected,
     Unavailable,
 )
+from ledger.core.event import open_entry
 from tests.adapters.tmf.usage.usage_node import LIMITS, Node, PlayedLedger, parsed
 from tests.adapters.tmf.usage.usage_world import (
     BUYER,
@@ -237,6 +240,30 @@ def test_records_are_kept_small(node: Node) -> None:
         rows = reading.connection.execute(SEGMENTS.select()).all()
     assert [(row.first, row.last) for row in rows] == [(1, 256), (257, 512), (513, 600)]
     assert sum(len(row.data) for row in rows) * 8 < sum(row.bytes for row in rows)
+
+
+def test_small_pieces_are_packed_with_their_block(store: Store) -> None:
+    """Records that came one by one lie together after their block, which reads the same."""
+    node = Node(store, PlayedLedger(), BlockLimits(300, 2**30, 60_000))
+    for number in range(310):
+        node.append(usage(f"u{number}"))
+    before = node.evidence.records(EVERYTHING, ALL)
+    assert node.condense() == 1
+    with node.store.read() as reading:
+        rows = reading.connection.execute(SEGMENTS.select().order_by(SEGMENTS.c.first)).all()
+    assert [row.last for row in rows] == [256, 300, *range(301, 311)]
+    after = node.evidence.records(EVERYTHING, ALL)
+    assert [view.entry for view in after] == [view.entry for view in before]
+    package = node.evidence.package(1)
+    assert package is not None
+    event = open_entry(_entry_of(node, 1)).event
+    assert audit_block(event, package.secret, package.entries, {}).faults == ()
+
+
+def _entry_of(node: Node, number: int) -> bytes:
+    with node.store.read() as reading:
+        rows = reading.connection.execute(BLOCKS.select().where(BLOCKS.c.number == number))
+        return bytes(rows.one().entry)
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense"])
