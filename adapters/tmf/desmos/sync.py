@@ -35,7 +35,7 @@ from adapters.tmf.store.ports import Reading, Writing
 from ledger.core.errors import ConcordatError, DecodeError
 from ledger.core.limits import DESMOS_SYNC_IDS, DESMOS_SYNC_RETRY_MS
 
-__all__ = ["Peer", "PeerSync", "Surroundings", "Synchronised"]
+__all__ = ["Peer", "PeerSync", "Surroundings", "Synchronised", "until_night_ms"]
 
 _log: Final = structlog.get_logger("desmos")
 _HOUR_MS: Final = 3_600_000
@@ -113,7 +113,7 @@ class PeerSync:
             while self._offered:
                 url, offers = self._offered.popitem()
                 await self._try(self._peers[url], offers)
-            pause_ms = self._until_night_ms() if is_well else DESMOS_SYNC_RETRY_MS
+            pause_ms = until_night_ms(self._around.now_ms()) if is_well else DESMOS_SYNC_RETRY_MS
             with anyio.move_on_after(pause_ms / 1000) as pause:
                 await self._wake.wait()
             self._is_due |= pause.cancelled_caught
@@ -219,8 +219,10 @@ class PeerSync:
         _log.info("synchronised", peer=peer.url, taken=came.taken, refused=came.refused)
         return True
 
-    def _until_night_ms(self) -> int:
-        return _DAY_MS - (self._around.now_ms() - _NIGHT_MS) % _DAY_MS
+
+def until_night_ms(now_ms: int) -> int:
+    """Give how long it is to the next 02:00 UTC, in milliseconds; a day when it is that now."""
+    return _DAY_MS - (now_ms - _NIGHT_MS) % _DAY_MS
 
 
 def _is_news(reading: Reading, offer: Offer) -> bool:

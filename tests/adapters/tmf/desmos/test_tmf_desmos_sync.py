@@ -1,5 +1,6 @@
 """Two nodes synchronise without the ledger: both ways, by lines and by the arrays of before."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from adapters.tmf.desmos.audit import first_fault
 from adapters.tmf.desmos.audit_log import page_of_records
-from adapters.tmf.desmos.sync import Peer, Synchronised
+from adapters.tmf.desmos.sync import Peer, Synchronised, until_night_ms
 from ledger.core.errors import Unavailable
 from tests.adapters.dlt.desmos_pair import offering
 from tests.adapters.tmf.desmos.desmos_world import (
@@ -172,3 +173,27 @@ async def test_what_is_taken_from_a_peer_is_in_the_audit(tmp_path: Path) -> None
         assert {record.data_location for record in records} == {peer.domain}
         assert {record.entity_hash for record in records} == {peer.offers()[0]["hash"]}
         assert first_fault(records) is None
+
+
+async def test_a_synchronisation_that_failed_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer that was away at the start is synchronised with soon after."""
+    monkeypatch.setattr("adapters.tmf.desmos.sync.DESMOS_SYNC_RETRY_MS", 20)
+    async with desmos_pair(tmp_path, replicates=False) as pair:
+        node, peer = pair.node, pair.peer
+        peer.broker[offering("s", 1)["id"]] = offering("s", 1)
+        answer, peer.endpoint.answer = peer.endpoint.answer, lambda _: b""
+        pair.group.start_soon(node.sync.run)
+        await until(lambda: len(peer.endpoint.received) >= 2)
+        peer.endpoint.answer = answer
+        await until(lambda: node.find("productOffering", offering("s", 1)["id"]) is not None)
+
+
+@pytest.mark.parametrize(
+    "clock, minutes", [("01:59", 1), ("02:00", 24 * 60), ("02:01", 24 * 60 - 1), ("23:00", 3 * 60)]
+)
+def test_the_next_night_begins_at_two(clock: str, minutes: int) -> None:
+    """Every day at 02:00 UTC."""
+    now = datetime.fromisoformat(f"2026-11-21T{clock}:00Z")
+    assert until_night_ms(int(now.timestamp() * 1000)) == minutes * 60_000
