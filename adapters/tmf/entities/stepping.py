@@ -7,7 +7,7 @@ never refused for a step: their owner decided, and its history may have gaps her
 
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -38,6 +38,18 @@ class Step(msgspec.Struct, frozen=True):
     before: str
     after: str
     life_cycle: str
+
+
+class _State(NamedTuple):
+    """One state in a document: by which machine it steps, where it stands, what it is."""
+
+    life_cycle: LifeCycle
+    place: Place
+    text: str
+
+
+_States: TypeAlias = dict[tuple[str, ...], _State]
+"""States by the ids of the items that they are in; the document's own under ``()``."""
 
 
 def _ignore(step: Step) -> None:
@@ -93,9 +105,10 @@ def kind_of_change(resource: Resource, before: JsonObject, after: JsonObject) ->
 def _forbidden(
     resource: Resource, before: JsonObject | None, after: JsonObject
 ) -> Iterator[tuple[Step, bool]]:
+    """Give each forbidden step, and whether its life cycle is advisory."""
     old, new = _states(resource, before), _states(resource, after)
     for key, (life_cycle, place, state) in new.items():
-        earlier = old[key][2] if key in old else ""
+        earlier = old[key].text if key in old else ""
         if earlier:
             is_allowed = life_cycle.may_follow(earlier, state)
         else:
@@ -106,15 +119,12 @@ def _forbidden(
             yield step, life_cycle.is_advisory
 
 
-def _states(
-    resource: Resource, document: JsonObject | None
-) -> dict[tuple[str, ...], tuple[LifeCycle, Place, str]]:
-    """Find all states of a document, its own under ``()``, those of items under their ids."""
-    found: dict[tuple[str, ...], tuple[LifeCycle, Place, str]] = {}
+def _states(resource: Resource, document: JsonObject | None) -> _States:
+    found: _States = {}
     if document is None or resource.life_cycle is None:
         return found
     name = resource.state_attribute
-    found[()] = (resource.life_cycle, (None, name), _text(document.get(name)))
+    found[()] = _State(resource.life_cycle, (None, name), _text(document.get(name)))
     waiting: list[tuple[tuple[str, ...], Place, object]] = []
     if resource.name == "productOrder":
         waiting.append(((), (None, ORDER_ITEMS), document.get(ORDER_ITEMS)))
@@ -123,7 +133,7 @@ def _states(
         for index, item in enumerate(items if isinstance(items, list) else ()):
             key = (*ids, _text(item.get("id")))
             here: Place = (place, index)
-            found[key] = (ORDER_ITEM, (here, "state"), _text(item.get("state")))
+            found[key] = _State(ORDER_ITEM, (here, "state"), _text(item.get("state")))
             waiting.append((key, (here, ORDER_ITEMS), item.get(ORDER_ITEMS)))
     return found
 
