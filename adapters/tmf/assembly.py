@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import uuid4
 
+import msgspec
 import structlog
-from msgspec import to_builtins
 from starlette.routing import BaseRoute
 
 from adapters.credentials.certificates import TrustAnchors
@@ -42,12 +42,12 @@ from adapters.tmf.policy.publishing import is_published
 from adapters.tmf.replication.admin import Admin
 from adapters.tmf.replication.context import Acceptance, Context
 from adapters.tmf.replication.core.model import Told
-from adapters.tmf.replication.core.selection import Selection
 from adapters.tmf.replication.couriers import Couriers
 from adapters.tmf.replication.form import EventForm, Taken
 from adapters.tmf.replication.ledger import Identity, Members
 from adapters.tmf.replication.native import NativeForm
 from adapters.tmf.replication.replicator import Replicator
+from adapters.tmf.replication.selecting import kept_selection
 from adapters.tmf.resources.moments import spell_time
 from adapters.tmf.store.database import Store
 from adapters.tmf.trust.acceptance import CertifiedAcceptance
@@ -115,7 +115,6 @@ class NodeSettings:
         tokens: None where everybody operates the node.
         callbacks: where notifications may go, and imports may come from.
         peers: where other members' nodes may be.
-        selection: the part of the catalogue that is taken; None for the one that was set last.
         desmos: None where replication is native alone.
     """
 
@@ -128,7 +127,6 @@ class NodeSettings:
     delivery: Delivery = "raw"
     callbacks: Egress = field(default_factory=Egress)
     peers: Egress = field(default_factory=Egress)
-    selection: Selection | None = None
     desmos: DesmosSettings | None = None
 
 
@@ -238,7 +236,10 @@ class _Assembly:
             now_ms=_now_ms,
             spread=lambda: random.randint(0, _SPREAD_MAX),  # noqa: S311 - spreads retries
         )
-        replicator = Replicator(context, publishes, native, self._settings.selection)
+        kept = msgspec.structs.replace(
+            kept_selection(store), environment=self._identity.environment
+        )
+        replicator = Replicator(context, publishes, native, kept)
         routes = [*Admin(replicator, self._caller_of, self._bodies).routes(), *replicator.routes()]
         return [*fronts, _Front(routes, [Task("replication", replicator.run)])]
 
@@ -295,7 +296,7 @@ async def _accept_all(told: Told, taken: Taken) -> None:
 
 def _report(step: Step) -> None:
     """Tell the operator of a forbidden step that was let through."""
-    _log.warning("life_cycle_left", **to_builtins(step))
+    _log.warning("life_cycle_left", **msgspec.to_builtins(step))
 
 
 def _new_id() -> str:

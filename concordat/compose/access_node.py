@@ -15,7 +15,6 @@ from adapters.credentials.verifier import ExternalVerifier
 from adapters.egress import Egress
 from adapters.tmf.assembly import NodeSettings, TokenSettings, TrustSettings, access_node
 from adapters.tmf.policy.profile import Profile
-from adapters.tmf.replication.core.selection import Selection
 from adapters.tmf.replication.ledger import Identity
 from concordat.compose.desmos import desmos_settings
 from concordat.compose.permitted import require_permitted_key
@@ -79,8 +78,6 @@ def _settings(home: Home, member: str) -> NodeSettings:
     section = home.config.access_node
     is_public = section.callbacks == "public", section.peers == "public"
     callbacks, peers = (Egress(allows_private=not only) for only in is_public)
-    # Empty: what an operator chose at run time stands, which is all at first.
-    selection = Selection(environment=section.environment) if section.environment else None
     return NodeSettings(
         database=_database(home),
         folder=_made(home.resolve(section.files), "access_node.files"),
@@ -98,7 +95,6 @@ def _settings(home: Home, member: str) -> NodeSettings:
         delivery=section.notifications,
         callbacks=callbacks,
         peers=peers,
-        selection=selection,
         desmos=desmos_settings(home),
     )
 
