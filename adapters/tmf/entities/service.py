@@ -90,9 +90,10 @@ class Entities:
         order = self._asked(txn, caller, document) if resource.name == TASK else None
         self._judge(Proposed(resource, caller, None, document), txn)
         self._life_cycles.judge(resource, None, document)
-        change = self._put(txn, resource, document, "create")
         if order is not None:
             self._life_cycles.judge(_ORDER, *order)
+        change = self._put(txn, resource, document, "create")
+        if order is not None:
             self._put(txn, _ORDER, order[1], "state")
         return change
 
@@ -114,7 +115,7 @@ class Entities:
         self._judge(Proposed(resource, caller, before, after), txn)
         self._life_cycles.judge(resource, before, after)
         change = self._put(txn, resource, after, kind_of_change(resource, before, after))
-        if resource is _ORDER and change.what == "state":
+        if resource.name == _ORDER.name and change.what == "state":
             self._answer(txn, before, after)
         return change
 
