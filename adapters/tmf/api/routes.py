@@ -4,18 +4,25 @@ Owns that table alone.
 """
 
 from collections.abc import Callable
+from functools import cache
 
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from adapters.tmf.api import job_table
 from adapters.tmf.api.app import Answers, tmf_routes
 from adapters.tmf.api.collections import Collections, Serving
+from adapters.tmf.api.errors import JSON
 from adapters.tmf.api.jobs import Jobs
-from adapters.tmf.api.routing import Paths, Place, Target
+from adapters.tmf.api.openapi import describe
+from adapters.tmf.api.routing import ROOT, Paths, Place, Target
 from adapters.tmf.hub.endpoints import HubEndpoints
 from adapters.tmf.resources.model import Resource
-from adapters.tmf.resources.registry import APIS
+from adapters.tmf.resources.registry import APIS, TABLES
 from ledger.core.errors import InvariantError
+from pubsub.io.operations import VERSION
 
 __all__ = ["api_routes"]
 
@@ -37,9 +44,18 @@ def api_routes(
             Place.HUB: lambda _: hub.of_hub(),
             Place.REGISTRATION: lambda _: hub.of_registration(),
         },
-        documents={},
+        documents={f"{ROOT}/openapi.json": _openapi},
     )
     return tmf_routes(Paths(APIS), answers, fail)
+
+
+async def _openapi(_request: Request) -> Response:
+    return Response(_description(), media_type=JSON)
+
+
+@cache
+def _description() -> bytes:
+    return msgspec.json.encode(describe(APIS, TABLES, VERSION))
 
 
 def _resource(target: Target) -> Resource:

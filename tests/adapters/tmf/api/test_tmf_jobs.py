@@ -271,7 +271,7 @@ async def test_the_number_of_jobs_is_bounded(
 
 async def test_names_of_files_are_this_nodes(world: ApiWorld) -> None:
     """What a client chose never becomes a path."""
-    made = await world.create(EXPORT, {"url": ANY_URL, "id": "~.."})
+    made = await world.create(EXPORT, {"url": ANY_URL, "id": "a..b"})
     async with running(world, ["jobs"]):
         await until(lambda: _status(world, made) == "Succeeded")
     (file,) = world.folder.iterdir()
