@@ -21,9 +21,11 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "docs" / "simulation.md",
     ROOT / "docs" / "trust.md",
+    ROOT / "docs" / "adapters" / "access-node.md",
     *sorted((ROOT / "docs" / "operations").glob("*.md")),
 ]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PORT = re.compile(r"127\.0\.0\.1:(2[678]6\d\d)\b")  # of a testnet with the usual base port
 END_JOBS = "trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait; exit $code' EXIT"
 
 
@@ -57,10 +59,11 @@ def test_commands_of_the_documents_work(document: Path, directory: Path) -> None
     """Typed one after the other in an empty directory, all commands succeed."""
     lines = [line for line in commands(document) if not line.startswith("make ")]
     # The documented ports may be taken on the machine that runs the test.
-    port = next(p for p in testnet.free_ports(50) if p < 31_000)
+    port = next(p for p in testnet.free_ports(50) if p < 30_000)
     moved = [
-        line.replace("testnet net", f"testnet net --base-port {port}").replace(
-            "127.0.0.1:27600", f"127.0.0.1:{port + 1000}"
+        PORT.sub(
+            lambda found: f"127.0.0.1:{int(found[1]) - 26_600 + port}",
+            line.replace("testnet net", f"testnet net --base-port {port}"),
         )
         for line in lines
     ]
