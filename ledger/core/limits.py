@@ -352,6 +352,7 @@ TMF_HUB_LAG_CHANGES: Final = 1_024  # that pass an idle registration before that
 TMF_HUB_FLUSH_MS: Final = 100  # positions that moved are written together, so often
 TMF_HUB_DELIVERIES_MAX: Final = 64  # at one time, to callbacks that answer
 TMF_HUB_RETRIES_MAX: Final = 16  # at one time, to callbacks that failed the last time
+TMF_HUB_STORE_RETRY_MS: Final = 1_000  # pause while the database cannot be reached
 TMF_HUB_CATCHING_UP_MAX: Final = 2  # registrations that read the journal for themselves, at a time
 TMF_HUB_ANSWER_BYTES_MAX: Final = 4_096  # read of a callback's answer, and thrown away
 TMF_HUB_DELIVERY_MS_MAX: Final = 10_000  # one event, from the name's resolution to the status

@@ -88,12 +88,13 @@ class Jobs:
         """
         self._settings.folder.mkdir(parents=True, exist_ok=True)
         while True:
-            job = await self._store.in_thread(_next)
-            if job is None:
-                await anyio.sleep(TMF_JOB_POLL_MS / 1000)
-            else:
-                await self._store.in_thread(self._sweep)
-                await self._carry_out(job)
+            try:
+                while (job := await self._store.in_thread(_next)) is not None:
+                    await self._store.in_thread(self._sweep)
+                    await self._carry_out(job)
+            except Unavailable as error:  # the database: a job stays as it is
+                _log.warning("jobs_wait", reason=str(error))
+            await anyio.sleep(TMF_JOB_POLL_MS / 1000)
 
     async def _carry_out(self, job: Job) -> None:
         try:
@@ -107,9 +108,6 @@ class Jobs:
         except OSError as error:
             log = {"status": "Failed", "errorLog": f"the file: {error.strerror}"}
             self._say(job, str(error), await self._end(job, log))
-        except Unavailable as error:  # the database: the job stays as it is
-            _log.warning("job_waits", job=job.id, reason=str(error))
-            await anyio.sleep(TMF_JOB_POLL_MS / 1000)
 
     async def _do(self, job: Job, document: JsonObject) -> JsonObject:
         """Do a job; give what its entity says besides its state. Raises TmfError."""

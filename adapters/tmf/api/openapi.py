@@ -10,6 +10,7 @@ from typing import Final
 from adapters.tmf.entity import JsonObject
 from adapters.tmf.resources.model import Api, Attribute, Resource, Shape
 from adapters.tmf.resources.notation import Tables
+from ledger.core.limits import TMF_ID_CHARS_MAX
 
 __all__ = ["describe"]
 
@@ -63,6 +64,12 @@ _REGISTRATION_CREATE: Final[JsonObject] = {
             ),
         },
     },
+}
+_ID: Final[JsonObject] = {
+    "type": ["string", "null"],
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9._:~@=()-]*$",
+    "maxLength": TMF_ID_CHARS_MAX,
+    "description": "Kept when it is free; made by the node when it is missing.",
 }
 _OPERATION_SCHEMA: Final[JsonObject] = {
     "type": "object",
@@ -184,9 +191,10 @@ def _list(resource: Resource) -> JsonObject:
 
 
 def _create(resource: Resource) -> JsonObject:
-    schema: JsonObject = _reference(f"{resource.type_name}Create")
+    own: JsonObject = {"properties": {"id": _ID}}
     if resource.required:
-        schema = {"allOf": [schema, {"required": list(resource.required)}]}
+        own["required"] = list(resource.required)
+    schema: JsonObject = {"allOf": [_reference(f"{resource.type_name}Create"), own]}
     return _operation(
         resource,
         "create",

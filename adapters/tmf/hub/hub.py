@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import anyio
 import structlog
@@ -43,9 +43,12 @@ from ledger.core.limits import (
     TMF_HUB_LAG_CHANGES,
     TMF_HUB_SHARED_CHANGES,
     TMF_HUB_SLICE,
+    TMF_HUB_STORE_RETRY_MS,
 )
 
 __all__ = ["Hub", "HubSettings"]
+
+T = TypeVar("T")
 
 _log: Final = structlog.get_logger("tmf")
 _APIS: Final = {api.name: api for api in APIS}
@@ -131,7 +134,7 @@ class Hub:
         edits = -1
         while edits != self._edits:  # else one was made or ended while they were read
             edits = self._edits
-            held, newest = await self._store.in_thread(_held_and_newest)
+            held, newest = await self._patiently(_held_and_newest)
         positions = [each.progress.position for each in held]
         near = [each for each in positions if each >= newest - TMF_HUB_SHARED_CHANGES]
         self._cursor = min(near, default=newest)
@@ -176,14 +179,14 @@ class Hub:
 
     async def _follow(self) -> None:
         while True:
-            newest = await self._store.wait_for_change(self._cursor)
+            newest = await self._newest()
             lines = {line.id: line for line in self._lines.values() if not line.is_behind}
             if not lines:
                 self._cursor = newest
                 continue
             audience = Audience(line.listener for line in lines.values())
             part = partial(_matched, after=self._cursor, audience=audience)
-            self._tell(await self._store.in_thread(part), lines)
+            self._tell(await self._patiently(part), lines)
 
     def _tell(self, matched: _Matched, lines: Mapping[str, Line]) -> None:
         """Give lines what was matched; no await, so that none can join in between."""
@@ -203,7 +206,23 @@ class Hub:
             told, until = _read(store, after)
             return Slice(_offers_for(listener, told), until)
 
-        return await self._store.in_thread(read)
+        return await self._patiently(read)
+
+    async def _newest(self) -> int:
+        """Wait until the journal goes beyond the cursor; give its newest number."""
+        while True:
+            try:
+                return await self._store.wait_for_change(self._cursor)
+            except Unavailable as error:
+                await _pause(error)
+
+    async def _patiently(self, work: Callable[[Store], T]) -> T:
+        """Work with the store as soon as it can be reached."""
+        while True:
+            try:
+                return await self._store.in_thread(work)
+            except Unavailable as error:
+                await _pause(error)
 
     # --- positions --------------------------------------------------------------------------
 
@@ -251,6 +270,11 @@ class _Callback:
 
     async def close(self) -> None:
         await self._courier.close()
+
+
+async def _pause(error: Unavailable) -> None:
+    _log.warning("hub_waits", reason=str(error))
+    await anyio.sleep(TMF_HUB_STORE_RETRY_MS / 1000)
 
 
 def _held_and_newest(store: Store) -> tuple[list[Held], int]:

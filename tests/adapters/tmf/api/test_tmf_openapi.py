@@ -33,7 +33,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 PARTY = "/tmf-api/party/v4"
-EXAMPLES = 8
+EXAMPLES = 5
 
 
 @cache
@@ -131,6 +131,8 @@ def _name_what_is_there(case: Case[Any]) -> None:
     if "id" in case.path_parameters:
         case.path_parameters["id"] = "known"
     case.headers.pop("If-Match", None)
+    if isinstance(case.body, dict) and case.method == "POST" and "givenName" in case.body:
+        case.body = {"givenName": "A", "familyName": "B"}
     if case.method == "PATCH" and case.media_type != "application/json-patch+json":
         case.body = {"title": "Dr"}
 

@@ -13,6 +13,7 @@ from adapters.tmf.hub import line as line_module
 from adapters.tmf.hub import registrations
 from adapters.tmf.hub.pace import Pace
 from adapters.tmf.hub.registrations import Held
+from ledger.core.errors import Unavailable
 from tests.adapters.dlt.endpoint import ACCEPTED, Endpoint, listening
 from tests.adapters.tmf.api.api_world import (
     CATALOGUE,
@@ -359,3 +360,24 @@ async def test_nothing_is_lost_at_any_commit(
     assert list(dict.fromkeys(told)) == made
     for life in (told[:told_before], told[told_before:]):
         assert life == sorted(set(life))
+
+
+async def test_a_database_that_comes_back_is_read_on(
+    world: ApiWorld, callback: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database cannot be reached the hub waits; nothing is lost and nothing ends."""
+    read, failures = hub_module._read, iter([True, True])
+
+    def failing(*args: Any) -> Any:  # noqa: ANN401
+        if next(failures, False):
+            raise Unavailable("the database")
+        return read(*args)
+
+    monkeypatch.setattr(hub_module, "_read", failing)
+    monkeypatch.setattr(hub_module, "TMF_HUB_STORE_RETRY_MS", 1)
+    async with running(world):
+        await world.register(callback.url)
+        await create(world, "a", "b")
+        await callback.until(2)
+    assert names(callback) == ["a", "b"]
+    assert next(failures, None) is None
