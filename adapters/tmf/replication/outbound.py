@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, insert, select, update
 from adapters.tmf.entity import OWN, Change
 from adapters.tmf.replication.context import Context
 from adapters.tmf.replication.core.progress import pause_ms
-from adapters.tmf.replication.form import EventForm
+from adapters.tmf.replication.form import Draft, EventForm
 from adapters.tmf.replication.tables import OUTBOX
 from adapters.tmf.replication.tracking import move, position
 from adapters.tmf.store.database import Store
@@ -58,6 +58,7 @@ class Outbound:
         self._ledger = context.ledger
         self._publisher = Publisher(identity.did, identity.signer, identity.chain_id)
         self._key = identity.signer.public_key
+        self._now_ms = context.now_ms
         self._forms = {form.name: form for form in forms}
         self.error = ""
 
@@ -107,7 +108,7 @@ class Outbound:
             if draft is None:
                 continue
             try:
-                opened = self._publisher.sign(draft.topic, draft.type, **draft.content)
+                opened = self._sign(draft)
             except ValueError as error:
                 _log.error("not_publishable", resource=change.resource, id=change.id, why=error)
                 continue
@@ -149,7 +150,13 @@ class Outbound:
             data=event.data,
             tags=event.tags,
         )
-        return self._publisher.sign(event.topic, event.type, **content)
+        return self._sign(Draft(event.topic, event.type, content))
+
+    def _sign(self, draft: Draft) -> OpenEntry:
+        """Sign an event as of now. Raises ValueError when it is outside the ledger's limits."""
+        content = draft.content.copy()
+        content["time_ms"] = self._now_ms()
+        return self._publisher.sign(draft.topic, draft.type, **content)
 
 
 def _waiting(store: Store) -> list[_Waiting]:

@@ -184,6 +184,10 @@ class Network:
         self.twisted: Callable[[bytes], bytes] | None = None
         self._random = random.Random(seed)
 
+    def spread(self) -> int:
+        """Give a random number for pauses."""
+        return self._random.randrange(1_001)
+
     async def run(self, errand: Errand) -> Reply:
         """Send a request."""
         url = httpx.URL(errand.url)
@@ -213,6 +217,7 @@ class Node:
     def __init__(self, name: str, directory: Path, ledger: PlayedLedger, network: Network) -> None:
         self.did = f"did:web:{name}.example"
         self.clock = network.clock
+        self.chain_id = "test"
         self.signer = SeedSigner(name.encode().ljust(32, b"."))
         ledger.join(self.did, self.signer)
         self._url = f"sqlite:///{directory / name}.sqlite"
@@ -221,6 +226,7 @@ class Node:
         self.selection: Selection | None = None
         self.origin = f"https://{self._host}"
         self.is_published: Callable[[str, JsonObject], bool] = lambda _resource, _document: True
+        self.spread: Callable[[], int] = lambda: 0
         self.accepts: Callable[[Told, Taken], None] = lambda _told, _taken: None
         self.open()
 
@@ -228,7 +234,7 @@ class Node:
         """Start with what the database holds."""
         self.store = Store.open(self._url)
         self.entities = Entities((), self.clock.now_ms, self._new_id)
-        identity = Identity(self.did, self.signer, "test", f"https://{self._host}", "prd")
+        identity = Identity(self.did, self.signer, self.chain_id, f"https://{self._host}", "prd")
         self.form = NativeForm(
             identity,
             self.network,
@@ -248,7 +254,7 @@ class Node:
             replicas=self.entities,
             accepts=accepts,
             now_ms=self.clock.now_ms,
-            spread=lambda: 0,
+            spread=lambda: self.spread(),  # noqa: PLW0108 - a test may set another
         )
         self.replicator = Replicator(self.context, (self.form,), self.form, self.selection)
         self.network.apps[self._host] = Starlette(routes=self.replicator.routes())
