@@ -11,8 +11,8 @@ before and after the change:
 Pure.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -30,6 +30,9 @@ __all__ = ["Audience", "Listener", "Notification", "Told", "Visible", "compile_l
 
 Visible = Callable[[Resource, Caller], tuple[Condition, ...]]
 """What an entity must meet to exist for a caller."""
+
+Tests: TypeAlias = tuple[Test, ...]
+Fields: TypeAlias = tuple[str, ...] | None
 
 _IDENTITY: Final = ("id", "href")
 _encode: Final = msgspec.json.Encoder().encode
@@ -54,19 +57,27 @@ class Told:
     def __init__(self, event: HubEvent) -> None:
         self.event = event
         self._judged: dict[str, Judged] = {}
-        self._bodies: dict[tuple[str, tuple[str, ...] | None], bytes] = {}
+        self._bodies: dict[tuple[str, Fields], bytes] = {}
+        self._decided: dict[tuple[Tests, Tests, Fields], Notification | None] = {}
 
     def notification(self, listener: "Listener") -> Notification | None:
         """Give what a listener is told of it."""
-        view = self._view(listener.visible[self.event.resource.name])
-        if not view or not self._judge(f"event {view}").meets(listener.tests):
+        visible = listener.visible[self.event.resource.name]
+        key = (visible, listener.tests, listener.fields)
+        if key not in self._decided:
+            self._decided[key] = self._decide(*key)
+        return self._decided[key]
+
+    def _decide(self, visible: Tests, tests: Tests, fields: Fields) -> Notification | None:
+        view = self._view(visible)
+        if not view or not self._judge(f"event {view}").meets(tests):
             return None
         type_ = self.event.type
         return Notification(
-            self.event.number, type_[0].lower() + type_[1:], self._body(view, listener.fields)
+            self.event.number, type_[0].lower() + type_[1:], self._body(view, fields)
         )
 
-    def _view(self, tests: Sequence[Test]) -> str:
+    def _view(self, tests: Tests) -> str:
         was_visible = self.event.before is not None and self._judge("before").meets(tests)
         if self.event.after is None:
             return "whole" if was_visible else ""
@@ -97,7 +108,7 @@ class Told:
         plain = {name: value for name, value in self.event.document.items() if name != CHANGES}
         return {**plain, "event": {self.event.resource.path: entity}}
 
-    def _body(self, view: str, fields: tuple[str, ...] | None) -> bytes:
+    def _body(self, view: str, fields: Fields) -> bytes:
         body = self._bodies.get((view, fields))
         if body is None:
             document = self._shown(view)
@@ -124,9 +135,9 @@ class Listener(NamedTuple):
     id: str
     api: str
     types: frozenset[str] | None
-    tests: tuple[Test, ...]
-    visible: Mapping[str, tuple[Test, ...]]
-    fields: tuple[str, ...] | None
+    tests: Tests
+    visible: Mapping[str, Tests]
+    fields: Fields
 
 
 class Audience:
