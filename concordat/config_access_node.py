@@ -4,6 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from adapters.tmf.usage.limits import (
+    USAGE_BLOCK_AGE_MS,
+    USAGE_BLOCK_RECORDS,
+    USAGE_BLOCK_RECORDS_MAX,
+)
 from concordat.config_section import Address, FilePath, Section
 
 __all__ = ["AccessNodeSection", "DesmosSection"]
@@ -113,6 +118,20 @@ class AccessNodeSection(Section, frozen=True):
             "Empty: no tag, all events.",
         ),
     ] = ""
+    usage_block_records: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=USAGE_BLOCK_RECORDS_MAX,
+            description="A block of usage records is made when so many wait.",
+        ),
+    ] = USAGE_BLOCK_RECORDS
+    usage_block_ms: Annotated[
+        int,
+        Meta(
+            ge=100, le=86_400_000, description="Or when the oldest of them has waited for so long."
+        ),
+    ] = USAGE_BLOCK_AGE_MS
 
 
 class DesmosSection(Section, frozen=True):

@@ -55,6 +55,7 @@ from adapters.tmf.trust.callers import BearerCallers
 from adapters.tmf.trust.compliance import CertificateVerifier
 from adapters.tmf.trust.ledger import ClientLedger
 from adapters.tmf.trust.verified import VerifiedStore
+from adapters.tmf.usage.condensing import BlockLimits
 from adapters.tmf.usage.http import usage_routes
 from adapters.tmf.usage.log import Sealing
 from adapters.tmf.usage.service import UsageService
@@ -115,6 +116,7 @@ class NodeSettings:
         tokens: None where everybody operates the node.
         callbacks: where notifications may go, and imports may come from.
         peers: where other members' nodes may be.
+        blocks: when a block of usage records is made.
         desmos: None where replication is native alone.
     """
 
@@ -127,6 +129,7 @@ class NodeSettings:
     delivery: Delivery = "raw"
     callbacks: Egress = field(default_factory=Egress)
     peers: Egress = field(default_factory=Egress)
+    blocks: BlockLimits = field(default_factory=BlockLimits)
     desmos: DesmosSettings | None = None
 
 
@@ -208,6 +211,7 @@ class _Assembly:
             _USAGE_TOPIC,
             lambda number: f"{identity.public_url}{_USAGE_BLOCKS}/{number}",
             secrets.token_bytes,
+            self._settings.blocks,
         )
         service = UsageService(store, sealing, self._client, _now_ms)
         routes = usage_routes(service, self._caller_of, self._bodies, node.fail)

@@ -29,6 +29,7 @@ _COMMANDS = {
     "trust": ("trust", "Read, write and prove the trusted lists."),
     "governance": ("governance", "Propose, approve and see what governors decide together."),
     "identity": ("identity", "See participants; add and revoke one's own keys."),
+    "usage": ("usage", "Check usage records and blocks of them."),
     "verify": ("verify", "Check a proof with the genesis file alone, offline."),
     "completion": ("completion", "Print the shell completion script."),
 }

@@ -16,6 +16,7 @@ from adapters.egress import Egress
 from adapters.tmf.assembly import NodeSettings, TokenSettings, TrustSettings, access_node
 from adapters.tmf.policy.profile import Profile
 from adapters.tmf.replication.ledger import Identity
+from adapters.tmf.usage.condensing import BlockLimits
 from concordat.compose.desmos import desmos_settings
 from concordat.compose.permitted import require_permitted_key
 from concordat.compose.tokens import foreign_verifiers, trust_anchors
@@ -95,6 +96,7 @@ def _settings(home: Home, member: str) -> NodeSettings:
         delivery=section.notifications,
         callbacks=callbacks,
         peers=peers,
+        blocks=BlockLimits(records=section.usage_block_records, age_ms=section.usage_block_ms),
         desmos=desmos_settings(home),
     )
 

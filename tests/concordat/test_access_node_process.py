@@ -46,7 +46,10 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNetwork]:
     directory = tmp_path_factory.mktemp("tmf")
     ports = [testnet.Ports(*testnet.free_ports(3))]
     rights = {"one": ["tmf.>"], "shop": ["tmf.>"]}
-    plan = testnet.TestnetPlan("tmf", [("one", ports[0])], ["shop"], rights=rights)
+    settings: dict[str, dict[str, Value]] = {"access_node": {"usage_block_ms": 200}}
+    plan = testnet.TestnetPlan(
+        "tmf", [("one", ports[0])], ["shop"], settings=settings, rights=rights
+    )
     found = RealNetwork(directory, testnet.create_testnet(directory / "net", plan), ports)
     with found.running():
         found.wait_ready()
@@ -143,6 +146,50 @@ def test_offering_made_at_one_node_is_at_the_other(network: RealNetwork) -> None
         for node in (one, shop):
             assert node.process.wait(WAIT_S) == 0, node.log.read_text()[-4000:]
             assert "Traceback" not in node.log.read_text()
+
+
+def test_usage_is_condensed_and_checked_offline(
+    network: RealNetwork, concordat: Callable[..., Result], tmp_path: Path
+) -> None:
+    """A record becomes a block on the ledger; its proof and the audit hold without any node."""
+    home, genesis = network.home(0), network.testnet.genesis_path
+    parties = [("Seller", "did:example:one"), ("Buyer", "did:example:shop")]
+    record = {
+        "usageDate": "2026-11-21T10:00:00Z",
+        "usageCharacteristic": [{"name": "storage", "value": {"amount": 5, "units": "GB"}}],
+        "ratedProductUsage": [{"productRef": {"id": "urn:product:1"}}],
+        "relatedParty": [
+            {"id": f"urn:{role}", "role": role, "name": did, "@referredType": "Organization"}
+            for role, did in parties
+        ],
+    }
+    with access_node(home, listen_of(home), "keys/access-node-token") as one:
+        made = one.operator.post("/tmf-api/usageManagement/v4/usage", json=record)
+        assert made.status_code == 201, made.text
+        blocks = "/usage-log/v1/blocks"
+        proof = f"{blocks}/1/proof?record={made.json()['id']}"
+        package = f"{blocks}/1/audit"
+        until(lambda: '"bundle":""' not in one.operator.get(proof).text, one.log)
+        until(lambda: one.operator.get(proof).status_code == 200, one.log)
+        for name, path in (("proof", proof), ("package", package)):
+            (tmp_path / name).write_bytes(one.operator.get(path).content)
+        (tmp_path / "list").write_bytes(one.operator.get(blocks).content)
+    shown = concordat("usage", "verify", tmp_path / "proof", "--genesis", genesis, "--json").stdout
+    assert json.loads(shown)["record"]["id"] == made.json()["id"]
+    assert (
+        "record 1" in concordat("usage", "verify", tmp_path / "proof", "--genesis", genesis).stdout
+    )
+    audited = concordat("usage", "audit", tmp_path / "package", "--genesis", genesis).stdout
+    assert "0 faults" in audited
+    assert "5 GB storage" in audited
+    chain = concordat("usage", "chain", "did:example:one", "--home", home, "--json").stdout
+    assert json.loads(chain) == {"seller": "did:example:one", "blocks": 1, "faults": []}
+    damaged = (tmp_path / "package").read_bytes().replace(b'"amount":5', b'"amount":6')
+    (tmp_path / "damaged").write_bytes(damaged)
+    told = concordat("usage", "audit", tmp_path / "damaged", "--genesis", genesis, code=1)
+    assert "faults in block 1" in told.stdout
+    wrong = concordat("usage", "verify", tmp_path / "list", "--genesis", genesis, code=1)
+    assert "this is no proof" in wrong.stderr
 
 
 def test_access_node_explains_what_it_lacks(

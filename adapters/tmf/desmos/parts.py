@@ -112,6 +112,10 @@ class DesmosParts:
         return [*DesmosApi(self._serving).routes()]
 
 
+class _AccessNode(msgspec.Struct):
+    dlt_address: str
+
+
 class _Trusted:
     """The addresses of trusted access nodes, as a gateway says, remembered for a minute."""
 
@@ -125,10 +129,17 @@ class _Trusted:
         """Give them, "0x" and 40 digits in lower case. Raises Unavailable."""
         if self._now_ms() >= self._until_ms:
             rows = [row async for row in self._trust.entries(_ACCESS_NODES)]
-            bodies = [msgspec.json.decode(row.entry.body, type=dict[str, object]) for row in rows]
-            self._known = frozenset(str(body.get("dlt_address", "")).lower() for body in bodies)
+            self._known = frozenset(_address_in(row.entry.body) for row in rows)
             self._until_ms = self._now_ms() + STATUS_FRESH_MS
         return self._known
+
+
+def _address_in(body: bytes) -> str:
+    """Give the address in an entry of the list; empty when it holds none."""
+    try:
+        return msgspec.json.decode(body, type=_AccessNode).dlt_address.lower()
+    except msgspec.MsgspecError:  # anybody with the right to the list wrote it
+        return ""
 
 
 def _token_of(settings: DesmosSettings, around: DesmosSurroundings) -> Callable[[], Awaitable[str]]:
