@@ -5,10 +5,10 @@ together or not at all.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from adapters.tmf.entity import Change, Entity, What
 from adapters.tmf.query.leaves import leaves
@@ -21,6 +21,18 @@ from adapters.tmf.store.search import search
 from ledger.core.limits import TMF_ID_CHARS_MAX, TMF_PATH_CHARS_MAX
 
 __all__ = ["SqlReading", "SqlWriting"]
+
+# Built once: building a statement costs more than SQLite takes to run it.
+_SELECT: Final = select(ENTITIES).where(
+    ENTITIES.c.resource == bindparam("of"), ENTITIES.c.id == bindparam("named")
+)
+_INSERT: Final = insert(ENTITIES).returning(ENTITIES.c.number)
+_UPDATE: Final = update(ENTITIES).where(ENTITIES.c.number == bindparam("entity"))
+_DELETE: Final = delete(ENTITIES).where(ENTITIES.c.number == bindparam("entity"))
+_INDEX: Final = insert(LEAVES)
+_UNINDEX: Final = delete(LEAVES).where(LEAVES.c.entity == bindparam("of"))
+_JOURNAL: Final = insert(CHANGES)
+_NEWEST: Final = select(func.max(CHANGES.c.number))
 
 
 class SqlReading:
@@ -63,8 +75,7 @@ class SqlReading:
 
     def last_change(self) -> int:
         """Give the newest number; 0 for none."""
-        newest = self.connection.execute(select(func.max(CHANGES.c.number))).scalar_one()
-        return newest or 0
+        return self.connection.execute(_NEWEST).scalar_one() or 0
 
     def history(self, resource: str, id_: str) -> list[Change]:
         """Give all changes of one entity, in order."""
@@ -78,8 +89,7 @@ class SqlReading:
     def _row(self, resource: str, id_: str) -> Row[Any] | None:
         if "\0" in id_:  # no entity has such an id, and PostgreSQL takes no such text
             return None
-        at = (ENTITIES.c.resource == resource, ENTITIES.c.id == id_)
-        return self.connection.execute(select(ENTITIES).where(*at)).one_or_none()
+        return self.connection.execute(_SELECT, {"of": resource, "named": id_}).one_or_none()
 
 
 class SqlWriting(SqlReading):
@@ -117,12 +127,11 @@ class SqlWriting(SqlReading):
             "body": entity.body,
         }
         if row is None:
-            added = insert(ENTITIES).values(resource=entity.resource, id=entity.id, **values)
-            number = self.connection.execute(added.returning(ENTITIES.c.number)).scalar_one()
+            values |= {"resource": entity.resource, "id": entity.id}
+            number = self.connection.execute(_INSERT, values).scalar_one()
         else:
             number = row.number
-            changed = update(ENTITIES).where(ENTITIES.c.number == number)
-            self.connection.execute(changed.values(**values))
+            self.connection.execute(_UPDATE, values | {"entity": number})
             self._unindex(number)
         self._index(number, entity)
         return self._journal(
@@ -145,7 +154,7 @@ class SqlWriting(SqlReading):
         if row is None:
             return None
         self._unindex(row.number)
-        self.connection.execute(delete(ENTITIES).where(ENTITIES.c.number == row.number))
+        self.connection.execute(_DELETE, {"entity": row.number})
         return self._journal(
             Change(
                 number=self._next(),
@@ -161,7 +170,7 @@ class SqlWriting(SqlReading):
         )
 
     def _unindex(self, number: int) -> None:
-        self.connection.execute(delete(LEAVES).where(LEAVES.c.entity == number))
+        self.connection.execute(_UNINDEX, {"of": number})
 
     def _index(self, number: int, entity: Entity) -> None:
         found = [leaf for leaf in leaves(entity.document()) if len(leaf.path) <= TMF_PATH_CHARS_MAX]
@@ -180,14 +189,14 @@ class SqlWriting(SqlReading):
                 }
             )
         if rows:
-            self.connection.execute(insert(LEAVES), rows)
+            self.connection.execute(_INDEX, rows)
 
     def _next(self) -> int:
         """Number the next change: there is one writer, so nothing can fill a gap later."""
         return (self.newest or self.last_change()) + 1
 
     def _journal(self, change: Change) -> Change:
-        self.connection.execute(insert(CHANGES).values(msgspec.structs.asdict(change)))
+        self.connection.execute(_JOURNAL, msgspec.structs.asdict(change))
         self.newest = change.number
         return change
 

@@ -119,8 +119,8 @@ def test_no_more_than_the_bound_is_given_when_no_limit_is_asked_for(
 
 def test_many_alternatives_and_many_found_by_regex(store: Store) -> None:
     """A hundred alternatives, and more matches than one statement names, are answered."""
-    resource = _stored(store, [{"id": f"{index}", "n": f"v{index}"} for index in range(1_100)])
+    resource = _stored(store, [{"id": f"{index}", "n": f"v{index}"} for index in range(520)])
     some = AnyOf(tuple(Comparison("n", "eq", f"v{index}") for index in range(100)))
     assert _found(store, resource, Query((some,)))[1] == 100
     ids, total = _found(store, resource, Query((Comparison("n", "regex", "^v"),)))
-    assert (len(ids), total, ids[:2], ids[-1]) == (1_100, 1_100, ["0", "1"], "1099")
+    assert (len(ids), total, ids[:2], ids[-1]) == (520, 520, ["0", "1"], "519")
