@@ -24,7 +24,7 @@ from tests.support.processes import RealNetwork
 pytestmark = pytest.mark.process
 
 OFFERING = "/tmf-api/productCatalogManagement/v4/productOffering"
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class Running(NamedTuple):
