@@ -281,6 +281,8 @@ DESMOS_BODY_BYTES_MAX: Final = 32 * 2**20  # a discovery, sent or received
 DESMOS_ENTITIES_BYTES_MAX: Final = 32 * 2**20  # entities with all that belongs to them
 DESMOS_NOTIFICATION_BYTES_MAX: Final = 64 * 2**10
 DESMOS_SUB_ENTITIES_MAX: Final = 256  # that one entity refers to, and these again
+DESMOS_REFERENCES_MAX: Final = 1_024  # that are looked up for one entity and all that it refers to
+DESMOS_HASHES_REMEMBERED_MAX: Final = 100_000  # of entities, for the next discovery
 DESMOS_SYNC_IDS: Final = 100  # entities that one request of ours asks for
 DESMOS_SYNC_IDS_MAX: Final = 1_000  # entities that one request of others may ask for
 DESMOS_CALL_MS_MAX: Final = 60_000  # one exchange with a peer
@@ -323,11 +325,13 @@ REPLICATION_BATCH_STORED: Final = 64  # fetched entities stored in one transacti
 REPLICATION_OUTBOX_EVENTS: Final = 256  # own events on their way to the ledger at one time
 REPLICATION_VERSION_KEPT_MS: Final = 24 * 3_600_000  # a superseded version is served so long
 REPLICATION_PROOF_LIFE_MS: Final = 60_000  # a proof of identity is good for one request
-REPLICATION_PROOFS_REMEMBERED_MAX: Final = 131_072  # 100 bytes each; more at one time are refused
+REPLICATION_PROOFS_REMEMBERED_MAX: Final = 32_768  # of one member; more at one time are refused
 REPLICATION_MEMBER_FRESH_MS: Final = 60_000  # a member's keys are read again when older
+REPLICATION_LOOKUPS_MAX: Final = 8  # members looked up on the ledger at one time
 REPLICATION_MEMBERS_REMEMBERED_MAX: Final = 1_024
 REPLICATION_REPAIR_MS: Final = 15 * 60_000  # how often replicas are compared with the ledger
 REPLICATION_PAGE_ITEMS_MAX: Final = 500  # lines of the quarantine that one answer lists
+REPLICATION_STATUS_MS_MAX: Final = 2_000  # a gateway is asked how long the ledger is
 REPLICATION_SELECTION_BYTES_MAX: Final = 64 * 2**10  # a part of the catalogue, by identifiers
 
 # --- TM Forum entities ----------------------------------------------------------------------

@@ -4,10 +4,12 @@ Everything here is the operator's alone: nothing is answered before it is known 
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 
+import anyio
 import msgspec
 from sqlalchemy import delete, func, select
 from starlette.requests import Request
@@ -25,7 +27,12 @@ from adapters.tmf.replication.serving import answering
 from adapters.tmf.replication.tables import QUARANTINE, TRACKED
 from adapters.tmf.replication.tracking import lines, save
 from adapters.tmf.store.database import Store
-from ledger.core.limits import REPLICATION_PAGE_ITEMS_MAX, REPLICATION_SELECTION_BYTES_MAX
+from ledger.core.errors import ConcordatError
+from ledger.core.limits import (
+    REPLICATION_PAGE_ITEMS_MAX,
+    REPLICATION_SELECTION_BYTES_MAX,
+    REPLICATION_STATUS_MS_MAX,
+)
 from pubsub.io.answers import json_response
 from pubsub.io.body import Bodies
 
@@ -70,6 +77,7 @@ class Admin:
         follower, outbound = replicator.follower, replicator.outbound
         waiting, unread = await self._store.in_thread(waiting_count)
         counts = await self._store.in_thread(_counts)
+        behind = await self._behind()
         origins = {
             did: {
                 "wanted": counts.wanted.get(did, 0),
@@ -83,6 +91,7 @@ class Admin:
         document = {
             "ledger": {
                 "sequence": follower.sequence,
+                "behind": behind,
                 "hasCaughtUp": follower.has_caught_up.is_set(),
                 "error": follower.error,
             },
@@ -93,6 +102,14 @@ class Admin:
             "origins": origins,
         }
         return json_response(document)
+
+    async def _behind(self) -> int | None:
+        """Give how many events of the ledger were not taken yet; None when no gateway says."""
+        with anyio.move_on_after(REPLICATION_STATUS_MS_MAX / 1000), suppress(ConcordatError):
+            chain = (await self._replicator.context.ledger.status()).chain
+            if chain is not None:
+                return max(0, chain.log_size - 1 - self._replicator.follower.sequence)
+        return None
 
     async def _quarantine(self, request: Request) -> Response:
         after = _number(request.query_params.get("after", "-1"))

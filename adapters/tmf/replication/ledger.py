@@ -5,20 +5,25 @@
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import NamedTuple, Protocol, Unpack
+from typing import Final, NamedTuple, Protocol, Unpack
 
+import anyio
+
+from adapters.credentials.did_keys import is_did
+from ledger.core.errors import PeerFault, ProofError, Rejected, Unavailable
 from ledger.core.event import OpenEntry
 from ledger.core.genesis import Participant
 from ledger.core.limits import (
+    REPLICATION_LOOKUPS_MAX,
     REPLICATION_MEMBER_FRESH_MS,
     REPLICATION_MEMBERS_REMEMBERED_MAX,
 )
 from ledger.core.signing import Signer
-from ledger.core.topics import TopicPattern
 from pubsub.client.answers import LedgerEvent, Receipt
 from pubsub.client.calls import Wait
 from pubsub.client.following import Filters
 from pubsub.client.trust_calls import Reading
+from pubsub.core.documents import Status
 
 __all__ = ["Identity", "Ledger", "Member", "Members", "Participants", "Subscription"]
 
@@ -49,6 +54,10 @@ class Ledger(Protocol):
     @property
     def trust(self) -> Participants:
         """The participants."""
+        ...
+
+    async def status(self) -> Status:
+        """Read how a gateway and its chain do."""
         ...
 
     async def publish_many(self, entries: Iterable[OpenEntry], wait: Wait) -> list[Receipt]:
@@ -82,27 +91,26 @@ class Identity(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A participant of the ledger, as replication needs it."""
+    """A participant of the ledger: the keys that it may use now, and when that was read."""
 
     keys: tuple[bytes, ...]
-    topics: tuple[str, ...]
     read_ms: int
 
-    def may_publish(self, topic: str) -> bool:
-        """Say whether it has the right to a topic."""
-        return any(TopicPattern(pattern).matches(topic) for pattern in self.topics)
+
+_NOBODY: Final = Member((), 0)
 
 
 class Members:
-    """The members' keys and rights as the ledger has them, remembered for a minute."""
+    """The members' keys as the ledger has them, remembered for a minute."""
 
     def __init__(self, participants: Participants, now_ms: Callable[[], int]) -> None:
         self._participants = participants
         self._now_ms = now_ms
         self._known: OrderedDict[str, Member] = OrderedDict()
+        self._slots = anyio.Semaphore(REPLICATION_LOOKUPS_MAX)
 
     async def get(self, did: str) -> Member:
-        """Give a member; one that the ledger does not know has neither keys nor rights.
+        """Give a member; one that the ledger does not know has no keys.
 
         Raises:
             Unavailable: the ledger cannot be asked now.
@@ -110,10 +118,18 @@ class Members:
         known = self._known.get(did)
         if known and self._now_ms() - known.read_ms < REPLICATION_MEMBER_FRESH_MS:
             return known
-        found = (await self._participants.participant(did)).value
-        keys = tuple(item.key for item in found.keys if not item.revoked) if found else ()
-        member = Member(keys, found.topics if found else (), self._now_ms())
-        self._known[did] = member
+        if not is_did(did):
+            return _NOBODY
+        try:
+            async with self._slots:
+                found = (await self._participants.participant(did)).value
+        except (PeerFault, ProofError, Rejected) as error:
+            raise Unavailable(f"{did} cannot be looked up: {error}") from None
+        if found is None:  # not remembered: strangers must not push members out
+            self._known.pop(did, None)
+            return _NOBODY
+        keys = tuple(item.key for item in found.keys if not item.revoked)
+        member = self._known[did] = Member(keys, self._now_ms())
         self._known.move_to_end(did)
         while len(self._known) > REPLICATION_MEMBERS_REMEMBERED_MAX:
             self._known.popitem(last=False)

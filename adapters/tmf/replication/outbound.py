@@ -59,6 +59,7 @@ class Outbound:
         self._publisher = Publisher(identity.did, identity.signer, identity.chain_id)
         self._key = identity.signer.public_key
         self._now_ms = context.now_ms
+        self._after = 0
         self._forms = {form.name: form for form in forms}
         self.error = ""
 
@@ -83,24 +84,32 @@ class Outbound:
             if refused:
                 raise Unavailable(f"refused as {refused[0].code}: {refused[0].detail}")
         else:
-            after = await self._store.in_thread(_journal_position)
-            await self._store.wait_for_change(after)
-            await self._store.in_thread(self._fill)
+            self._after = max(self._after, await self._store.in_thread(_journal_position))
+            await self._store.wait_for_change(self._after)
+            self._after = await self._store.in_thread(partial(self._fill, self._after))
 
-    def _fill(self, store: Store) -> None:
-        """Take the next changes from the journal."""
+    def _fill(self, after: int, store: Store) -> int:
+        """Take the next changes from the journal; give the number of the last one looked at.
+
+        Stretches without own changes, such as replicas make, cost no transaction that writes.
+        """
+        with store.read() as reading:
+            found = reading.changes(after, REPLICATION_OUTBOX_EVENTS)
+        last = found[-1].number if found else after
+        if not any(change.origin == OWN for change in found):
+            return last
         with store.write() as txn:
-            after = position(txn.connection, "journal", 0)
             entities: set[tuple[str, str]] = set()
-            for change in txn.changes(after, REPLICATION_OUTBOX_EVENTS):
+            for change in found:
                 name = (change.resource, change.id)
                 if name in entities:
+                    last = change.number - 1
                     break
                 if change.origin == OWN:
                     entities.add(name)
                     self._put(txn, change)
-                after = change.number
-            move(txn.connection, "journal", after)
+            move(txn.connection, "journal", last)
+        return last
 
     def _put(self, txn: Writing, change: Change) -> None:
         for form in self._forms.values():

@@ -95,7 +95,7 @@ class ProofChecker:
     def __init__(self, own: str) -> None:
         """Take proofs that are made for ``own``, the member's DID."""
         self._own = own
-        self._used = ReplayMemory(REPLICATION_PROOFS_REMEMBERED_MAX)
+        self._used: dict[str, ReplayMemory] = {}  # by member, so that none uses up another's
 
     def check(self, token: str, keys: Keys, asked: tuple[str, str], now_ms: int) -> Claims:
         """Check a proof with the keys of the member that it names.
@@ -122,5 +122,6 @@ class ProofChecker:
         if key is None:
             raise AccessRefused(Refusal.UNKNOWN_KEY, "the ledger lists no such key of the member")
         verify_jws(jws, key_of_public(Ed25519PublicKey.from_public_bytes(key)), "proof")
-        self._used.use(f"{claims.iss} {claims.jti}".encode(), now_ms=now_ms)
+        used = self._used.setdefault(claims.iss, ReplayMemory(REPLICATION_PROOFS_REMEMBERED_MAX))
+        used.use(claims.jti.encode(), now_ms=now_ms)
         return claims

@@ -23,6 +23,7 @@ from adapters.tmf.replication.proof import ProofChecker, claims_of
 from adapters.tmf.replication.shared import Audience, audience_of, is_party
 from adapters.tmf.replication.tables import OUTBOX
 from adapters.tmf.replication.versions import Version, published_digest, version_of
+from adapters.tmf.resources.validation import is_id
 from adapters.tmf.store.database import Store
 
 __all__ = ["CURRENT_HEADER", "Serving", "answering"]
@@ -65,6 +66,8 @@ class Serving:
         """Answer with the canonical bytes of a version."""
         resource = request.path_params["resource"]
         subject = request.path_params["subject"]
+        if audience_of(resource) is Audience.NOBODY or not is_id(subject):
+            raise _not_found()
         hash_ = request.query_params.get("hash", "")
         asker = await self._asker(request, f"{resource}/{subject}", hash_)
         try:

@@ -20,6 +20,7 @@ from adapters.tmf.replication.form import Taken
 from adapters.tmf.replication.tables import TRACKED
 from adapters.tmf.replication.tracking import Line, lines, quarantine, release, save
 from adapters.tmf.resources.registry import RESOURCES
+from adapters.tmf.resources.validation import is_id
 from adapters.tmf.store.database import Store
 from adapters.tmf.store.ports import Writing
 
@@ -87,6 +88,8 @@ def _end(context: Context, txn: Writing, line: Line, attempt: Attempt) -> Line:
 
 
 def _accept(context: Context, txn: Writing, told: Told, taken: Taken) -> Outcome:
+    if not is_id(taken.id):
+        return Outcome("refused", told.version, Code.MALFORMED, "an id that no entity may have")
     try:
         with txn.connection.begin_nested():
             _make_room(txn, told, taken)
@@ -99,7 +102,7 @@ def _accept(context: Context, txn: Writing, told: Told, taken: Taken) -> Outcome
         return Outcome("faulty", told.version, Code.ENTITY_REFUSED, detail)
     for other in taken.others:
         with suppress(TmfError), txn.connection.begin_nested():
-            if not _is_told(txn, other):
+            if is_id(other.id) and not _is_told(txn, other):
                 _put(context, txn, told, other)
     return Outcome("stored", told.version)
 

@@ -104,8 +104,8 @@ def quarantine(connection: Connection, told: Told, because: tuple[str, str], now
             key=told.key,
             publisher=told.publisher,
             code=code,
-            detail=detail,
-            location=told.location,
+            detail=_plain(detail),
+            location=_plain(told.location),
             time_ms=now_ms,
         )
     )
@@ -121,6 +121,11 @@ def release(connection: Connection, tracked: Tracked) -> None:
             QUARANTINE.c.sequence <= head.sequence,
         )
     )
+
+
+def _plain(text: str) -> str:
+    """Give a text of others in a form that every database takes."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _line(row: Row[Any]) -> Line:

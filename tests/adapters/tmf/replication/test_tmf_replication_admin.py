@@ -61,7 +61,12 @@ async def test_the_status_shows_lag_queues_and_origins(tmp_path: Path) -> None:
         await until(lambda: sorted(t.attempts for t in two.tracked()) == [0, 1])
         await until(lambda: len(one.replicas()) == 1)
         status = (await client.get("/status")).json()
-        assert status["ledger"] == {"sequence": 1, "hasCaughtUp": True, "error": ""}
+        assert status["ledger"] == {
+            "sequence": 1,
+            "behind": 0,
+            "hasCaughtUp": True,
+            "error": "",
+        }
         assert status["publishing"] == {"waiting": 0, "changesUnread": 0, "error": ""}
         assert status["entities"] == {"own": 1, "wanted": 1}
         origin = status["origins"][one.did]

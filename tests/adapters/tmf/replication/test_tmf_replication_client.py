@@ -18,6 +18,7 @@ class ClientLedger(PlayedLedger):
         super().__init__()
         self.publish_many = client.publish_many  # type: ignore[assignment] # the real one
         self.events = client.events  # type: ignore[assignment]
+        self.status = client.status  # type: ignore[method-assign]
         self.subscribe = client.subscribe  # type: ignore[assignment]
 
 
