@@ -202,7 +202,6 @@ class Entities:
             task = entity.document()
             changed = answered(task, before, after, self._now())
             if entity.origin == OWN and changed is not None:
-                self._life_cycles.notice(RESOURCES[TASK], task, changed)
                 self._put(txn, RESOURCES[TASK], changed, "state")
 
     def _seen(
