@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
 
+import anyio
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -81,6 +82,7 @@ class DesmosApi:
 
     def __init__(self, serving: DesmosServing) -> None:
         self._serving = serving
+        self._turn = anyio.Lock()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Give the routes."""
@@ -138,7 +140,8 @@ class DesmosApi:
                 with store.read() as reading:
                     return theirs, list(serving.shelf.offers(reading, caller))
 
-            theirs, ours = await serving.store.in_thread(work)
+            async with self._turn:  # one at a time: each reads all that there is
+                theirs, ours = await serving.store.in_thread(work)
         serving.sync.offered(request.headers.get(ISSUER, ""), theirs)
         content = msgspec.json.encode(ours) if is_old else write_offers(ours)
         headers = {ISSUER: serving.public_url}

@@ -4,8 +4,10 @@ Owns which entities belong to one: those of the same origin that it refers to, a
 referred ones first. Nothing is given that the asking organisation may not see.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from threading import Lock
 from typing import Final
 
 import msgspec
@@ -19,13 +21,19 @@ from adapters.tmf.desmos.hash import digest
 from adapters.tmf.desmos.kinds import TYPES
 from adapters.tmf.desmos.offers import Offer, is_replicable, offer_of
 from adapters.tmf.entities.service import Entities
-from adapters.tmf.entity import Entity, JsonObject
+from adapters.tmf.entity import Entity, JsonObject, content_hash
 from adapters.tmf.query.model import Query
 from adapters.tmf.refusal import TmfError
 from adapters.tmf.resources.registry import BY_KEBAB, RESOURCES
 from adapters.tmf.store.ports import Reading
 from adapters.tmf.store.schema import ENTITIES
-from ledger.core.limits import DESMOS_SHELF_PAGE, DESMOS_SUB_ENTITIES_MAX, DESMOS_VERSIONS_MAX
+from ledger.core.limits import (
+    DESMOS_HASHES_REMEMBERED_MAX,
+    DESMOS_REFERENCES_MAX,
+    DESMOS_SHELF_PAGE,
+    DESMOS_SUB_ENTITIES_MAX,
+    DESMOS_VERSIONS_MAX,
+)
 
 __all__ = ["Shelf"]
 
@@ -38,6 +46,7 @@ class Shelf:
     def __init__(self, entities: Entities, now_ms: Callable[[], int]) -> None:
         self._entities = entities
         self._now_ms = now_ms
+        self._hashes = _Hashes()
 
     def bundle(self, reading: Reading, caller: Caller, id_: str, link: str = "") -> list[bytes]:
         """Give an entity, last, and what belongs to it.
@@ -51,15 +60,17 @@ class Shelf:
         root = self._root(reading, caller, id_)
         document = _version(reading, root, link) if link else root.document()
         found = {(root.resource, id_): entity_bytes(root.resource, document)}
-        open_ = [document]
+        open_, asked = [document], {(root.resource, id_)}
         while open_:
-            for resource, other in _references(open_.pop(0)):
-                if (resource, other) in found or len(found) > DESMOS_SUB_ENTITIES_MAX:
+            for name in _references(open_.pop(0)):
+                is_full = len(found) > DESMOS_SUB_ENTITIES_MAX or len(asked) > DESMOS_REFERENCES_MAX
+                if name in asked or is_full:
                     continue
-                entity = self._visible(reading, caller, resource, other)
+                asked.add(name)
+                entity = self._visible(reading, caller, *name)
                 if entity is not None and entity.origin == root.origin:
                     document = entity.document()
-                    found[resource, other] = entity_bytes(resource, document)
+                    found[name] = entity_bytes(entity.resource, document)
                     open_.append(document)
         return list(reversed(found.values()))
 
@@ -71,7 +82,9 @@ class Shelf:
                 document = entity.document()
                 offer = offer_of(type_, document)
                 if is_replicable(offer, now_ms):
-                    yield _hashed(reading, offer, resource, document)
+                    hash_ = self._hashes.of(entity)
+                    link = _link(reading, EntityName(offer.id, type_)) or hash_
+                    yield msgspec.structs.replace(offer, hash=hash_, hashlink=link)
 
     def _every(self, reading: Reading, caller: Caller, resource: str) -> Iterator[Entity]:
         offset = 0
@@ -100,6 +113,28 @@ class Shelf:
             return None
 
 
+class _Hashes:
+    """The hashes of entities, remembered by their content: most are the same in every discovery."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, entity: Entity) -> str:
+        """Give H of an entity in NGSI-LD."""
+        key = entity.resource.encode() + content_hash(entity.body)
+        with self._lock:
+            if (known := self._known.get(key)) is not None:
+                self._known.move_to_end(key)
+                return known
+        hash_ = digest(entity_bytes(entity.resource, entity.document()).decode())
+        with self._lock:
+            self._known[key] = hash_
+            while len(self._known) > DESMOS_HASHES_REMEMBERED_MAX:
+                self._known.popitem(last=False)
+        return hash_
+
+
 def _resources_with(reading: Reading, id_: str) -> list[str]:
     """Give the resources that have an entity of an id, in the order of ``TYPES``."""
     if "\0" in id_:  # no entity has such an id, and PostgreSQL takes no such text
@@ -109,16 +144,13 @@ def _resources_with(reading: Reading, id_: str) -> list[str]:
     return [resource for resource in TYPES if resource in found]
 
 
-def _hashed(reading: Reading, offer: Offer, resource: str, document: JsonObject) -> Offer:
-    """Add the hash of what would be sent, and the link of the chain where one is known."""
-    hash_ = digest(entity_bytes(resource, document).decode())
-    name, link = EntityName(offer.id, offer.type), hash_
+def _link(reading: Reading, name: EntityName) -> str | None:
+    """Give the newest link of an entity's chain, where one is known."""
     for trader in (Trader.PRODUCER, Trader.CONSUMER):
         record = last_record(reading.connection, name, trader, (AuditStatus.PUBLISHED,))
         if record is not None:
-            link = record.entity_hashlink
-            break
-    return msgspec.structs.replace(offer, hash=hash_, hashlink=link)
+            return record.entity_hashlink
+    return None
 
 
 def _version(reading: Reading, entity: Entity, link: str) -> JsonObject:
@@ -141,7 +173,7 @@ def _references(document: JsonObject) -> Iterator[tuple[str, str]]:
     """Give (resource, id) of all entities that a document refers to, at any depth."""
     values: list[object] = [value for name, value in document.items() if name != "id"]
     while values:
-        value = values.pop(0)
+        value = values.pop()
         if isinstance(value, dict):
             id_ = value.get("id")
             resource = _resource_of(id_) if isinstance(id_, str) else None

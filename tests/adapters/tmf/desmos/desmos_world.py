@@ -8,9 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 from uuid import uuid4
 
 import anyio
@@ -43,6 +41,7 @@ from adapters.tmf.store.database import Store
 from ledger.core.event import OpenEntry
 from pubsub.client.answers import LedgerEvent, Receipt
 from pubsub.client.async_client import AsyncClient
+from pubsub.core.documents import Status
 from pubsub.io.body import Bodies
 from tests.adapters.dlt.desmos import TOKEN
 from tests.adapters.dlt.dlt_world import (
@@ -79,6 +78,10 @@ class GatewayLedger:
     def events(self, *, after: int = -1, **filters: Any) -> Any:  # noqa: ANN401
         """Read to the end."""
         return self.client.events(after=after, **filters)
+
+    async def status(self) -> Status:
+        """Ask the gateway how it is."""
+        return await self.client.status()
 
     async def subscribe(self, *, after: int | None = -1, **_filters: Any) -> Any:  # noqa: ANN401
         """Follow without end."""
@@ -126,7 +129,7 @@ class DesmosNode:
             forms={"desmos": self.form},
             replicas=self.entities,
             accepts=self._accepts,
-            now_ms=now_ms,
+            now_ms=chain_clock(),
             spread=lambda: 0,
         )
         self.replicator = Replicator(self.context, (self.form,), _NoDigests())
@@ -227,8 +230,14 @@ class Pair:
 
 
 def now_ms() -> int:
-    """Give the time."""
-    return time.time_ns() // 1_000_000
+    """Give the time at which entities are valid and records are made."""
+    return START_MS
+
+
+def chain_clock() -> Callable[[], int]:
+    """Give a clock that starts at the chain's beginning."""
+    start_ns = time.monotonic_ns()
+    return lambda: START_MS + (time.monotonic_ns() - start_ns) // 1_000_000
 
 
 def new_id() -> str:
@@ -244,18 +253,16 @@ async def _caller(request: Request) -> Caller:
 @asynccontextmanager
 async def desmos_pair(directory: Path, *, replicates: bool = True) -> AsyncIterator[Pair]:
     """Run an access node and a peer; ``replicates``: over the ledger, too."""
-    clock = SimpleNamespace(time_ns=lambda: START_MS * 1_000_000)
     async with dlt_world(directory) as world, listening() as endpoint:
         node = DesmosNode(directory, world, f"http://127.0.0.1:{endpoint.port}")
         async with node.http() as nodes, anyio.create_task_group() as group:
             peer = DesmosPeer(SELLER_ID, world.http, endpoint, {ADDRESS}, nodes=nodes)
             peer.token = PEER_TOKEN
-            with patch("pubsub.client.identity.time", clock):
-                if replicates:
-                    assert await peer.start()
-                    group.start_soon(peer.run)
-                    group.start_soon(node.replicator.run)
-                yield Pair(node, peer, group)
+            if replicates:
+                assert await peer.start()
+                group.start_soon(peer.run)
+                group.start_soon(node.replicator.run)
+            yield Pair(node, peer, group)
             group.cancel_scope.cancel()
         await node.close()
 

@@ -96,7 +96,9 @@ def filled(store: Store) -> Store:
     writer = log()
     with store.write() as txn:
         writer.append(txn.connection, VERSION, (AuditStatus.RECEIVED, AuditStatus.CREATED), "p")
-        other = VERSION._replace(entity_type="category", entity_hashlink="cc")
+        other = VERSION._replace(
+            entity_type="category", entity_hashlink="cc", trader=Trader.CONSUMER
+        )
         writer.append(txn.connection, other, TAKEN)
     with store.write() as txn:
         writer.append(txn.connection, VERSION, (AuditStatus.PUBLISHED,), "p")
@@ -127,4 +129,6 @@ def test_records_are_found_by_entity_and_link(filled: Store) -> None:
         assert made.status is AuditStatus.CREATED
         assert record_of_link(connection, NAME, "cc") is None
         assert last_record(connection, NAME, Trader.CONSUMER, TAKEN) is None
-        assert record_of_link(connection, EntityName(NAME.id, "category"), "cc") is None
+        category = EntityName(NAME.id, "category")
+        assert record_of_link(connection, category, "cc") is None
+        assert last_record(connection, category, Trader.CONSUMER, TAKEN) is not None

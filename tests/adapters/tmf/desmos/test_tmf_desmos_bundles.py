@@ -56,6 +56,7 @@ def test_the_hash_is_that_of_the_text() -> None:
         b"[1]",
         b'[{"value":"*"}]',
         b'[{"value":"/w=="}]',
+        sent(json.dumps(ENTITY)).replace(b'"}', b'*"}'),
         sent("[]"),
         sent("x"),
         sent('{"id":"","type":"catalog"}'),

@@ -18,7 +18,11 @@ from adapters.tmf.query.model import Comparison, Condition
 from adapters.tmf.resources.model import Resource
 from adapters.tmf.resources.registry import RESOURCES
 from adapters.tmf.store.ports import Reading
-from ledger.core.limits import DESMOS_SUB_ENTITIES_MAX, DESMOS_SYNC_IDS_MAX
+from ledger.core.limits import (
+    DESMOS_REFERENCES_MAX,
+    DESMOS_SUB_ENTITIES_MAX,
+    DESMOS_SYNC_IDS_MAX,
+)
 from tests.adapters.dlt.desmos_hash import digest
 from tests.adapters.dlt.dlt_world import example
 from tests.adapters.tmf.desmos.desmos_world import (
@@ -91,6 +95,41 @@ async def test_an_entity_comes_with_a_bounded_number_of_others(
     found = entities(await http.get(f"{ENTITIES}/{root['id']}", headers=PEER))
     assert len(found) == DESMOS_SUB_ENTITIES_MAX + 1
     assert found[-1]["id"] == root["id"]
+
+
+@pytest.mark.parametrize(
+    "missing, found", [(DESMOS_REFERENCES_MAX - 1, 2), (DESMOS_REFERENCES_MAX, 1)]
+)
+async def test_a_bounded_number_of_references_is_looked_up(
+    pair: Pair, http: httpx.AsyncClient, missing: int, found: int
+) -> None:
+    """References to nothing cost as much as others, so they count."""
+    node = pair.node
+    there = {"id": node.create("category", name="C")["id"]}
+    refs = [{"id": f"urn:ngsi-ld:category:none{number}"} for number in range(missing)]
+    parts = {"first": refs[:1_000], "second": refs[1_000:]}  # arrays are bounded, too
+    root = node.create("catalog", name="K", category=[there], **parts)  # its end comes first
+    answer = await http.get(f"{ENTITIES}/{root['id']}", headers=PEER)
+    assert len(entities(answer)) == found
+
+
+async def test_a_changed_entity_has_another_hash_in_the_next_discovery(
+    pair: Pair, http: httpx.AsyncClient
+) -> None:
+    """What is remembered of a discovery belongs to the content."""
+
+    async def hashes() -> dict[str, str]:
+        answer = await http.post(f"{NODE}/api/v2/sync/p2p/discovery", content=b"", headers=PEER)
+        return {row["id"]: row["hash"] for row in map(json.loads, answer.text.splitlines())}
+
+    node = pair.node
+    one, two = (node.create("catalog", name="x", **LAUNCHED)["id"] for _ in range(2))
+    before = await hashes()
+    assert await hashes() == before
+    node.change("catalog", one, name="y")
+    after = await hashes()
+    assert after[one] != before[one]
+    assert after[two] == before[two]
 
 
 async def test_a_link_names_a_version(tmp_path: Path) -> None:
