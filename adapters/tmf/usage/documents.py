@@ -31,8 +31,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER_MAX: Final = 2**53
 
 
-def block_document(view: BlockView) -> dict[str, object]:
-    """Show one block as it stands, or will stand, on the ledger."""
+def block_document(view: BlockView, *, is_seller: bool) -> dict[str, object]:
+    """Show one block as it stands, or will stand, on the ledger.
+
+    Args:
+        is_seller: why it waits may tell of the seller's own network.
+    """
     block = view.block
     return {
         "number": block.number,
@@ -57,7 +61,7 @@ def block_document(view: BlockView) -> dict[str, object]:
         "event": view.event_id.hex(),
         "sequence": view.sequence,
         "state": "waiting" if view.sequence is None else "final",
-        "fault": view.fault,
+        "fault": view.fault if is_seller else "",
     }
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import anyio
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -54,6 +54,8 @@ class _Endpoint:
         request = Request(scope, receive)
         try:
             response = await self._find(request.method)(request)
+        except ClientDisconnect:
+            return  # what was taken of the body stays; nobody hears the answer
         except Exception as error:  # noqa: BLE001 - every error has a document
             if isinstance(error, InvariantError):
                 self._fail(error)
@@ -97,15 +99,17 @@ class _UsageApi:
 
     async def list_blocks(self, request: Request) -> Response:
         """List the blocks."""
+        scope = await self._caller_scope(request)
         after, limit = documents.page_of(request.query_params)
         found = await self._service.in_thread(partial(self._evidence.blocks, after, limit))
-        return _json([documents.block_document(view) for view in found])
+        shown = partial(documents.block_document, is_seller=_is_seller(scope))
+        return _json([shown(view) for view in found])
 
     async def show_block(self, request: Request) -> Response:
         """Show one block, with the openings of the caller's totals."""
         view = await self._block(request)
-        document = documents.block_document(view)
         scope = await self._caller_scope(request)
+        document = documents.block_document(view, is_seller=_is_seller(scope))
         if scope is not None:
             number = view.block.number
             openings = await self._service.in_thread(
@@ -181,8 +185,7 @@ class _UsageApi:
         return scope
 
     async def _require_seller(self, request: Request) -> None:
-        scope = await self._caller_scope(request)
-        if scope is None or scope.buyer is not None:
+        if not _is_seller(await self._caller_scope(request)):
             raise _forbidden(f"this is for {self._service.seller} alone")
 
 
@@ -208,6 +211,10 @@ def usage_routes(
         "/refused": {"GET": api.list_refused},
     }
     return [Route(_ROOT + path, _Endpoint(answers, fail)) for path, answers in table.items()]
+
+
+def _is_seller(scope: evidence.Scope | None) -> bool:
+    return scope is not None and scope.buyer is None
 
 
 def _block_number(request: Request) -> int:

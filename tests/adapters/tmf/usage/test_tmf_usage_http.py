@@ -1,7 +1,7 @@
 """The usage log over HTTP: intake of lines, and what each party is shown."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +23,8 @@ from adapters.tmf.usage.limits import USAGE_RECORD_BYTES_MAX, USAGE_TRANSACTION_
 from adapters.tmf.usage.lines import Lines
 from adapters.tmf.usage.package import audit_package, decode_package
 from adapters.tmf.usage.proof import decode_proof, verify_on_ledger
+from adapters.tmf.usage.publishing import note_fault
+from ledger.core.errors import Unavailable
 from pubsub.io.body import Bodies
 from tests.adapters.tmf.usage.usage_node import Node, PlayedLedger
 from tests.adapters.tmf.usage.usage_world import (
@@ -56,7 +58,8 @@ class World:
         self.node = Node(store, PlayedLedger())
         self.faults: list[Exception] = []
         routes = usage_routes(self.node.service, caller_of, Bodies(), self.faults.append)
-        transport = httpx.ASGITransport(Starlette(routes=routes))
+        self.app = Starlette(routes=routes)
+        transport = httpx.ASGITransport(self.app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://node")
 
     async def ask(
@@ -175,7 +178,7 @@ async def test_a_buyer_proves_its_usage_with_genesis_alone(world: World) -> None
     shown = (await world.ask("/blocks/1", "buyer")).json()
     (opening,) = shown["openings"]
     key = TotalKey(*(opening[name] for name in ("buyer", "product", "metric", "unit")))
-    block = open_block(world.node.ledger.events[0])
+    block = open_block(world.node.ledger.held[0])
     total = open_total(block, Opening(key, bytes.fromhex(opening["salt"])))
     assert (key.buyer, key.product, key.metric) == (BUYER, "urn:product:1", "storage")
     assert (total.amount, total.records) == ("4", 2)
@@ -244,6 +247,46 @@ async def test_records_are_asked_for_by_time(world: World) -> None:
     assert await found("limit=0") == []
 
 
+async def test_a_sender_that_leaves_is_no_fault(world: World) -> None:
+    """What came before the connection broke may be in the log; nothing fails."""
+    pieces: Iterator[dict[str, object]] = iter(
+        [
+            {"type": "http.request", "body": json.dumps(usage("a")).encode(), "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+
+    async def receive() -> dict[str, object]:
+        return next(pieces)
+
+    async def send(_message: object) -> None:
+        raise AssertionError("nobody listens")
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/usage-log/v1/records",
+        "query_string": b"",
+        "headers": [(b"x-caller", b"seller")],
+    }
+    await world.app(scope, receive, send)
+    assert (await world.send(usage("a")))["taken"] == 1
+
+
+async def test_why_a_block_waits_is_the_sellers_business(world: World) -> None:
+    """Buyers and strangers see that a block waits, and nothing of the seller's network."""
+    world.node.ledger.errors = [Unavailable("http://10.0.0.1 is down")]
+    await world.send(usage("a"))
+    with pytest.raises(Unavailable):
+        await world.seal()
+    await world.node.store.in_thread(lambda store: note_fault("http://10.0.0.1 is down", store))
+    for path in ("/blocks", "/blocks/1"):
+        for caller in ("seller", "buyer", "anybody"):
+            text = (await world.ask(path, caller)).text
+            assert ("10.0.0.1" in text) == (caller == "seller")
+            assert "waiting" in text
+
+
 async def test_a_dispute_says_what_differs(world: World) -> None:
     """The buyer's records are held against the newest versions that it may see."""
     await world.send(usage("a"), usage("b"), usage("c", **THEIRS), usage("d"))
@@ -280,5 +323,5 @@ async def test_the_service_works_by_itself(world: World) -> None:
         with anyio.fail_after(30):
             await world.node.ledger.holds(2)
         group.cancel_scope.cancel()
-    assert [open_block(one).count for one in world.node.ledger.events] == [4, 4]
+    assert [open_block(one).count for one in world.node.ledger.held] == [4, 4]
     assert world.node.service.publisher.error == ""

@@ -159,7 +159,7 @@ async def test_blocks_are_proven_and_audited_from_the_ledger(node: Node) -> None
     assert node.condense() == 2
     await node.service.publisher.drain()
     genesis = node.ledger.chain.genesis
-    assert audit_chain(node.ledger.events) == ()
+    assert audit_chain(node.ledger.held) == ()
     for view in node.evidence.records(EVERYTHING, ALL):
         assert view.block is not None
         assert view.leaf is not None
@@ -174,7 +174,7 @@ async def test_blocks_are_proven_and_audited_from_the_ledger(node: Node) -> None
         assert read == package
         assert audit_package(read, genesis).faults == ()
         assert node.evidence.block(number) is not None
-    blocks = [open_block(event) for event in node.ledger.events]
+    blocks = [open_block(event) for event in node.ledger.held]
     assert [(block.first, block.count) for block in blocks] == [(1, 4), (5, 4)]
 
 
@@ -286,7 +286,7 @@ async def test_a_lost_answer_repeats_the_same_event(node: Node) -> None:
     await Node(node.store, node.ledger).service.publisher.drain()
     assert len(node.ledger.handed_in) == 2
     assert len(set(node.ledger.handed_in)) == 1
-    assert len(node.ledger.events) == 1
+    assert len(node.ledger.held) == 1
 
 
 async def test_blocks_are_published_in_order(node: Node) -> None:
@@ -297,9 +297,9 @@ async def test_blocks_are_published_in_order(node: Node) -> None:
     with pytest.raises(Rejected):
         await node.service.publisher.drain()
     assert len(node.ledger.handed_in) == 1
-    assert node.ledger.events == []
+    assert node.ledger.held == []
     await node.service.publisher.drain()
-    assert [open_block(event).number for event in node.ledger.events] == [1, 2]
+    assert [open_block(event).number for event in node.ledger.held] == [1, 2]
 
 
 async def test_why_a_block_waits_can_be_read(node: Node, autojump_clock: object) -> None:
@@ -323,7 +323,7 @@ async def test_an_event_that_became_too_old_is_signed_anew(node: Node) -> None:
     node.clock.ms += 48 * 3_600_000
     node.ledger.errors = [Rejected(RejectCode.TIME_TOO_OLD)]
     await node.service.publisher.drain()
-    (event,) = node.ledger.events
+    (event,) = node.ledger.held
     assert event.time_ms == node.clock.ms
     assert open_block(event) == node.evidence.blocks(0, 1)[0].block
     assert node.evidence.blocks(0, 1)[0].event_id == node.ledger.handed_in[1]
@@ -338,7 +338,28 @@ async def test_a_stale_event_that_is_final_stays(node: Node) -> None:
         await node.service.publisher.drain()
     node.ledger.errors = [Rejected(RejectCode.TIME_TOO_OLD)]
     await node.service.publisher.drain()
-    assert len(node.ledger.events) == 1
+    assert len(node.ledger.held) == 1
+
+
+async def test_a_database_of_yesterday_publishes_nothing(tmp_path: Path) -> None:
+    """After an old copy came back, no second block of a number reaches the ledger."""
+    ledger = PlayedLedger()
+    new = Store.open(f"sqlite:///{tmp_path / 'new.db'}")
+    node = Node(new, ledger)
+    node.append(*(usage(f"u{number}") for number in range(4)))
+    node.condense()
+    await node.service.publisher.drain()
+    new.close()
+    old = Store.open(f"sqlite:///{tmp_path / 'old.db'}")
+    node = Node(old, ledger)
+    with pytest.raises(Rejected, match="older copy"):
+        await node.service.publisher.drain()
+    node.append(*(usage(f"v{number}") for number in range(4)))
+    node.condense()
+    with pytest.raises(Rejected, match="older copy"):
+        await node.service.publisher.drain()
+    old.close()
+    assert len(ledger.handed_in) == 1
 
 
 def put_usage(store: Store, document: dict[str, Any], what: str = "create") -> None:
@@ -397,11 +418,11 @@ async def _work(node: Node) -> None:
 def _end_of(node: Node) -> list[object]:
     """Give what must be equal, however often the process ended."""
     views = node.evidence.records(EVERYTHING, ALL)
-    blocks = [open_block(event) for event in node.ledger.events]
+    blocks = [open_block(event) for event in node.ledger.held]
     return [
         [(view.number, view.entry, view.superseded_by) for view in views],
         [(block.number, block.first, block.count, block.from_ms, block.to_ms) for block in blocks],
-        audit_chain(node.ledger.events),
+        audit_chain(node.ledger.held),
     ]
 
 
@@ -421,7 +442,7 @@ async def _stopped_run(folder: Path, at: int) -> tuple[list[object], bool]:
     try:
         node = Node(store, ledger)
         await _work(node)
-        for number in range(1, len(ledger.events) + 1):
+        for number in range(1, len(ledger.held) + 1):
             package = node.evidence.package(number)
             assert package is not None
             assert audit_package(package, ledger.chain.genesis).faults == ()

@@ -1,8 +1,8 @@
 """A seller's usage log on a real database, with a ledger that a test plays."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Unpack
 
 import anyio
 
@@ -14,10 +14,11 @@ from adapters.tmf.usage.record import UsageRecord, read_record
 from adapters.tmf.usage.service import UsageService
 from ledger.core.errors import ConcordatError, Unavailable
 from ledger.core.event import Event, OpenEntry, open_entry
-from ledger.core.ids import EventId
+from ledger.core.ids import EventId, Sequence
 from ledger.core.proof import ProofBundle, build_bundle
-from pubsub.client.answers import Receipt
+from pubsub.client.answers import LedgerEvent, Receipt
 from pubsub.client.calls import Wait
+from pubsub.client.following import Filters
 from pubsub.client.identity import Publisher
 from tests.adapters.tmf.usage.usage_world import NOW_MS, SELLER, SIGNER
 from tests.support.memory_chain import MemoryChain
@@ -42,7 +43,7 @@ class PlayedLedger:
         self._grown = anyio.Event()
 
     @property
-    def events(self) -> list[Event]:
+    def held(self) -> list[Event]:
         """What the ledger holds."""
         return [open_entry(entry).event for entry in self.chain.entries]
 
@@ -66,6 +67,21 @@ class PlayedLedger:
         assert bundle is not None
         sequence = self.chain.sequence_of(opened.id)
         return Receipt(opened.id, "final", sequence=sequence, duplicate=is_known, proof=bundle)
+
+    async def _read(self, after: int, filters: Filters) -> AsyncIterator[LedgerEvent]:
+        for sequence, entry in enumerate(self.chain.entries):
+            opened = open_entry(entry)
+            event = opened.event
+            is_wanted = (event.subject, event.publisher) == (
+                filters["subject"],
+                filters["publisher"],
+            )
+            if sequence > after and is_wanted:
+                yield LedgerEvent(Sequence(sequence), event, opened.id, entry, is_verified=True)
+
+    def events(self, *, after: int = -1, **filters: Unpack[Filters]) -> AsyncIterator[LedgerEvent]:
+        """Read what it holds of a subject."""
+        return self._read(after, filters)
 
     async def holds(self, count: int) -> None:
         """Wait until so many events are there."""
