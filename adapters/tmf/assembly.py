@@ -60,8 +60,10 @@ from adapters.tmf.usage.http import usage_routes
 from adapters.tmf.usage.log import Sealing
 from adapters.tmf.usage.service import UsageService
 from ledger.core.limits import (
+    DESMOS_CALL_MS_MAX,
     JWKS_FRESH_MS,
     JWKS_STALE_MS_MAX,
+    REPLICATION_FETCH_MS_MAX,
     STATUS_FRESH_MS,
 )
 from pubsub.client.async_client import AsyncClient
@@ -168,6 +170,7 @@ class _Assembly:
         cycles = LifeCycles(settings.life_cycles, _report)
         self._entities = Entities(policies, _now_ms, _new_id, cycles)
         self._bodies = Bodies()
+        self._opened: list[Couriers] = []
         self._caller_of = self._callers()
 
     def parts(self, node: AccessNode) -> Parts:
@@ -176,12 +179,11 @@ class _Assembly:
         store = VerifiedStore.open(self._settings.database)
         assert isinstance(store, VerifiedStore), "it was opened as one"
         store.verifier = certificates
-        couriers = Couriers(self._settings.peers)
         accepts = _accept_all
         if self._settings.profile.needs_certificates:
             accepts = CertifiedAcceptance(store, certificates, self._verdicts).accepts
         fronts = [
-            *self._replication(store, couriers, accepts),
+            *self._replication(store, accepts),
             self._usage(store, node),
             self._apis(store, node),
         ]
@@ -189,7 +191,7 @@ class _Assembly:
             store,
             [route for front in fronts for route in front.routes],
             [task for front in fronts for task in front.tasks],
-            [couriers.close, self._client.aclose],
+            [*(couriers.close for couriers in self._opened), self._client.aclose],
             Monitoring(store, {"ledger": self._check_ledger}, MEASURES),
         )
 
@@ -217,13 +219,15 @@ class _Assembly:
         routes = usage_routes(service, self._caller_of, self._bodies, node.fail)
         return _Front(routes, [Task("usage", service.run)])
 
-    def _replication(self, store: Store, couriers: Couriers, accepts: Acceptance) -> "list[_Front]":
-        native = NativeForm(self._identity, couriers, _now_ms, is_published)
+    def _replication(self, store: Store, accepts: Acceptance) -> "list[_Front]":
+        native = NativeForm(
+            self._identity, self._couriers(REPLICATION_FETCH_MS_MAX), _now_ms, is_published
+        )
         forms: dict[str, EventForm] = {native.name: native}
         publishes: list[EventForm] = [native]
         fronts: list[_Front] = []
         if self._settings.desmos is not None:
-            desmos = self._desmos(self._settings.desmos, store, couriers, accepts)
+            desmos = self._desmos(self._settings.desmos, store, accepts)
             forms[desmos.form.name] = desmos.form
             # Native consumers that know both take the second event for no change.
             is_native_too = self._settings.desmos.is_native_too
@@ -247,14 +251,12 @@ class _Assembly:
         routes = [*Admin(replicator, self._caller_of, self._bodies).routes(), *replicator.routes()]
         return [*fronts, _Front(routes, [Task("replication", replicator.run)])]
 
-    def _desmos(
-        self, settings: DesmosSettings, store: Store, couriers: Couriers, accepts: Acceptance
-    ) -> DesmosParts:
+    def _desmos(self, settings: DesmosSettings, store: Store, accepts: Acceptance) -> DesmosParts:
         around = DesmosSurroundings(
             store=store,
             entities=self._entities,
             identity=self._identity,
-            couriers=couriers,
+            couriers=self._couriers(DESMOS_CALL_MS_MAX),
             trust=self._client.trust,
             accepts=accepts,
             caller_of=self._caller_of,
@@ -263,6 +265,11 @@ class _Assembly:
             new_id=_new_id,
         )
         return DesmosParts(settings, around)
+
+    def _couriers(self, deadline_ms: int) -> Couriers:
+        """Give what asks other members' nodes; it is closed at the end."""
+        self._opened.append(Couriers(self._settings.peers, deadline_ms))
+        return self._opened[-1]
 
     def _callers(self) -> CallerOf:
         tokens = self._settings.tokens

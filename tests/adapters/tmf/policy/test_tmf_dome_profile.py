@@ -1,6 +1,6 @@
 """The profile of DOME: form, parties, immutability, launches; and what tmf leaves be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.tmf.caller import OPERATOR
+from adapters.tmf.caller import OPERATOR, Caller
 from adapters.tmf.policy.profile import Profile
 from adapters.tmf.refusal import TmfError
 from tests.adapters.tmf.policy.policy_world import (
@@ -114,6 +114,23 @@ def test_categories_and_parties_need_no_seller(here: World) -> None:
     """What the operator makes is nobody's offer."""
     here.create(OPERATOR, "category", without("category", "relatedParty"))
     here.create(OPERATOR, "organization", without("organization", "relatedParty", "version"))
+
+
+@pytest.mark.parametrize("action", ["Create", "Update", "Delete"])
+def test_each_power_opens_its_own_door(here: World, action: str) -> None:
+    """A mandate to do one thing with offerings is none to do another."""
+    seller = Caller(SELLER, frozenset({f"ProductOffering/{action}"}))
+    id_ = here.create(OPERATOR, "catalog")
+    attempts: dict[str, Callable[[], object]] = {
+        "Create": lambda: here.create(seller, "catalog"),
+        "Update": lambda: here.patch(seller, "catalog", id_, description="new"),
+        "Delete": lambda: here.remove(seller, "catalog", id_),
+    }
+    for name, attempt in attempts.items():
+        if name != action:
+            with refused("power-missing", HTTPStatus.FORBIDDEN):
+                attempt()
+    attempts[action]()
 
 
 # --- immutable once launched ----------------------------------------------------------------
