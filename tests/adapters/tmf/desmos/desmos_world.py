@@ -57,7 +57,7 @@ from tests.adapters.tmf.desmos.desmos_peer import DesmosPeer
 from tests.ledger.sample_network import CHAIN_ID, GENESIS, START_MS
 from tests.pubsub.gateway_world import World
 
-WAIT_S = 10
+WAIT_S = 30
 NODE = "http://node.example"
 PEER_TOKEN, OPERATOR_TOKEN = "the peer's", "the operator's"
 ADDRESS = f"0x{derived_address(BUYER_DID).hex()}"

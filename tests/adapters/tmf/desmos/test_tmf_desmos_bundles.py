@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from adapters.tmf.desmos.bundles import entity_bytes, read_bundle, write_array, write_lines
 from adapters.tmf.desmos.notifications import read_notification
+from adapters.tmf.entity import canonical
+from adapters.tmf.resources.registry import RESOURCES as REGISTRY
 from ledger.core.errors import DecodeError
 from ledger.core.limits import DESMOS_JSON_DEPTH_MAX
 from tests.adapters.dlt.desmos_hash import digest
 from tests.adapters.dlt.dlt_world import example
+from tests.adapters.tmf.desmos.test_tmf_desmos_ngsi import DOCUMENTS
 
 ENTITY: dict[str, Any] = {"id": "urn:ngsi-ld:catalog:1", "type": "catalog", "name": "Ä"}
 
@@ -40,6 +43,14 @@ def test_both_writings_are_read(write: Callable[[list[bytes]], bytes]) -> None:
         "price": 1.5,
         "href": "/tmf-api/productCatalogManagement/v4/catalog/urn:ngsi-ld:catalog:0",
     }
+
+
+@given(DOCUMENTS)
+def test_a_replica_has_the_bytes_of_the_original(document: dict[str, Any]) -> None:
+    """What travels in Desmos' form is stored by the others as it is here, to the byte."""
+    document |= {"href": REGISTRY["catalog"].href(document["id"])}
+    (parcel,) = read_bundle(write_array([entity_bytes("catalog", document)]))
+    assert canonical(parcel.document()) == canonical(document)
 
 
 def test_the_hash_is_that_of_the_text() -> None:
