@@ -22,8 +22,8 @@ from sqlalchemy import (
 )
 
 from adapters.tmf.query.model import Comparison
-from adapters.tmf.store.keys import Key, key_of_text, other_texts, range_of
-from adapters.tmf.store.schema import ENTITIES, LEAVES
+from adapters.tmf.store.keys import Range, key_of_text, other_texts, range_of
+from adapters.tmf.store.schema import LEAVES
 from ledger.core.limits import TMF_LEAF_HEAD_BYTES
 
 __all__ = ["Asked", "entities_with", "holds"]
@@ -45,8 +45,10 @@ class Asked(NamedTuple):
         return any(comparison.operator == operator for comparison in self.comparisons)
 
 
-def holds(asked: Asked, numbers: Mapping[str, int]) -> ColumnElement[bool]:
-    """Say whether an entity of the enclosing statement meets a condition.
+def holds(
+    asked: Asked, numbers: Mapping[str, int], entity: ColumnElement[int]
+) -> ColumnElement[bool]:
+    """Say whether an entity, a column of the enclosing statement, meets a condition.
 
     It is asked of one entity after the other, so it must look at that entity's leaves only, and
     not search the index of all for a range: the range is hidden from SQLite's planner.
@@ -54,8 +56,7 @@ def holds(asked: Asked, numbers: Mapping[str, int]) -> ColumnElement[bool]:
     hidden = func.coalesce(LEAVES.c.key, LEAVES.c.key)
     parts = []
     for is_negated, met in _met(asked, numbers, hidden):
-        leaf = LEAVES.c.entity == ENTITIES.c.number
-        found = exists().where(leaf, met).correlate(ENTITIES)
+        found = exists().where(LEAVES.c.entity == entity, met).correlate_except(LEAVES)
         parts.append(not_(found) if is_negated else found)
     return or_(false(), *parts)
 
@@ -74,13 +75,17 @@ def _met(
     """Say what a leaf must meet, and whether there must be none such instead."""
     if asked.is_of_one_leaf:
         path = numbers.get(asked.comparisons[0].path)
-        ranges = [_is_beyond(comparison, key) for comparison in asked.comparisons]
-        yield False, false() if path is None else and_(LEAVES.c.path == path, *ranges)
+        ranges = [range_of(each.operator, each.value) for each in asked.comparisons]
+        narrowest = Range(max(each.first for each in ranges), min(each.end for each in ranges))
+        met = _is_within(narrowest, key)
+        yield False, false() if path is None else and_(LEAVES.c.path == path, met)
         return
     for comparison in asked.comparisons:
         path = numbers.get(comparison.path)
-        is_equality = comparison.operator in {"eq", "ne"}
-        met = _equals(comparison.value, key) if is_equality else _is_beyond(comparison, key)
+        if comparison.operator in {"eq", "ne"}:
+            met = _equals(comparison.value, key)
+        else:
+            met = _is_within(range_of(comparison.operator, comparison.value), key)
         # A path without a number: nobody ever had a leaf there.
         at = false() if path is None else LEAVES.c.path == path
         yield comparison.operator == "ne", and_(at, met)
@@ -97,12 +102,12 @@ def _equals(value: str, key: ColumnElement[bytes]) -> ColumnElement[bool]:
     return or_(text, and_(LEAVES.c.is_number, key >= others.first.key, key < others.end.key))
 
 
-def _is_beyond(comparison: Comparison, key: ColumnElement[bytes]) -> ColumnElement[bool]:
-    first, end = range_of(comparison.operator, comparison.value)
-    return and_(_is_from(first, key), not_(_is_from(end, key)))
-
-
-def _is_from(first: Key, key: ColumnElement[bytes]) -> ColumnElement[bool]:
-    if not first.tail:
-        return key >= first.key
-    return tuple_(key, LEAVES.c.tail) >= tuple_(first.key, first.tail)
+def _is_within(range_: Range, key: ColumnElement[bytes]) -> ColumnElement[bool]:
+    first, end = range_
+    from_first = key >= first.key
+    if first.tail:
+        from_first = tuple_(key, LEAVES.c.tail) >= tuple_(*first)
+    before_end = key < end.key
+    if end.tail:
+        before_end = tuple_(key, LEAVES.c.tail) < tuple_(*end)
+    return and_(from_first, before_end)

@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import re2  # type: ignore[import-untyped]
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    func,
+    literal_column,
+    select,
+)
 
 from adapters.tmf.query.model import AnyOf, Condition, Query, SortKey
 from adapters.tmf.store.conditions import Asked, entities_with, holds
@@ -22,6 +32,9 @@ from ledger.core.limits import TMF_FOUND_MAX, TMF_STATEMENT_ROWS_MAX
 __all__ = ["Found", "search"]
 
 _FEW: Final = 2_000  # entities: fewer are best read one by one
+_ZERO: Final[ColumnElement[int]] = literal_column(
+    "0"
+)  # as in the index: SQLite does not compare with a parameter
 _ORDERS: Final = frozenset({"gt", "gte", "lt", "lte"})
 _Where = list[ColumnElement[bool]]
 _Order = list[ColumnElement[Any]]
@@ -70,7 +83,7 @@ class _Search(NamedTuple):
         paths = Counter(each.comparisons[0].path for each in asked if _is_range(each))
         for path in [path for path, count in paths.items() if count > 1]:
             repeated = select(LEAVES.c.entity).where(
-                LEAVES.c.path == self.numbers.get(path, 0), LEAVES.c.position > 0
+                LEAVES.c.path == self.numbers.get(path, 0), LEAVES.c.position > _ZERO
             )
             if self.connection.execute(repeated.limit(1)).first() is None:
                 ranges = [
@@ -84,8 +97,7 @@ class _Search(NamedTuple):
         """Answer from SQL alone."""
         driver, count = self._driver(asked)
         where = self._where(asked, driver)
-        counted = select(func.count()).select_from(ENTITIES).where(*where)
-        total = self.connection.execute(counted).scalar_one()
+        total = self._count(asked, driver)
         wanted = part.stop - part.start
         if count >= _FEW:
             rows = self.connection.execute(
@@ -113,7 +125,8 @@ class _Search(NamedTuple):
         where: _Where = [ENTITIES.c.resource == self.resource]
         if driver is not None:
             where = [ENTITIES.c.number.in_(entities_with(driver, self.numbers))]
-        return where + [holds(each, self.numbers) for each in asked if each is not driver]
+        rest = [each for each in asked if each is not driver]
+        return where + [holds(each, self.numbers, ENTITIES.c.number) for each in rest]
 
     def _driver(self, asked: list[Asked]) -> tuple[Asked | None, int]:
         """Choose the condition that the fewest leaves meet, and count these up to ``_FEW``."""
@@ -127,6 +140,19 @@ class _Search(NamedTuple):
             if best[0] is None or count < best[1]:
                 best = (each, count)
         return best
+
+    def _count(self, asked: list[Asked], driver: Asked | None) -> int:
+        """Count the entities that meet the conditions, from the index alone."""
+        counted = select(func.count())
+        if driver is None:
+            counted = counted.select_from(ENTITIES).where(*self._where(asked, None))
+        else:
+            met = entities_with(driver, self.numbers).distinct().subquery()
+            rest = [each for each in asked if each is not driver]
+            counted = counted.select_from(met).where(
+                *(holds(each, self.numbers, met.c.entity) for each in rest)
+            )
+        return self.connection.execute(counted).scalar_one()
 
     def _along_order(self, asked: list[Asked]) -> Select[Any]:
         """Select entities by walking in order: many match, so a page is soon full.
@@ -159,7 +185,9 @@ class _Search(NamedTuple):
     def _meeting(self, asked: Asked, where: _Where) -> set[int]:
         """Give those of the entities that meet one comparison, a regular expression or not."""
         if not asked.has("regex"):
-            wanted = select(ENTITIES.c.number).where(*where, holds(asked, self.numbers))
+            wanted = select(ENTITIES.c.number).where(
+                *where, holds(asked, self.numbers, ENTITIES.c.number)
+            )
             return set(self.connection.execute(wanted).scalars())
         (comparison,) = asked.comparisons
         pattern = re2.compile(comparison.value.encode())

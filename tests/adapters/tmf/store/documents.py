@@ -70,10 +70,16 @@ _CONDITION: Final[st.SearchStrategy[Condition]] = _COMPARISON | st.lists(
     _COMPARISON, min_size=1, max_size=3
 ).map(lambda comparisons: AnyOf(tuple(comparisons)))
 
+_BAND: Final = st.builds(
+    lambda path, *ends: tuple(Comparison(path, operator, value) for operator, value in ends),
+    _PATH,
+    st.tuples(st.sampled_from(("gt", "gte")), _TEXT | st.sampled_from(_NUMERALS)),
+    st.tuples(st.sampled_from(("lt", "lte")), _TEXT | st.sampled_from(_NUMERALS)),
+)
 VISIBLE: Final = st.lists(_CONDITION, max_size=1).map(tuple)
 QUERIES: Final = st.builds(
     Query,
-    conditions=st.lists(_CONDITION, max_size=2).map(tuple),
+    conditions=st.lists(_CONDITION, max_size=2).map(tuple) | _BAND,
     sort=st.lists(st.builds(SortKey, _PATH, st.booleans()), max_size=2).map(tuple),
     offset=st.integers(0, 3),
     limit=st.none() | st.integers(0, 5),
