@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from adapters.http import HttpError
@@ -94,7 +95,7 @@ def _answer_of(error: Exception) -> _Answer:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             message = "something that this node needs cannot be reached; try again later"
             return _Answer(_plain(status, "unavailable", message), {"retry-after": "1"})
-        case Refusal():
+        case Refusal() | ClientDisconnect():
             return _of_refusal(error)
     _log.error("request_failed", exc_info=error, fatal=isinstance(error, InvariantError))
     message = "the cause is in the node's log"
