@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import anyio
 import structlog
 
-from adapters.tmf.caller import OPERATOR
+from adapters.tmf.caller import Caller
 from adapters.tmf.desmos.audit import TAKEN, Trader
 from adapters.tmf.desmos.audit_log import AuditedVersion, AuditLog
 from adapters.tmf.desmos.bundles import Parcel
@@ -124,7 +124,7 @@ class PeerSync:
         Raises:
             Unavailable, DecodeError: the peer does not answer as it should.
         """
-        offers = await self._around.store.in_thread(self._own_offers)
+        offers = await self._around.store.in_thread(lambda store: self._shown_to(peer, store))
         return await self.take(peer, await self._around.peers.discover(peer.url, offers))
 
     async def take(self, peer: Peer, offers: Sequence[Offer]) -> Synchronised:
@@ -191,9 +191,10 @@ class PeerSync:
 
     # --- what there is ----------------------------------------------------------------------
 
-    def _own_offers(self, store: Store) -> list[Offer]:
+    def _shown_to(self, peer: Peer, store: Store) -> list[Offer]:
+        """Tell what the peer's member may see."""
         with store.read() as reading:
-            return list(self._around.shelf.offers(reading, OPERATOR))
+            return list(self._around.shelf.offers(reading, Caller(peer.did)))
 
     def _wanted(self, store: Store, offers: Iterable[Offer]) -> list[Offer]:
         now_ms = self._around.now_ms()

@@ -27,17 +27,20 @@ from adapters.tmf.desmos.peers import DesmosPeers
 from adapters.tmf.desmos.shelf import Shelf
 from adapters.tmf.desmos.sync import Peer, PeerSync, Surroundings
 from adapters.tmf.entities.patching import MergePatch
-from adapters.tmf.entities.policy import Policy
+from adapters.tmf.entities.policy import Policy, Proposed
 from adapters.tmf.entities.service import Entities
 from adapters.tmf.entity import JsonObject
+from adapters.tmf.query.model import Comparison, Condition
 from adapters.tmf.replication.context import Context
 from adapters.tmf.replication.core.model import Told
 from adapters.tmf.replication.couriers import Couriers
 from adapters.tmf.replication.form import Taken
 from adapters.tmf.replication.ledger import Identity, Members
 from adapters.tmf.replication.replicator import Replicator
+from adapters.tmf.resources.model import Resource
 from adapters.tmf.resources.registry import RESOURCES
 from adapters.tmf.store.database import Store
+from adapters.tmf.store.ports import Reading
 from ledger.core.event import OpenEntry
 from pubsub.client.answers import LedgerEvent, Receipt
 from pubsub.client.async_client import AsyncClient
@@ -209,6 +212,20 @@ class DesmosNode:
 
     async def _accepts(self, told: Told, taken: Taken) -> None:
         """Take everything."""
+
+
+class OnlyShown:
+    """A policy that hides entities of another name."""
+
+    def fill(self, resource: Resource, document: JsonObject, caller: Caller) -> None:
+        """Add nothing."""
+
+    def judge(self, proposed: Proposed, reading: Reading) -> None:
+        """Allow everything."""
+
+    def visible(self, _resource: Resource, caller: Caller) -> tuple[Condition, ...]:
+        """Show what is named so."""
+        return () if caller.is_operator else (Comparison("name", "eq", "shown"),)
 
 
 class Pair:

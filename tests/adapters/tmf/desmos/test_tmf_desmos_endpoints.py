@@ -11,13 +11,7 @@ import httpx
 import pytest
 
 from adapters.tmf.caller import OPERATOR as OPERATOR_CALLER
-from adapters.tmf.caller import Caller
-from adapters.tmf.entities.policy import Proposed
-from adapters.tmf.entity import JsonObject
-from adapters.tmf.query.model import Comparison, Condition
-from adapters.tmf.resources.model import Resource
 from adapters.tmf.resources.registry import RESOURCES
-from adapters.tmf.store.ports import Reading
 from ledger.core.limits import (
     DESMOS_REFERENCES_MAX,
     DESMOS_SUB_ENTITIES_MAX,
@@ -30,6 +24,7 @@ from tests.adapters.tmf.desmos.desmos_world import (
     OPERATOR_TOKEN,
     PEER_TOKEN,
     DesmosNode,
+    OnlyShown,
     Pair,
     desmos_pair,
 )
@@ -174,20 +169,6 @@ async def test_entities_are_for_those_who_may_see_them(pair: Pair, http: httpx.A
         headers=PEER | {"content-type": "application/x-ndjson"},
     )
     assert [json.loads(line)["id"] for line in told.text.splitlines()] == [shown]
-
-
-class OnlyShown:
-    """A policy that hides entities of another name."""
-
-    def fill(self, resource: Resource, document: JsonObject, caller: Caller) -> None:
-        """Add nothing."""
-
-    def judge(self, proposed: Proposed, reading: Reading) -> None:
-        """Allow everything."""
-
-    def visible(self, _resource: Resource, caller: Caller) -> tuple[Condition, ...]:
-        """Show what is named so."""
-        return () if caller.is_operator else (Comparison("name", "eq", "shown"),)
 
 
 async def test_a_discovery_tells_hashes_of_what_is_served(

@@ -14,6 +14,7 @@ from tests.adapters.dlt.desmos_pair import offering
 from tests.adapters.tmf.desmos.desmos_world import (
     NODE,
     OPERATOR_TOKEN,
+    OnlyShown,
     desmos_pair,
     until,
 )
@@ -149,6 +150,19 @@ async def test_synchronising_at_the_start_and_when_told(tmp_path: Path) -> None:
             answer = await http.get(f"{NODE}/backoffice/v2/actions/sync", headers=headers)
         assert answer.status_code == 202
         await until(lambda: node.find("productOffering", offering("s", 2)["id"]) is not None)
+
+
+async def test_a_peer_is_told_of_what_its_member_may_see(tmp_path: Path) -> None:
+    """Our side of a discovery shows no more than theirs would."""
+    async with desmos_pair(tmp_path, replicates=False) as pair:
+        node, peer = pair.node, pair.peer
+        for name in ("hidden", "shown"):
+            node.create("catalog", id=name, name=name, **LAUNCHED)
+        node.entities._policies = (OnlyShown(),)
+        await node.sync.synchronise(node.peer)
+        ((issuer, offers),) = peer.offered
+        assert issuer == NODE
+        assert [offer["id"] for offer in offers] == ["shown"]
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n", b""])
