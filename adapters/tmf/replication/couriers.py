@@ -13,8 +13,10 @@ __all__ = ["Couriers"]
 class Couriers:
     """Runs errands to any host that the rules of egress allow; close it in the end."""
 
-    def __init__(self, egress: Egress) -> None:
+    def __init__(self, egress: Egress, deadline_ms: int = REPLICATION_FETCH_MS_MAX) -> None:
+        """Prepare; each errand ends before its deadline."""
         self._egress = egress
+        self._deadline_ms = deadline_ms
         self._couriers: OrderedDict[str, Courier] = OrderedDict()
 
     async def run(self, errand: Errand) -> Reply:
@@ -25,7 +27,7 @@ class Couriers:
             raise EgressError(str(error)) from None
         courier = self._couriers.get(host)
         if courier is None:
-            courier = self._couriers[host] = Courier(self._egress, REPLICATION_FETCH_MS_MAX)
+            courier = self._couriers[host] = Courier(self._egress, self._deadline_ms)
             while len(self._couriers) > REPLICATION_HOSTS_MAX:
                 _, oldest = self._couriers.popitem(last=False)
                 await oldest.close()

@@ -5,7 +5,7 @@ attempts under way. Each entity is fetched once at a time, and always in its new
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -188,9 +188,7 @@ class Fetching:
                 except (anyio.WouldBlock, anyio.EndOfStream):
                     break
             try:
-                await self._context.store.in_thread(
-                    partial(store_attempts, self._context, attempts)
-                )
+                await self._store(attempts)
                 failures = 0
             except Unavailable as error:
                 failures += 1
@@ -200,6 +198,26 @@ class Fetching:
                 health = self.origins[attempt.told.publisher]
                 health.under_way.discard(attempt.told.key)
                 health.wake.set()
+
+    async def _store(self, attempts: Sequence[Attempt]) -> None:
+        """Write attempts; one that cannot be judged now holds up no other.
+
+        Raises:
+            Unavailable: the database is out of reach.
+        """
+        try:
+            work = partial(store_attempts, self._context, attempts)
+            await self._context.store.in_thread(work)
+        except Unavailable as error:
+            told, *_ = attempts[0]
+            if len(attempts) > 1:
+                for attempt in attempts:
+                    await self._store([attempt])
+            elif attempts[0].taken is not None:
+                later = Outcome("later", told.version, "", str(error))
+                await self._store([Attempt(told, None, later)])
+            else:
+                raise
 
 
 def _owners(store: Store) -> list[str]:

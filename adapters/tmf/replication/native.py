@@ -83,7 +83,7 @@ class NativeForm:
 
         Args:
             is_published: the profile's rule: (lowerCamel resource, document) -> whether this
-                version is for the others. The end of what was published always is.
+                version is for the others. What was published is told on, whatever becomes of it.
         """
         self._identity = identity
         self._carrier = carrier
@@ -107,7 +107,8 @@ class NativeForm:
             version = sha256(body).digest()
             if known and known.hash == version:
                 return None
-            if not self._is_published(change.resource, document):
+            is_told = known is not None and known.hash != NONE
+            if not (is_told or self._is_published(change.resource, document)):
                 return None
         if known is None:
             is_hidden = audience is Audience.PARTIES

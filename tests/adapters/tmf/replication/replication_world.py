@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from adapters.egress import Errand, Reply
 from adapters.tmf.caller import OPERATOR
 from adapters.tmf.entities.service import Entities
-from adapters.tmf.entity import OWN, Entity, JsonObject
+from adapters.tmf.entity import OWN, Change, Entity, JsonObject
 from adapters.tmf.replication.context import Context
 from adapters.tmf.replication.core.model import Told, Tracked
 from adapters.tmf.replication.core.selection import Selection
@@ -31,8 +31,10 @@ from adapters.tmf.replication.native import NativeForm
 from adapters.tmf.replication.replicator import Replicator
 from adapters.tmf.replication.tables import QUARANTINE, TRACKED
 from adapters.tmf.replication.tracking import page
+from adapters.tmf.resources.model import Resource
 from adapters.tmf.resources.registry import RESOURCES
 from adapters.tmf.store.database import Store
+from adapters.tmf.store.ports import Writing
 from ledger.core.errors import RejectCode, Unavailable
 from ledger.core.event import OpenEntry
 from ledger.core.genesis import Participant, ParticipantKey
@@ -215,6 +217,29 @@ class Network:
         return Reply(answer.status_code, answer.headers, body)
 
 
+class PoisonedEntities(Entities):
+    """Entities of which one may have to wait.
+
+    Attributes:
+        poisoned: id of the entity that cannot be judged now.
+    """
+
+    poisoned = ""
+
+    def accept(
+        self,
+        txn: Writing,
+        origin: str,
+        resource: Resource,
+        id_: str,
+        document: JsonObject | None,
+    ) -> Change | None:
+        """Store a replica, but not that one."""
+        if id_ == self.poisoned:
+            raise Unavailable("its certificate cannot be looked up")
+        return super().accept(txn, origin, resource, id_, document)
+
+
 class Node:
     """One access node without its front.
 
@@ -241,7 +266,7 @@ class Node:
     def open(self) -> None:
         """Start with what the database holds."""
         self.store = Store.open(self._url)
-        self.entities = Entities((), self.clock.now_ms, self._new_id)
+        self.entities = PoisonedEntities((), self.clock.now_ms, self._new_id)
         identity = Identity(self.did, self.signer, self.chain_id, f"https://{self._host}", "prd")
         self.form = NativeForm(
             identity,
