@@ -7,13 +7,13 @@ its way it opens nothing else, and that but once.
 
 import secrets
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from adapters.credentials.access import AccessRefused, Refusal
-from adapters.credentials.jose import encode_base64url, key_of_public, parse_jws, verify_jws
+from adapters.credentials.jose import Jws, encode_base64url, key_of_public, parse_jws, verify_jws
 from adapters.credentials.replay import ReplayMemory
 from ledger.core.limits import (
     REPLICATION_PROOF_LIFE_MS,
@@ -22,7 +22,7 @@ from ledger.core.limits import (
 )
 from ledger.core.signing import Signer
 
-__all__ = ["Claims", "Keys", "ProofChecker", "claims_of", "prove"]
+__all__ = ["Claims", "Keys", "Proof", "ProofChecker", "prove", "read_proof"]
 
 Keys = Sequence[bytes]
 """Public keys that the ledger lists for a member, without revoked ones."""
@@ -74,7 +74,14 @@ def prove(signer: Signer, claims: tuple[str, str, str, str], now_ms: int) -> str
     return f"{signed}.{encode_base64url(signer.sign(signed.encode()))}"
 
 
-def claims_of(token: str) -> Claims:
+class Proof(NamedTuple):
+    """A proof that was read; nothing of it is checked yet."""
+
+    claims: Claims
+    jws: Jws
+
+
+def read_proof(token: str) -> Proof:
     """Read what a proof says, to find the keys that it must be checked with.
 
     Raises:
@@ -84,7 +91,7 @@ def claims_of(token: str) -> Claims:
     if jws.header.get("typ") != _TYPE:
         raise AccessRefused(Refusal.MALFORMED, "this is no proof of identity")
     try:
-        return msgspec.convert(jws.payload, Claims)
+        return Proof(msgspec.convert(jws.payload, Claims), jws)
     except msgspec.ValidationError as error:
         raise AccessRefused(Refusal.MALFORMED, f"proof: {error}") from None
 
@@ -97,7 +104,7 @@ class ProofChecker:
         self._own = own
         self._used: dict[str, ReplayMemory] = {}  # by member, so that none uses up another's
 
-    def check(self, token: str, keys: Keys, asked: tuple[str, str], now_ms: int) -> Claims:
+    def check(self, proof: Proof, keys: Keys, asked: tuple[str, str], now_ms: int) -> Claims:
         """Check a proof with the keys of the member that it names.
 
         Args:
@@ -105,9 +112,9 @@ class ProofChecker:
 
         Raises:
             AccessRefused: AUDIENCE, EXPIRED, NOT_YET_VALID, UNKNOWN_KEY, BAD_SIGNATURE, REPLAYED,
-                BUSY and those of ``claims_of``.
+                BUSY.
         """
-        claims = claims_of(token)
+        claims, jws = proof
         if claims.aud != self._own:
             raise AccessRefused(Refusal.AUDIENCE, "the proof is made for another member")
         if (claims.sub, claims.version) != asked:
@@ -117,7 +124,6 @@ class ProofChecker:
             raise AccessRefused(Refusal.EXPIRED, "the proof is too old, or meant to last too long")
         if 1000 * claims.iat > now_ms + TOKEN_SKEW_MS:
             raise AccessRefused(Refusal.NOT_YET_VALID, "the proof is not valid yet")
-        jws = parse_jws(token, "proof")
         key = next((key for key in keys if key.hex() == jws.header.get("kid")), None)
         if key is None:
             raise AccessRefused(Refusal.UNKNOWN_KEY, "the ledger lists no such key of the member")

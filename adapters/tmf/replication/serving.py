@@ -19,7 +19,7 @@ from adapters.http import HttpError
 from adapters.tmf.api.errors import error_response
 from adapters.tmf.replication.context import Context
 from adapters.tmf.replication.native import DIGEST_PATH, PATH, SALT_HEADER
-from adapters.tmf.replication.proof import ProofChecker, claims_of
+from adapters.tmf.replication.proof import ProofChecker, read_proof
 from adapters.tmf.replication.shared import Audience, audience_of, is_party
 from adapters.tmf.replication.tables import OUTBOX
 from adapters.tmf.replication.versions import Version, published_digest, version_of
@@ -98,9 +98,10 @@ class Serving:
         """Give the DID of the member that asks. Raises HttpError, Unavailable."""
         try:
             token = bearer_token(request.headers.get("authorization"))
-            member = await self._context.members.get(claims_of(token).iss)
+            proof = read_proof(token)
+            member = await self._context.members.get(proof.claims.iss)
             asked, now_ms = (subject, version), self._context.now_ms()
-            return self._proofs.check(token, member.keys, asked, now_ms).iss
+            return self._proofs.check(proof, member.keys, asked, now_ms).iss
         except AccessRefused as refusal:
             headers = _CHALLENGE if refusal.status == HTTPStatus.UNAUTHORIZED else {}
             raise HttpError(refusal.status, str(refusal), headers) from None

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import structlog
 from sqlalchemy import select
 
-from adapters.tmf.entity import OWN, canonical, content_hash
+from adapters.tmf.entity import OWN, content_hash
 from adapters.tmf.refusal import TmfError
 from adapters.tmf.replication.context import Context
 from adapters.tmf.replication.core.model import NONE, Code, Status, Told
@@ -71,9 +71,9 @@ def _end(context: Context, txn: Writing, line: Line, attempt: Attempt) -> Line:
         outcome = _accept(context, txn, attempt.told, attempt.taken)
         if outcome.result == "stored":
             taken = attempt.taken
-            after = Line(
-                line.tracked, taken.resource, taken.id, content_hash(canonical(taken.document))
-            )
+            kept = txn.get(taken.resource, taken.id)
+            assert kept is not None, "it was stored just now"
+            after = Line(line.tracked, taken.resource, taken.id, content_hash(kept.body))
     assert outcome is not None
     now_ms = context.now_ms()
     after = after._replace(tracked=advance(line.tracked, outcome, now_ms, context.spread()))

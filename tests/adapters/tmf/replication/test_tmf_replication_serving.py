@@ -10,7 +10,7 @@ import pytest
 from adapters.credentials.access import AccessRefused, Refusal
 from adapters.tmf.replication.native import DIGEST_PATH, PATH
 from adapters.tmf.replication.outbound import waiting_count
-from adapters.tmf.replication.proof import ProofChecker, claims_of, prove
+from adapters.tmf.replication.proof import ProofChecker, prove, read_proof
 from adapters.tmf.replication.serving import CURRENT_HEADER
 from ledger.core.limits import (
     REPLICATION_PROOF_LIFE_MS,
@@ -35,17 +35,17 @@ def proof(**changes: object) -> str:
 
 def check(token: str, now_ms: int = NOW_MS) -> str:
     """Check with the asker's keys; give who asks."""
-    return ProofChecker(ORIGIN).check(token, [SIGNER.public_key], ASKED, now_ms).iss
+    return ProofChecker(ORIGIN).check(read_proof(token), [SIGNER.public_key], ASKED, now_ms).iss
 
 
 def test_a_sound_proof_names_who_asks_once() -> None:
     """It is taken with the member's key, and not a second time."""
-    checker, token = ProofChecker(ORIGIN), proof()
+    checker, token = ProofChecker(ORIGIN), read_proof(proof())
     assert checker.check(token, [SIGNER.public_key], ASKED, NOW_MS).iss == ASKER
     with pytest.raises(AccessRefused) as refused:
         checker.check(token, [SIGNER.public_key], ASKED, NOW_MS)
     assert refused.value.code is Refusal.REPLAYED
-    assert checker.check(proof(), [SIGNER.public_key], ASKED, NOW_MS).iss == ASKER
+    assert checker.check(read_proof(proof()), [SIGNER.public_key], ASKED, NOW_MS).iss == ASKER
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_proof_is_as_old_and_as_early_as_allowed() -> None:
 def test_what_is_no_proof_is_refused(token: str) -> None:
     """Any text is read to a refusal, never to another error."""
     with pytest.raises(AccessRefused):
-        claims_of(token)
+        read_proof(token)
 
 
 def test_a_changed_proof_is_refused() -> None:
