@@ -169,11 +169,13 @@ async def _read(answer: httpx.Response, errand: Errand) -> bytes | None:
     if not (length.isdigit() or errand.wants_answer):
         return None
     body = bytearray()
-    async for chunk in answer.aiter_raw():
-        body += chunk
-        if len(body) > errand.answer_bytes_max:
-            return None
-    return bytes(body)
+    # Cancelled and not left: the library's generators would stay open otherwise.
+    with anyio.CancelScope() as scope:
+        async for chunk in answer.aiter_raw():
+            body += chunk
+            if len(body) > errand.answer_bytes_max:
+                scope.cancel()
+    return None if len(body) > errand.answer_bytes_max else bytes(body)
 
 
 @cache

@@ -269,6 +269,25 @@ async def test_a_restart_goes_on_where_it_was(
     assert names(callback) == ["a", "b", "c"]
 
 
+async def test_a_restart_skips_nothing_that_waits(
+    world: ApiWorld, callback: Endpoint, tmp_path: Path
+) -> None:
+    """What waits behind a delivered event in memory waits in the database, too."""
+    callback.answer = lambda _: ACCEPTED if len(callback.received) == 1 else BUSY
+    await world.register(callback.url)
+    await create(world, *"abcde")
+    async with running(world):
+        await until(lambda: held(world)[0].progress.attempts > 1)
+        (line,) = world.hub._lines.values()
+        assert (line.seen, len(line._pending)) == (5, 4)
+    assert held(world)[0].progress.position == 1
+    callback.received.clear()
+    callback.answer = lambda _: ACCEPTED
+    async with running(make_world(world.store, tmp_path / "again")):
+        await callback.until(4)
+    assert names(callback) == [*"bcde"]
+
+
 @pytest.mark.parametrize("shared", [0, 4_096])
 async def test_one_far_behind_starts_by_itself(
     world: ApiWorld, callback: Endpoint, monkeypatch: pytest.MonkeyPatch, shared: int
