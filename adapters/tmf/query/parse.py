@@ -25,6 +25,7 @@ from ledger.core.limits import (
     TMF_PATH_CHARS_MAX,
     TMF_QUERY_CHARS_MAX,
     TMF_REGEX_CHARS_MAX,
+    TMF_REGEXES_MAX,
     TMF_SORT_KEYS_MAX,
 )
 
@@ -142,6 +143,9 @@ def _conditions(parts: list[str]) -> tuple[Condition, ...]:
     count = sum(len(clause.values) for clauses in found for clause in clauses)
     if count > TMF_CONDITIONS_MAX:
         raise _refused(f"The query has more than {TMF_CONDITIONS_MAX} comparisons.")
+    patterns = [clause.values for each in found for clause in each if clause.operator == "regex"]
+    if sum(map(len, patterns)) > TMF_REGEXES_MAX:
+        raise _refused(f"The query has more than {TMF_REGEXES_MAX} regular expressions.")
     return tuple(condition for clauses in found for condition in _ored(clauses))
 
 

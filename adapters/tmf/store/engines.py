@@ -5,12 +5,14 @@ its first statement to its commit; a reader sees one snapshot.
 """
 
 import os
+import time
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ledger.core.limits import (
     TMF_STATEMENT_MS_MAX,
@@ -22,6 +24,8 @@ from ledger.io.errors import StorageError
 __all__ = ["Engines", "open_engines"]
 
 _WRITER_LOCK: Final = 0x636F6E63_6F726461  # "concorda": one writer of a PostgreSQL database
+_ENDS: Final = "ends"  # of the running statement, in a connection's notes
+_STEPS: Final = 100_000  # of SQLite's machine between two looks at the clock: a few milliseconds
 _WAIT_S: Final = TMF_STORE_WAIT_MS_MAX / 1000
 _MODE: Final = 0o600  # orders and usage are nobody else's business
 _PRAGMAS: Final = (
@@ -76,12 +80,14 @@ def _refused(place: str) -> StorageError:
 def _sqlite(url: URL, *, is_writer: bool) -> Engine:
     engine = create_engine(url, **_pool(is_writer=is_writer))
 
-    def connected(connection: SqliteConnection, _record: object) -> None:
+    def connected(connection: SqliteConnection, record: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions begin where we say so
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         if not is_writer:
             connection.execute("PRAGMA query_only=ON")
+            ends = record.info[_ENDS] = [0.0]
+            connection.set_progress_handler(lambda: time.monotonic() > ends[0], _STEPS)
 
     def begun(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
@@ -90,7 +96,14 @@ def _sqlite(url: URL, *, is_writer: bool) -> Engine:
         _keep_private(Path(url.database))
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begun)
+    if not is_writer:
+        event.listen(engine, "before_cursor_execute", _limit_time)
     return engine
+
+
+def _limit_time(connection: Connection, *_: object) -> None:
+    """Give a statement of SQLite as much time as PostgreSQL gives it."""
+    connection.info[_ENDS][0] = time.monotonic() + TMF_STATEMENT_MS_MAX / 1000
 
 
 def _keep_private(path: Path) -> None:

@@ -20,6 +20,7 @@ from ledger.core.limits import (
     TMF_PATH_CHARS_MAX,
     TMF_QUERY_CHARS_MAX,
     TMF_REGEX_CHARS_MAX,
+    TMF_REGEXES_MAX,
     TMF_SORT_KEYS_MAX,
 )
 
@@ -194,6 +195,8 @@ def _names(count: int) -> str:
         (lambda n: "sort=" + "a" * n, TMF_PATH_CHARS_MAX),
         (lambda n: "fields=" + "a" * n, TMF_PATH_CHARS_MAX),
         (lambda n: "a.regex=" + "x" * n, TMF_REGEX_CHARS_MAX),
+        (lambda n: "&".join(f"a.regex=x{index}" for index in range(n)), TMF_REGEXES_MAX),
+        (lambda n: ";".join(f"a{index}.regex=x" for index in range(n)), TMF_REGEXES_MAX),
         (lambda n: "a=" + "x" * (n - 2), TMF_QUERY_CHARS_MAX),
     ],
 )

@@ -221,6 +221,21 @@ def test_a_database_locked_by_another_is_unavailable(
     store.close()
 
 
+def test_a_statement_that_takes_too_long_is_ended(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that would never end is given up, and the store goes on."""
+    monkeypatch.setattr("adapters.tmf.store.engines.TMF_STATEMENT_MS_MAX", 50)
+    store = Store.open(database)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    with pytest.raises(Unavailable), store.read() as reading:
+        reading.connection.exec_driver_sql(endless).all()
+    monkeypatch.undo()
+    with store.read() as reading:
+        assert reading.last_change() == 0
+    store.close()
+
+
 def test_the_cache_of_paths_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many paths there are, few are remembered, and all are found."""
     monkeypatch.setattr(paths, "TMF_PATHS_CACHED_MAX", 10)
