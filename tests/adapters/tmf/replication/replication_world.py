@@ -247,13 +247,16 @@ class Node:
         accepts: judges what would be replicated.
     """
 
-    def __init__(self, name: str, directory: Path, ledger: PlayedLedger, network: Network) -> None:
+    def __init__(
+        self, name: str, directory: Path, ledger: PlayedLedger, network: Network, url: str = ""
+    ) -> None:
+        """Make a node; its database is a file unless another ``url`` is given."""
         self.did = f"did:web:{name}.example"
         self.clock = network.clock
         self.chain_id = "test"
         self.signer = SeedSigner(name.encode().ljust(32, b"."))
         ledger.join(self.did, self.signer)
-        self._url = f"sqlite:///{directory / name}.sqlite"
+        self._url = url or f"sqlite:///{directory / name}.sqlite"
         self.ledger, self.network, self._host = ledger, network, f"{name}.example"
         self._ids = 0
         self.selection: Selection | None = None
