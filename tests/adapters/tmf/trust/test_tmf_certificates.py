@@ -15,8 +15,11 @@ from adapters.tmf.policy.certified import VerdictNeeded, Verdicts
 from adapters.tmf.policy.compliance import LABEL, LEVELS, Certificate, Fault, Verdict
 from adapters.tmf.policy.profile import Profile, policies_of
 from adapters.tmf.refusal import TmfError
+from adapters.tmf.replication.core.model import Told
+from adapters.tmf.replication.form import Taken
 from adapters.tmf.resources.registry import RESOURCES
 from adapters.tmf.store.database import Store
+from adapters.tmf.trust.acceptance import CertifiedAcceptance
 from adapters.tmf.trust.verified import VerifiedStore
 from ledger.core.errors import Unavailable
 from ledger.core.limits import STATUS_FRESH_MS
@@ -38,6 +41,7 @@ from tests.adapters.tmf.trust.certificate_world import (
     node,
 )
 
+TOLD = Told("native", "k", "product-offering", "o1", OTHER_MEMBER, 1, b"v", b"")
 CERTIFIED = Profile("tmf", MEMBER, needs_certificates=True)
 Spoil = Callable[[Node], str]
 
@@ -296,3 +300,39 @@ def test_replica_of_an_offering_needs_one_too(
     with pytest.raises(TmfError) as caught:
         made.accept(OTHER_MEMBER, "productOffering", OFFERING | {"lifecycleStatus": "Launched"})
     assert caught.value.code == code
+
+
+async def test_verdict_is_found_before_a_replica_is_stored(
+    here: Node, store: VerifiedStore
+) -> None:
+    """A launched offering's certificate is verified once, ahead; what cannot be waits alone."""
+    made = World(store, policies_of(CERTIFIED, lambda: NOW, here.verdicts.of))
+    token = here.ledger.credential(certificate())
+    made.accept(OTHER_MEMBER, "productSpecification", specification(token))
+    acceptance = CertifiedAcceptance(store, here.verifier, here.verdicts)
+    asked = Certificate(SPECIFICATION, token)
+    draft, launched = OFFERING, OFFERING | {"lifecycleStatus": "Launched"}
+    await acceptance.accepts(TOLD, Taken("productOffering", "o1", draft))
+    assert here.verdicts.of(asked) is None
+    await acceptance.accepts(TOLD, Taken("productOffering", "o1", launched))
+    verdict = here.verdicts.of(asked)
+    assert verdict is not None
+    await acceptance.accepts(TOLD, Taken("productOffering", "o1", launched))
+    assert here.verdicts.of(asked) is verdict
+    made.accept(OTHER_MEMBER, "productOffering", launched)
+    assert made.get(OPERATOR, "productOffering", "o1") == launched
+
+
+async def test_replica_waits_when_its_certificate_cannot_be_verified(
+    here: Node, store: VerifiedStore
+) -> None:
+    """A status list out of reach refuses nothing."""
+    url = "https://certifier.example/gone"
+    status = {"type": "PlainListEntity", "statusListIndex": "1", "statusListCredential": url}
+    made = World(store, policies_of(CERTIFIED, lambda: NOW, here.verdicts.of))
+    token = here.ledger.credential(certificate(credentialStatus=status))
+    made.accept(OTHER_MEMBER, "productSpecification", specification(token))
+    acceptance = CertifiedAcceptance(store, here.verifier, here.verdicts)
+    launched = OFFERING | {"lifecycleStatus": "Launched"}
+    with pytest.raises(Unavailable):
+        await acceptance.accepts(TOLD, Taken("productOffering", "o1", launched))
