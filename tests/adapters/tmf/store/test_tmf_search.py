@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from adapters.tmf.entity import Entity, JsonObject, canonical
 from adapters.tmf.query.matching import matcher
-from adapters.tmf.query.model import AnyOf, Comparison, Condition, Query, SortKey
+from adapters.tmf.query.model import AnyOf, Comparison, Condition, Operator, Query, SortKey
 from adapters.tmf.store import search
 from adapters.tmf.store.database import Store
+from ledger.core.limits import TMF_LEAF_HEAD_BYTES
 from tests.adapters.tmf.store import oracle
 from tests.adapters.tmf.store.documents import DOCUMENTS, QUERIES, VISIBLE
 
@@ -58,6 +59,68 @@ def test_one_document_is_judged_as_many_are(documents: list[JsonObject], asked: 
     for document in documents:
         expected = all(oracle.meets(document, condition) for condition in asked.conditions)
         assert meets(document) == expected
+
+
+_NEXT = "x" * TMF_LEAF_HEAD_BYTES
+_MEANINGS: Final[tuple[tuple[object, Operator, str, bool], ...]] = (
+    (10, "eq", "10", True),
+    (10, "eq", "10.0", True),
+    (10, "eq", "1e1", True),
+    ("10", "eq", "10.0", False),
+    ("10.0", "eq", "10", False),
+    ("10.0", "eq", "10.0", True),
+    (0, "eq", "-0", True),
+    (0.1, "eq", "1e-1", True),
+    (10, "ne", "10.0", False),
+    ("10", "ne", "10.0", True),
+    (True, "eq", "true", True),
+    (None, "eq", "null", False),
+    (None, "ne", "null", True),
+    ([], "gte", "", False),
+    ({"deeper": 1}, "gte", "", False),
+    ("10", "gt", "9", True),
+    (10, "gt", "9", True),
+    (-10, "lt", "-9.5", True),
+    (-1, "lt", "0", True),
+    ("10", "gte", "10.0", True),
+    ("10", "lte", "10.0", True),
+    ("10", "gt", "10.0", False),
+    ("ten", "gt", "9", False),
+    (9, "lt", "ten", False),
+    ("2026-01-01T00:00:00Z", "eq", "2026-01-01T01:00:00+01:00", False),
+    ("2026-01-01T00:00:00Z", "gte", "2026-01-01T01:00:00+01:00", True),
+    ("2026-01-01T00:00:00Z", "gt", "2026-01-01T01:00:00+01:00", False),
+    ("2026-01-01T00:00:00.001Z", "gt", "2026-01-01", True),
+    ("2026-01-01", "lt", "2026-01-01T00:00:00.000001Z", True),
+    ("2026-01-01T00:00:00Z", "gt", "2025", False),
+    ("b", "gt", "ab", True),
+    ("\uffff", "lt", "\N{GRINNING FACE}", True),
+    (_NEXT, "eq", _NEXT, True),
+    (_NEXT + "y", "eq", _NEXT, False),
+    (_NEXT + "y", "gt", _NEXT, True),
+    (_NEXT + "y", "lte", _NEXT + "x", False),
+    (_NEXT + "y", "lte", _NEXT + "y", True),
+    (["a", ["b"]], "eq", "b", True),
+    (["a", "b"], "ne", "b", False),
+    ({"name": "b"}, "eq", "b", False),
+    ("caß", "regex", "^.a.$", True),
+    ("ca\nß", "regex", "^.a.$", False),
+    (10.5, "regex", "^10[.]5$", True),
+    (_NEXT + "y", "regex", "xy$", True),
+)
+
+
+def test_what_operators_mean(store: Store) -> None:
+    """Each leaf stands to each value as the query model says, for one document and for many."""
+    documents = [{"id": str(index), "v": meant[0]} for index, meant in enumerate(_MEANINGS)]
+    resource = _stored(store, documents)
+    for document, meaning in zip(documents, _MEANINGS, strict=True):
+        _, operator, value, is_met = meaning
+        condition = Comparison("v", operator, value)
+        found, _ = _found(store, resource, Query((condition,)))
+        assert (document["id"] in found, matcher((condition,))(document)) == (is_met, is_met), (
+            meaning
+        )
 
 
 def test_changed_and_removed_entities_are_found_by_what_they_are_now(store: Store) -> None:
