@@ -88,7 +88,7 @@ class HubEndpoints:
         found = await self._serving.store.in_thread(read)
         count = str(len(found))
         headers = {"x-total-count": count, "x-result-count": count}
-        body = msgspec.json.encode([_document(each) for each in found])
+        body = msgspec.json.encode([_document(self._now(each)) for each in found])
         return Response(body, HTTPStatus.OK, headers, JSON)
 
     async def _get(self, request: Request, target: Target) -> Response:
@@ -99,7 +99,8 @@ class HubEndpoints:
                 return _require(registrations.get(reading.connection, target.id), caller, target)
 
         held = await self._serving.store.in_thread(read)
-        return Response(msgspec.json.encode(_document(held)), HTTPStatus.OK, media_type=JSON)
+        body = msgspec.json.encode(_document(self._now(held)))
+        return Response(body, HTTPStatus.OK, media_type=JSON)
 
     async def _remove(self, request: Request, target: Target) -> Response:
         caller = await self._caller(request)
@@ -112,6 +113,10 @@ class HubEndpoints:
         await self._serving.store.in_thread(write)
         self._hub.remove(target.id)
         return Response(None, HTTPStatus.NO_CONTENT)
+
+    def _now(self, held: Held) -> Held:
+        """Give a registration with its newest progress: the table's is a moment old."""
+        return held._replace(progress=self._hub.progress_of(held))
 
     async def _caller(self, request: Request) -> Caller:
         """Give who asks; a registration needs an owner."""

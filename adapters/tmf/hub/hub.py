@@ -40,7 +40,7 @@ from ledger.core.limits import (
     TMF_HUB_ANSWER_BYTES_MAX,
     TMF_HUB_DELIVERY_MS_MAX,
     TMF_HUB_FLUSH_MS,
-    TMF_HUB_LAG_CHANGES,
+    TMF_HUB_IDLE_MS,
     TMF_HUB_SHARED_CHANGES,
     TMF_HUB_SLICE,
     TMF_HUB_STORE_RETRY_MS,
@@ -129,6 +129,11 @@ class Hub:
             with anyio.move_on_after(1, shield=True):
                 await self._write_down()
 
+    def progress_of(self, held: Held) -> Progress:
+        """Give how far a registration is by now."""
+        line = self._lines.get(held.registration.id)
+        return held.progress if line is None else line.progress
+
     async def _begin(self, group: TaskGroup) -> None:
         """Serve all registrations there are."""
         edits = -1
@@ -197,8 +202,6 @@ class Hub:
             for offer in offers:
                 line.offer(offer)
             line.passed(matched.until)
-            if line.progress.position - self._written[line.id] >= TMF_HUB_LAG_CHANGES:
-                self._note(line)
         self._cursor = matched.until
 
     async def _read_for(self, listener: Listener, after: int) -> Slice:
@@ -231,12 +234,23 @@ class Hub:
         self._wake_flush.set()
 
     async def _flush(self) -> None:
+        noted_s = anyio.current_time()
         while True:
             self._wake_flush = anyio.Event()
             if not self._unwritten:
-                await self._wake_flush.wait()
+                with anyio.move_on_after(TMF_HUB_IDLE_MS / 1000):
+                    await self._wake_flush.wait()
+            if anyio.current_time() - noted_s >= TMF_HUB_IDLE_MS / 1000:
+                noted_s = anyio.current_time()
+                self._note_idle()
             await self._write_down()
             await anyio.sleep(TMF_HUB_FLUSH_MS / 1000)
+
+    def _note_idle(self) -> None:
+        """Take along those that moved because nothing was for them."""
+        for line in self._lines.values():
+            if line.progress.position != self._written[line.id]:
+                self._unwritten[line.id] = line
 
     async def _write_down(self) -> None:
         taken, self._unwritten = self._unwritten, {}

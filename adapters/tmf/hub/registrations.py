@@ -19,6 +19,7 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     select,
@@ -108,12 +109,11 @@ def remove(connection: Connection, id_: str) -> None:
 
 def advance(connection: Connection, progress: Iterable[tuple[str, Progress]]) -> None:
     """Write down how far registrations are; those that were removed stay removed."""
-    for id_, each in progress:
-        connection.execute(
-            update(REGISTRATIONS)
-            .where(REGISTRATIONS.c.id == id_)
-            .values(**msgspec.structs.asdict(each))
-        )
+    rows = [{"of": id_, **msgspec.structs.asdict(each)} for id_, each in progress]
+    names: dict[str, Any] = {name: bindparam(name) for name in Progress.__struct_fields__}
+    changed = update(REGISTRATIONS).where(REGISTRATIONS.c.id == bindparam("of")).values(names)
+    if rows:
+        connection.execute(changed, rows)
 
 
 def _columns(held: Held) -> dict[str, object]:

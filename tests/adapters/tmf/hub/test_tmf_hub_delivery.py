@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import msgspec
 import pytest
 
+from adapters.tmf.caller import OPERATOR
 from adapters.tmf.hub import hub as hub_module
 from adapters.tmf.hub import line as line_module
 from adapters.tmf.hub import registrations
+from adapters.tmf.hub.model import Registration
 from adapters.tmf.hub.pace import Pace
 from adapters.tmf.hub.registrations import Held
+from adapters.tmf.store.database import Store
 from ledger.core.errors import Unavailable
 from tests.adapters.dlt.endpoint import ACCEPTED, Endpoint, listening
 from tests.adapters.tmf.api.api_world import (
@@ -306,6 +310,29 @@ async def test_one_far_behind_starts_by_itself(
     assert (first, second) == ([*"abcdefg"], ["g"])
 
 
+async def test_a_registration_made_while_the_hub_begins_is_served(
+    world: ApiWorld, callback: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not among those that were read, and yet told what comes after it."""
+    read, times = hub_module._held_and_newest, count()
+
+    def reading(store: Store) -> Any:  # noqa: ANN401
+        found = read(store)
+        if next(times) == 0:
+            new = Registration("new", "productCatalogManagement", callback.url, "", OPERATOR, 0)
+            with store.write() as txn:
+                made = registrations.add(txn.connection, new, txn.last_change())
+            anyio.from_thread.run_sync(world.hub.add, made)
+        return found
+
+    monkeypatch.setattr(hub_module, "_held_and_newest", reading)
+    async with running(world):
+        await until(lambda: held(world))
+        await create(world, "a")
+        await callback.until(1)
+    assert names(callback) == ["a"]
+
+
 async def test_an_ended_registration_is_told_nothing_more(
     world: ApiWorld, callback: Endpoint
 ) -> None:
@@ -327,11 +354,11 @@ async def test_idle_registrations_move_on_in_the_database(
     world: ApiWorld, callback: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A registration that wants nothing of what happens does not begin at the old end again."""
-    monkeypatch.setattr(hub_module, "TMF_HUB_LAG_CHANGES", 5)
+    monkeypatch.setattr(hub_module, "TMF_HUB_IDLE_MS", 20)
     async with running(world):
         await world.register(callback.url, "eventType=CatalogCreateEvent")
         await create(world, *"abcdefg")
-        await until(lambda: held(world)[0].progress.position >= 5)
+        await until(lambda: held(world)[0].progress.position == 7)
     assert callback.received == []
 
 
