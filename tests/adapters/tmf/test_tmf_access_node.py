@@ -158,6 +158,17 @@ async def test_numbers_are_told(tmp_path: Path) -> None:
     assert f'{prefix}journal{{of="undelivered"}} 0.0' in text
 
 
+async def test_node_works_on_every_database(tmp_path: Path, database: str) -> None:
+    """What is made is read, and counted, on SQLite and on PostgreSQL."""
+    async with whole_node(tmp_path, database=database, desmos=DesmosSettings()) as found:
+        made = await found.http.post(OFFERING, json={"name": "X"})
+        assert made.status_code == HTTPStatus.CREATED
+        listed = await found.http.get(f"{OFFERING}?name=X&fields=name")
+        assert [each["id"] for each in listed.json()] == [made.json()["id"]]
+        text = (await found.http.get("/metrics")).text
+        assert 'concordat_access_node_journal{of="changes"} 1.0' in text
+
+
 # --- how it ends ------------------------------------------------------------------------------
 
 

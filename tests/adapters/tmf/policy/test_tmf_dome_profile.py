@@ -258,6 +258,20 @@ def test_each_side_of_an_order_changes_its_own(here: World, changes: dict[str, A
             assert caught.value.code in {"not-yours-to-change", "parties-fixed", "not-the-owner"}
 
 
+@pytest.mark.parametrize(
+    ("letter", "resource", "given"), [("s", "product", "Buyer"), ("b", "productOrder", "Seller")]
+)
+def test_other_side_of_an_agreement_stays(
+    here: World, letter: str, resource: str, given: str
+) -> None:
+    """Who may change an entity cannot make it somebody else's."""
+    id_ = here.create(CALLERS[letter], resource)
+    others = [each for each in parties(buyer=True) if each["role"] != given]
+    with refused("parties-fixed", HTTPStatus.FORBIDDEN):
+        changed = [*others, party(given, STRANGER)]
+        here.patch(CALLERS[letter], resource, id_, relatedParty=changed)
+
+
 def test_items_inside_of_items_are_looked_at(here: World) -> None:
     """The seller changes the state of an inner item, and nothing else there."""
     order = document("productOrder", productOrderItem=[ITEM | {"productOrderItem": [ITEM]}])
