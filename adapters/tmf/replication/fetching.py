@@ -19,7 +19,7 @@ from adapters.tmf.refusal import TmfError
 from adapters.tmf.replication.context import Context
 from adapters.tmf.replication.core.model import Code, Status, Told, Tracked
 from adapters.tmf.replication.core.progress import Outcome, pause_ms
-from adapters.tmf.replication.form import FetchFailed
+from adapters.tmf.replication.form import EventForm, FetchFailed
 from adapters.tmf.replication.storing import Attempt, store_attempts
 from adapters.tmf.replication.tables import TRACKED
 from adapters.tmf.replication.tracking import due
@@ -151,7 +151,7 @@ class Fetching:
         try:
             with anyio.fail_after(REPLICATION_FETCH_MS_MAX / 1000):
                 await self._require_participant(told.publisher)
-                form = self._context.forms[told.form]
+                form = self._form(told)
                 taken = form.check(told, await form.fetch(told))
                 await self._context.accepts(told, taken)
         except FetchFailed as error:
@@ -168,6 +168,12 @@ class Fetching:
             health.failures, health.error, health.success_ms = 0, "", self._context.now_ms()
             return Attempt(told, taken)
         return Attempt(told, None, failure)
+
+    def _form(self, told: Told) -> EventForm:
+        form = self._context.forms.get(told.form)
+        if form is None:  # it was switched off since the event was read
+            raise FetchFailed("later", Code.NOT_SERVED, f"this node does not fetch {told.form}")
+        return form
 
     async def _require_participant(self, did: str) -> None:
         if not (await self._context.members.get(did)).keys:

@@ -133,6 +133,15 @@ def test_some_outcomes_are_final_until_the_next_event(result: str, status: Statu
     assert take(tracked, told(B, A, 2), RULES)[0].status is Status.WANTED
 
 
+@pytest.mark.parametrize("result", ["stored", "withheld", "later", "faulty", "refused"])
+def test_the_end_of_an_older_fetch_changes_nothing(result: str) -> None:
+    """A fetch that was overtaken by a newer event neither stores nor counts against anybody."""
+    tracked, _ = take(Tracked(FIRST, CHAIN, Status.WANTED), told(B, A, 2), RULES)
+    assert advance(tracked, Outcome(result, A, "code"), 0, 0) is tracked  # type: ignore[arg-type]
+    held = advance(tracked, Outcome("stored", B), 0, 0)
+    assert advance(held, Outcome(result, B, "code"), 0, 0) is held  # type: ignore[arg-type]
+
+
 def test_pauses_double_and_spread_over_their_second_half() -> None:
     """The pause after n failures is between half and all of the doubled one."""
     assert [pause_ms(n, 1_000) for n in (1, 2, 3)] == [

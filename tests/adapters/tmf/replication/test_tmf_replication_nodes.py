@@ -236,6 +236,23 @@ async def test_what_cannot_be_judged_in_the_database_holds_up_no_other(tmp_path:
         await until(lambda: two.replicas() == one.own())
 
 
+async def test_a_form_that_was_switched_off_waits(tmp_path: Path) -> None:
+    """What was told in a form that this node no longer knows is kept, and fetched when it does."""
+    async with world(tmp_path) as (one, two):
+        forms = dict(two.context.forms)
+        one.network.down.add("one.example")
+        one.create()
+        await until(partial(has_tried, two, 1))
+        two.context.forms.clear()  # type: ignore[attr-defined] # it is a dict in this world
+        one.network.down.clear()
+        await two.skip()
+        await until(partial(has_tried, two, 2))
+        assert "native" in two.tracked()[0].detail
+        two.context.forms.update(forms)  # type: ignore[attr-defined]
+        await two.skip()
+        await until(lambda: two.replicas() == one.own())
+
+
 async def test_a_stuck_origin_stops_no_other(tmp_path: Path) -> None:
     """While one origin answers nothing, all entities of another one arrive."""
     async with world(tmp_path, "one two three") as (one, two, three):
