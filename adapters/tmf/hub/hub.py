@@ -7,42 +7,38 @@ for that, so that a process that is killed repeats what it told in its last mome
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from adapters.egress import Courier, Egress, Errand
+from adapters.egress import Egress
 from adapters.tmf.hub import registrations
 from adapters.tmf.hub.audience import (
     Audience,
     Listener,
-    Notification,
-    Told,
     Visible,
     compile_listener,
 )
-from adapters.tmf.hub.events import events_of
-from adapters.tmf.hub.line import Answered, Line, Offer, Shared, Slice
+from adapters.tmf.hub.callback import Callback
+from adapters.tmf.hub.line import Line, Shared, Slice
 from adapters.tmf.hub.matching import Matchers
 from adapters.tmf.hub.model import Delivery, Progress
 from adapters.tmf.hub.pace import Pace
 from adapters.tmf.hub.query import Wanted, read_query
+from adapters.tmf.hub.reading import Matched, match, offers_for, slice_for
 from adapters.tmf.hub.registrations import Held
-from adapters.tmf.resources.registry import APIS, RESOURCES
+from adapters.tmf.resources.registry import APIS
 from adapters.tmf.store.database import Store
 from ledger.core.errors import Unavailable
 from ledger.core.limits import (
-    TMF_HUB_ANSWER_BYTES_MAX,
-    TMF_HUB_DELIVERY_MS_MAX,
     TMF_HUB_FLUSH_MS,
     TMF_HUB_IDLE_MS,
     TMF_HUB_SHARED_CHANGES,
-    TMF_HUB_SLICE,
     TMF_HUB_STORE_RETRY_MS,
 )
 
@@ -52,7 +48,6 @@ T = TypeVar("T")
 
 _log: Final = structlog.get_logger("tmf")
 _APIS: Final = {api.name: api for api in APIS}
-_HEADERS: Final = {"content-type": "application/json;charset=utf-8"}
 
 
 @dataclass(frozen=True)
@@ -68,14 +63,6 @@ class HubSettings:
     delivery: Delivery = "raw"
     pace: Pace = field(default_factory=Pace)
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-
-
-class _Matched(NamedTuple):
-    """A part of the journal, matched for the lines that were told at its start."""
-
-    told: list[Told]
-    offers: Mapping[str, list[Offer]]
-    until: int
 
 
 class Hub:
@@ -156,7 +143,7 @@ class Hub:
         wanted = read_query(held.registration.query, api)
         listener = compile_listener(held.registration, wanted, api, self._visible, self._matchers)
         is_listener = self.delivery_of(wanted) == "listener"
-        post = _Callback(self.egress, held.registration.callback, is_listener=is_listener)
+        post = Callback(self.egress, held.registration.callback, is_listener=is_listener)
         line = Line(held, listener, post, self._shared)
         # Whoever is not far behind is told by the common reader, which starts there.
         line.is_behind = line.seen < self._cursor
@@ -190,26 +177,22 @@ class Hub:
                 self._cursor = newest
                 continue
             audience = Audience(line.listener for line in lines.values())
-            part = partial(_matched, after=self._cursor, audience=audience)
+            part = partial(match, after=self._cursor, audience=audience)
             self._tell(await self._patiently(part), lines)
 
-    def _tell(self, matched: _Matched, lines: Mapping[str, Line]) -> None:
+    def _tell(self, matched: Matched, lines: Mapping[str, Line]) -> None:
         """Give lines what was matched; no await, so that none can join in between."""
         for line in self._lines.values():
             offers = matched.offers.get(line.id, ())
             if line.id not in lines and not line.is_behind:  # caught up meanwhile
-                offers = _offers_for(line.listener, matched.told)
+                offers = offers_for(line.listener, matched.told)
             for offer in offers:
                 line.offer(offer)
             line.passed(matched.until)
         self._cursor = matched.until
 
     async def _read_for(self, listener: Listener, after: int) -> Slice:
-        def read(store: Store) -> Slice:
-            told, until = _read(store, after)
-            return Slice(_offers_for(listener, told), until)
-
-        return await self._patiently(read)
+        return await self._patiently(partial(slice_for, listener=listener, after=after))
 
     async def _newest(self) -> int:
         """Wait until the journal goes beyond the cursor; give its newest number."""
@@ -268,24 +251,6 @@ class Hub:
                 self._written[id_] = progress.position
 
 
-class _Callback:
-    """Posts to one callback."""
-
-    def __init__(self, egress: Egress, callback: str, *, is_listener: bool) -> None:
-        self._courier = Courier(egress, TMF_HUB_DELIVERY_MS_MAX)
-        self._base = callback.rstrip("/") + "/listener/" if is_listener else ""
-        self._callback = callback
-
-    async def __call__(self, notification: Notification) -> Answered:
-        url = self._base + notification.event if self._base else self._callback
-        limit = TMF_HUB_ANSWER_BYTES_MAX
-        reply = await self._courier.run(Errand("POST", url, limit, _HEADERS, notification.body))
-        return Answered(reply.status, reply.headers)
-
-    async def close(self) -> None:
-        await self._courier.close()
-
-
 async def _pause(error: Unavailable) -> None:
     _log.warning("hub_waits", reason=str(error))
     await anyio.sleep(TMF_HUB_STORE_RETRY_MS / 1000)
@@ -294,44 +259,6 @@ async def _pause(error: Unavailable) -> None:
 def _held_and_newest(store: Store) -> tuple[list[Held], int]:
     with store.read() as reading:
         return registrations.every(reading.connection), reading.last_change()
-
-
-def _read(store: Store, after: int) -> tuple[list[Told], int]:
-    """Give the next events, and the number of the last change that was read."""
-    with store.read() as reading:
-        changes = reading.changes(after, TMF_HUB_SLICE)
-    told = [Told(event) for each in changes for event in events_of(each, RESOURCES[each.resource])]
-    return told, changes[-1].number if changes else after
-
-
-def _matched(store: Store, after: int, audience: Audience) -> _Matched:
-    told, until = _read(store, after)
-    offers: dict[str, list[Offer]] = {}
-    for each in told:
-        for id_, notification in audience.tell(each).items():
-            _append(offers.setdefault(id_, []), notification)
-    return _Matched(told, offers, until)
-
-
-def _offers_for(listener: Listener, told: list[Told]) -> list[Offer]:
-    offers: list[Offer] = []
-    for notification in _notifications(listener, told):
-        _append(offers, notification)
-    return offers
-
-
-def _notifications(listener: Listener, told: list[Told]) -> Iterator[Notification]:
-    audience = Audience([listener])
-    for each in told:
-        yield from audience.tell(each).values()
-
-
-def _append(offers: list[Offer], notification: Notification) -> None:
-    """Keep the events of one change together."""
-    if offers and offers[-1].number == notification.number:
-        offers[-1].notifications.append(notification)
-    else:
-        offers.append(Offer(notification.number, [notification]))
 
 
 def _advance(store: Store, rows: list[tuple[str, Progress]]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from adapters.tmf.caller import OPERATOR
 from adapters.tmf.hub import hub as hub_module
 from adapters.tmf.hub import line as line_module
+from adapters.tmf.hub import reading as reading_module
 from adapters.tmf.hub import registrations
 from adapters.tmf.hub.model import Registration
 from adapters.tmf.hub.pace import Pace
@@ -217,7 +218,7 @@ async def test_who_falls_behind_reads_on_by_itself(
 ) -> None:
     """More than a line may hold is let go and read later: all of it, once, in order."""
     monkeypatch.setattr(line_module, "TMF_HUB_PENDING_MAX", 3)
-    monkeypatch.setattr(hub_module, "TMF_HUB_SLICE", 4)
+    monkeypatch.setattr(reading_module, "TMF_HUB_SLICE", 4)
     callback.answer = lambda _: BUSY
     async with running(world):
         await world.register(callback.url, "eventType=ProductOfferingCreateEvent")
@@ -242,7 +243,7 @@ async def test_all_is_told_while_changes_go_on(world: ApiWorld, callback: Endpoi
     callback.answer = lambda _: BUSY if next(flaky) % 7 == 3 else ACCEPTED
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(line_module, "TMF_HUB_PENDING_MAX", 2)
-        patch.setattr(hub_module, "TMF_HUB_SLICE", 3)
+        patch.setattr(reading_module, "TMF_HUB_SLICE", 3)
         async with running(world):
             for number in range(5):
                 await world.register(f"{callback.url}?r={number}")
@@ -412,14 +413,14 @@ async def test_a_database_that_comes_back_is_read_on(
     world: ApiWorld, callback: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the database cannot be reached the hub waits; nothing is lost and nothing ends."""
-    read, failures = hub_module._read, iter([True, True])
+    read, failures = reading_module._read, iter([True, True])
 
     def failing(*args: Any) -> Any:  # noqa: ANN401
         if next(failures, False):
             raise Unavailable("the database")
         return read(*args)
 
-    monkeypatch.setattr(hub_module, "_read", failing)
+    monkeypatch.setattr(reading_module, "_read", failing)
     monkeypatch.setattr(hub_module, "TMF_HUB_STORE_RETRY_MS", 1)
     async with running(world):
         await world.register(callback.url)
