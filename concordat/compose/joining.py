@@ -8,7 +8,6 @@ know whether this key has signed before.
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeVar
 
@@ -20,13 +19,8 @@ from consensus.core.leader import schedule_blocks
 from ledger.core.errors import PeerFault, Unavailable
 from ledger.core.genesis import Genesis
 from ledger.core.limits import SNAPSHOT_AGE_MS_MAX
-from ledger.core.snapshot import (
-    Manifest,
-    blocks_codec,
-    log_codec,
-    state_codec,
-    verify_manifest,
-)
+from ledger.core.snapshot import blocks_codec, log_codec, state_codec
+from ledger.core.snapshot_manifest import Manifest
 from ledger.io.chain_store import ChainHead, ChainStore
 from ledger.io.environment import sync_names
 from ledger.io.errors import StorageError, storage_errors
@@ -121,7 +115,7 @@ def copy_snapshot(
 
 def _opened(part: Path, genesis: Genesis) -> SnapshotStore:
     part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return SnapshotStore.open(part, genesis, schedule_blocks(len(genesis.validators)))
+    return SnapshotStore.open(part, genesis, schedule_blocks)
 
 
 def _newest(
@@ -131,7 +125,7 @@ def _newest(
     manifest = None
     while manifest is None:
         try:
-            manifest = carry(gateways.newest(partial(verify_manifest, genesis=store.genesis)))
+            manifest = carry(gateways.newest(store.genesis))
         except PeerFault as fault:
             gateways.refuse(str(fault))
     age_ms = time.time_ns() // 1_000_000 - manifest.header.time_ms

@@ -1,8 +1,8 @@
 """Snapshots: a whole ledger handed over piece by piece, each piece verified when it arrives.
 
-Owns what a member that joins is sent (docs/decisions/0005-snapshots.md), how a member makes it
-from its chain, and how each piece is checked. The *manifest* is a certified ledger root: a quorum
-signed for it. Everything else hangs on it by digests:
+Owns the pieces that a member that joins is sent (docs/decisions/0005-snapshots.md), how a member
+makes them from its chain, and how each is checked. All hang by digests on the certified ledger root
+that the manifest shows (``ledger.core.snapshot_manifest``):
 
 - blocks, from the header downwards, by the parent that each names;
 - nodes of the state map, from the state root downwards, by the hashes that each inner node names;
@@ -14,12 +14,12 @@ gives its verdict or ``ProofError``.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 from msgspec import Meta
 
 from ledger.core.block import Block, LedgerRoot, block_id
-from ledger.core.certificate import BlockIdField, HeightField, QuorumCertificate
+from ledger.core.certificate import BlockIdField, HeightField
 from ledger.core.codec import Codec, Hash32, Record, encode
 from ledger.core.errors import DecodeError, InvariantError, ProofError
 from ledger.core.genesis import Genesis
@@ -30,11 +30,9 @@ from ledger.core.limits import (
     PROOF_PATH_HASHES_MAX,
     SNAPSHOT_CHUNK_BYTES,
     SNAPSHOT_CHUNK_ITEMS,
-    SNAPSHOT_GAP_BLOCKS_MAX,
 )
 from ledger.core.merkle import TileReader, append, consistency_proof, leaf_hashes, root, with_tiles
 from ledger.core.merkle_proof import verify_consistency
-from ledger.core.proof import CertifiedRoot, RootSource, Verifier, certified_root
 from ledger.core.statemap_node import (
     EMPTY_HASH,
     KEY_BITS,
@@ -51,41 +49,21 @@ __all__ = [
     "BlockLink",
     "Blocks",
     "LogPart",
-    "Manifest",
-    "ManifestSource",
     "PendingNode",
     "StatePart",
     "blocks_codec",
     "log_codec",
-    "manifest_codec",
-    "new_manifest",
     "read_blocks",
     "read_log",
     "read_state",
     "state_codec",
     "verify_blocks",
     "verify_log",
-    "verify_manifest",
     "verify_state_part",
 ]
 
 _Entry = Annotated[bytes, Meta(min_length=1, max_length=ENTRY_BYTES_MAX)]
 _Items = Meta(min_length=1, max_length=SNAPSHOT_CHUNK_ITEMS)
-
-
-class Manifest(Record, frozen=True):
-    """Which ledger a snapshot is of, and that the network agreed on it.
-
-    Attributes:
-        root: the ledger; header, certificate: as in a proof bundle.
-        epoch_ends: always empty, as in proof bundles of version 1.
-    """
-
-    version: Literal[1]
-    root: LedgerRoot
-    header: Block
-    certificate: QuorumCertificate
-    epoch_ends: Annotated[tuple[QuorumCertificate, ...], Meta(max_length=0)]
 
 
 class Blocks(Record, frozen=True):
@@ -137,14 +115,6 @@ class VerifiedNode(NamedTuple):
     node: Node
 
 
-class ManifestSource(RootSource, Protocol):
-    """What making a manifest reads from a chain."""
-
-    def last_certified(self) -> Height | None:
-        """Give the highest height whose block has its own certificate."""
-        ...
-
-
 class LogSource(Protocol):
     """What reading entries needs from a chain."""
 
@@ -165,24 +135,12 @@ class BlockSource(Protocol):
         ...
 
 
-manifest_codec = Codec(Manifest)
 blocks_codec = Codec(Blocks)
 state_codec = Codec(StatePart)
 log_codec = Codec(LogPart)
 
 
 # --- making -------------------------------------------------------------------------------
-
-
-def new_manifest(source: ManifestSource) -> Manifest | None:
-    """Describe the newest ledger that a certified header carries; None while there is none."""
-    height = source.last_certified()
-    header = None if height is None else source.block(height)
-    found = None if header is None else certified_root(source, header.executed_height)
-    # A snapshot does not carry how later epochs began: who joins then takes all blocks.
-    if found is None or found.root.height == 0 or found.epoch_ends:
-        return None
-    return Manifest(1, found.root, found.header, found.certificate, ())
 
 
 def read_blocks(source: BlockSource, highest: Height) -> Blocks | None:
@@ -234,20 +192,6 @@ def read_log(source: LogSource, first: SequenceNumber, log_size: int) -> LogPart
 
 
 # --- checking -----------------------------------------------------------------------------
-
-
-def verify_manifest(manifest: Manifest, genesis: Genesis) -> None:
-    """Check that the network of ``genesis`` agreed on the ledger of a manifest.
-
-    Raises:
-        ProofError: it is not shown.
-    """
-    ledger, header = manifest.root, manifest.header
-    Verifier(genesis).verify_root(CertifiedRoot(ledger, header, manifest.certificate))
-    if ledger.set_hash != genesis.validator_set().hash:
-        raise ProofError("the ledger has other validators than genesis")
-    if not 0 < ledger.height < header.height <= ledger.height + SNAPSHOT_GAP_BLOCKS_MAX:
-        raise ProofError(f"block {header.height} is no header for the ledger at {ledger.height}")
 
 
 def verify_blocks(wanted: BlockLink, blocks: Sequence[Block], genesis: Genesis) -> BlockLink:

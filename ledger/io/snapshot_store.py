@@ -9,15 +9,14 @@ packed into batches of our own, because the log only says where each entry's byt
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 import lmdb
 
-from ledger.core.block import Batch, batch_id, block_id
+from ledger.core.block import Batch, Block, batch_id, block_id
 from ledger.core.codec import Codec, Record, encode
-from ledger.core.epoch import EpochStart
 from ledger.core.errors import DecodeError, InvariantError, ProofError
 from ledger.core.execute import AcceptedEvents, genesis_result
 from ledger.core.genesis import Genesis
@@ -34,14 +33,13 @@ from ledger.core.snapshot import (
     BlockLink,
     Blocks,
     LogPart,
-    Manifest,
     PendingNode,
     StatePart,
     verify_blocks,
     verify_log,
-    verify_manifest,
     verify_state_part,
 )
+from ledger.core.snapshot_manifest import Manifest, epoch_starts, verify_manifest
 from ledger.core.statemap_node import Leaf
 from ledger.io.chain_schema import (
     GENESIS_KEY,
@@ -86,7 +84,9 @@ class SnapshotStore:
         log_size: verified entries so far.
     """
 
-    def __init__(self, environment: Environment, genesis: Genesis, blocks_count: int) -> None:
+    def __init__(
+        self, environment: Environment, genesis: Genesis, blocks_count: Callable[[int], int]
+    ) -> None:
         """Hold an open environment. Use ``open``."""
         self.path = environment.path
         self._environment = environment
@@ -101,12 +101,18 @@ class SnapshotStore:
 
     @classmethod
     def open(
-        cls, path: Path, genesis: Genesis, blocks_count: int, *, map_bytes: int = STORE_MAP_BYTES
+        cls,
+        path: Path,
+        genesis: Genesis,
+        blocks_count: Callable[[int], int],
+        *,
+        map_bytes: int = STORE_MAP_BYTES,
     ) -> Self:
         """Begin one at ``path``, or go on with what is there.
 
         Args:
-            blocks_count: blocks up to the ledger's height that are needed, where there are so many.
+            blocks_count: gives, for a number of validators, how many blocks up to the ledger's
+                height are needed, where there are so many.
 
         Raises:
             StorageError: it is in use, complete, of another network, or cannot be written.
@@ -171,8 +177,7 @@ class SnapshotStore:
             genesis = genesis_codec.encode(self.genesis)
             transaction.put(GENESIS_KEY, genesis, db=self._tables.meta)
             put_ledger(self._tables, transaction, genesis_result(self.genesis))
-            # A manifest is of epoch 0, or it is refused: it does not carry the starts of others.
-            put_epoch(self._tables, transaction, EpochStart.of_genesis(self.genesis))
+            self._put_epochs(transaction, manifest)
             self._put_progress(transaction, _Progress(manifest, wanted, nodes))
 
     def add_blocks(self, part: Blocks) -> None:
@@ -184,7 +189,8 @@ class SnapshotStore:
         begun, height = self._begun, self._begun.manifest.root.height
         if begun.wanted is None:
             raise InvariantError("no more blocks are wanted")
-        lowest = max(1, height - self._blocks_count + 1)
+        validators = epoch_starts(begun.manifest, self.genesis)[-1].members
+        lowest = max(1, height - self._blocks_count(len(validators)) + 1)
         following = verify_blocks(begun.wanted, part.blocks, self.genesis)
         link = following if following.height >= lowest else None
         tables = self._tables
@@ -193,9 +199,7 @@ class SnapshotStore:
                 # Above are the blocks that certify the ledger, which peers have.
                 if not lowest <= block.height <= height:
                     continue
-                key, id_ = number_key(block.height), block_id(block)
-                transaction.put(key, encode(block), db=tables.blocks)
-                transaction.put(id_, key, db=tables.heights)
+                key = self._put_block(transaction, block)
                 for batch in block.payload:
                     # The lowest block that names a batch counts, and it comes last.
                     transaction.put(batch, key, db=tables.ordered)
@@ -277,6 +281,21 @@ class SnapshotStore:
                     return progress, read_number(cursor.key()) + 1 if cursor.last() else 0
             except (DecodeError, struct.error) as error:
                 raise damaged(self.path, str(error)) from error
+
+    def _put_epochs(self, transaction: "lmdb.Transaction[memoryview]", manifest: Manifest) -> None:
+        """Write how each epoch began and what proves it: this member will be asked for that too."""
+        for start in epoch_starts(manifest, self.genesis):
+            put_epoch(self._tables, transaction, start)
+        for end in manifest.epoch_ends:
+            key = self._put_block(transaction, end.last)
+            transaction.put(key, encode(end.ending.certificate), db=self._tables.certificates)
+
+    def _put_block(self, transaction: "lmdb.Transaction[memoryview]", block: Block) -> bytes:
+        """Write a block; give the key of its height."""
+        key = number_key(block.height)
+        transaction.put(key, encode(block), db=self._tables.blocks)
+        transaction.put(block_id(block), key, db=self._tables.heights)
+        return key
 
     def _put_progress(
         self, transaction: "lmdb.Transaction[memoryview]", progress: _Progress

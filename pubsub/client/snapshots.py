@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from ledger.core.errors import DecodeError, ProofError, Unavailable
-from ledger.core.snapshot import Manifest, manifest_codec
+from ledger.core.genesis import Genesis
+from ledger.core.snapshot_manifest import (
+    Manifest,
+    manifest_codec,
+    require_one_history,
+    verify_manifest,
+)
 from pubsub.client.answers import Answer, read_problem
 from pubsub.client.exchange import Call, Flow, Lost, Pause, Request, Timing, pause_ms
 
@@ -62,20 +68,17 @@ class SnapshotGateways:
             told = "; ".join(f"{url}: {why}" for url, why in self.refused.items())
             raise ProofError(f"no gateway is left that can be believed. {told}")
 
-    def newest(self, verify: Callable[[Manifest], None]) -> Flow[Manifest]:
+    def newest(self, genesis: Genesis) -> Flow[Manifest]:
         """Ask every gateway, and give the manifest of the greatest height that holds.
 
-        Args:
-            verify: raises ProofError when a manifest does not hold.
-
         Raises:
-            ProofError: none holds.
+            ProofError: none holds, or two hold that contradict each other.
             Unavailable: none that holds came in time.
         """
 
         def take(body: bytes) -> Manifest:
             manifest = manifest_codec.decode(body)
-            verify(manifest)
+            verify_manifest(manifest, genesis)
             return manifest
 
         found: list[tuple[int, str, Manifest]] = []
@@ -92,6 +95,7 @@ class SnapshotGateways:
             self._turn()
         if not found:
             return (yield from self.piece(snapshot_request(""), take))
+        _require_one_history(found, genesis)
         _, url, manifest = max(found, key=lambda row: row[0])
         while self.url != url:
             self._turn()
@@ -128,6 +132,15 @@ class SnapshotGateways:
 
     def _turn(self) -> None:
         self._urls.append(self._urls.pop(0))
+
+
+def _require_one_history(found: Sequence[tuple[int, str, Manifest]], genesis: Genesis) -> None:
+    """Who of them is right cannot be seen from here, so none is chosen."""
+    try:
+        require_one_history([manifest for _, _, manifest in found], genesis)
+    except ProofError as error:
+        told = ", ".join(f"{url} at {height}" for height, url, _ in found)
+        raise ProofError(f"these gateways contradict each other ({told}): {error}") from None
 
 
 def _why(url: str, outcome: Answer | Lost | None) -> str:

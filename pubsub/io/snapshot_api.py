@@ -19,13 +19,12 @@ from ledger.core.limits import HASH_BYTES, INT_MAX
 from ledger.core.snapshot import (
     Blocks,
     LogPart,
-    Manifest,
     StatePart,
-    new_manifest,
     read_blocks,
     read_log,
     read_state,
 )
+from ledger.core.snapshot_manifest import Manifest, new_manifest
 from ledger.core.statemap_node import KEY_BITS
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore

@@ -16,15 +16,8 @@ from ledger.core.errors import Offence, PeerFault, ProofError, Unavailable
 from ledger.core.ids import Height
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.limits import SNAPSHOT_AGE_MS_MAX
-from ledger.core.snapshot import (
-    LogPart,
-    Manifest,
-    log_codec,
-    new_manifest,
-    read_blocks,
-    read_log,
-    read_state,
-)
+from ledger.core.snapshot import LogPart, log_codec, read_blocks, read_log, read_state
+from ledger.core.snapshot_manifest import Manifest, new_manifest
 from ledger.io.chain_store import ChainStore
 from ledger.io.snapshot_store import SnapshotStore
 from pubsub.client.answers import Answer

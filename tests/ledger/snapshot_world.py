@@ -9,13 +9,8 @@ from ledger.core.block import Block, block_id
 from ledger.core.execute import execute_block
 from ledger.core.ids import Height
 from ledger.core.ids import Sequence as SequenceNumber
-from ledger.core.snapshot import (
-    Manifest,
-    new_manifest,
-    read_blocks,
-    read_log,
-    read_state,
-)
+from ledger.core.snapshot import read_blocks, read_log, read_state
+from ledger.core.snapshot_manifest import Manifest, new_manifest
 from ledger.core.trust.operations import ChangeList, PutEntry
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore
@@ -102,7 +97,7 @@ def manifest_of(reader: ChainReader) -> Manifest:
 
 def open_copy(path: Path) -> SnapshotStore:
     """Open a copy that keeps KEPT blocks."""
-    return SnapshotStore.open(path, GENESIS, KEPT)
+    return SnapshotStore.open(path, GENESIS, lambda _count: KEPT)
 
 
 def copy_blocks(reader: ChainReader, copy: SnapshotStore) -> None:

@@ -18,19 +18,17 @@ from ledger.core.snapshot import (
     BlockLink,
     Blocks,
     LogPart,
-    Manifest,
     StatePart,
     blocks_codec,
     log_codec,
-    manifest_codec,
     read_blocks,
     read_log,
     read_state,
     state_codec,
     verify_blocks,
     verify_log,
-    verify_manifest,
 )
+from ledger.core.snapshot_manifest import Manifest, manifest_codec, verify_manifest
 from ledger.core.statemap_node import Leaf, decode_node, encode_node
 from ledger.io.chain_store import ChainStore
 from ledger.io.snapshot_store import SnapshotStore

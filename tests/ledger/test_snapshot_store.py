@@ -11,7 +11,8 @@ from ledger.core.event import open_entry
 from ledger.core.ids import Epoch, Height
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.proof import build_bundle, verify_bundle
-from ledger.core.snapshot import new_manifest, read_blocks, read_log
+from ledger.core.snapshot import read_blocks, read_log
+from ledger.core.snapshot_manifest import new_manifest
 from ledger.core.trust.lists import entry_key
 from ledger.io.chain_store import ChainStore, Selection
 from ledger.io.errors import StorageError
@@ -187,7 +188,7 @@ def test_an_unfinished_copy_is_no_chain_store(source: ChainStore, tmp_path: Path
     with pytest.raises(StorageError, match="never completed"):
         ChainStore.open(tmp_path, GENESIS)
     with pytest.raises(StorageError, match="another network"):
-        type(copy).open(tmp_path, network("other"), KEPT)
+        type(copy).open(tmp_path, network("other"), lambda _count: KEPT)
 
 
 def test_a_short_chain_is_copied_whole(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.core.snapshot import blocks_codec, log_codec, manifest_codec, state_codec
+from ledger.core.snapshot import blocks_codec, log_codec, state_codec
+from ledger.core.snapshot_manifest import manifest_codec
 from ledger.io.snapshot_store import SnapshotStore
 from pubsub.io.snapshot_api import MEDIA_SNAPSHOT
 from tests.ledger.sample_network import GENESIS, entry
@@ -16,7 +17,7 @@ async def test_the_pieces_make_a_ledger(world: World, tmp_path: Path) -> None:
     """Manifest, blocks, state and log of a gateway complete a verified copy."""
     for number in range(5):
         world.chain.extend([entry(number)])
-    with SnapshotStore.open(tmp_path / "copy", GENESIS, 3) as copy:
+    with SnapshotStore.open(tmp_path / "copy", GENESIS, lambda _count: 3) as copy:
         answer = await world.get("/v1/snapshot")
         assert answer.headers["content-type"] == MEDIA_SNAPSHOT
         manifest = manifest_codec.decode(answer.content)
