@@ -17,13 +17,14 @@ from ledger.core.ids import Height
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.limits import SNAPSHOT_AGE_MS_MAX
 from ledger.core.snapshot import LogPart, log_codec, read_blocks, read_log, read_state
-from ledger.core.snapshot_manifest import Manifest, new_manifest
+from ledger.core.snapshot_manifest import Manifest, manifest_codec, new_manifest
 from ledger.io.chain_store import ChainStore
 from ledger.io.snapshot_store import SnapshotStore
 from pubsub.client.answers import Answer
 from pubsub.client.exchange import Call, Flow, Lost, Pause, Request, Timing
 from pubsub.client.snapshots import SnapshotGateways
 from tests.concordat.conftest import Run
+from tests.ledger.epochs_world import EpochsChain, beyond_the_end, make_epochs
 from tests.ledger.sample_network import GENESIS, START_MS, VALIDATORS
 from tests.ledger.snapshot_world import BLOCK_EVENTS, KEPT, make_source, open_copy
 
@@ -183,6 +184,62 @@ def test_the_highest_ledger_that_holds_is_copied(source: ChainStore, tmp_path: P
             assert set(gateways.refused) == {"http://a"}
             with source.read() as reader:
                 assert copy.manifest == new_manifest(reader)
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EpochsChain]:
+    """A chain of three epochs, of which the last has no validator of the first."""
+    chain = make_epochs(tmp_path_factory.mktemp("later") / "chain")
+    with chain.store:
+        yield chain
+
+
+def test_a_ledger_of_a_later_epoch_is_copied(later: EpochsChain, tmp_path: Path) -> None:
+    """A gateway that hides an epoch's end, or tells another network's, is left and named."""
+    right = honest(later.store)
+
+    def lies(change: Callable[[Manifest], Manifest]) -> Reply:
+        def reply(request: Request) -> Answer | Lost:
+            answer = right(request)
+            assert isinstance(answer, Answer)
+            return Answer(200, encode(change(manifest_codec.decode(answer.body))), {})
+
+        return reply
+
+    def without_the_last(manifest: Manifest) -> Manifest:
+        return msgspec.structs.replace(manifest, epoch_ends=manifest.epoch_ends[:-1])
+
+    def turned_round(manifest: Manifest) -> Manifest:
+        return msgspec.structs.replace(manifest, epoch_ends=manifest.epoch_ends[::-1])
+
+    network = Network(a=lies(without_the_last), b=lies(turned_round), honest=right)
+    with open_copy(tmp_path) as copy:
+        gateways = network.copy(copy)
+        assert "the ends of 1 epochs are shown" in gateways.refused["http://a"]
+        assert "the end of epoch 0 does not hold" in gateways.refused["http://b"]
+    with ChainStore.open(tmp_path, GENESIS) as store, store.read() as reader:
+        key = VALIDATORS[0].public_key
+        record = first_record(EpochStart.of_genesis(GENESIS), key, sit_out=True)
+        restored = restored_from(record, (), reader)
+        assert restored.observes
+        assert restored.start.number == 2
+
+
+def test_gateways_that_contradict_each_other_end_the_copy(
+    later: EpochsChain, tmp_path: Path
+) -> None:
+    """Who holds keys of removed validators can show another ledger: none of both is chosen."""
+    with later.store.read() as reader:
+        present = new_manifest(reader)
+    assert present is not None
+    old = beyond_the_end(present, 5_000)
+    replies = {"liar": Answer(200, encode(old), {}), "right": Answer(200, encode(present), {})}
+    for names in (("liar", "right"), ("right", "liar")):
+        network = Network(**{name: lambda _, name=name: replies[name] for name in names})
+        with open_copy(tmp_path) as copy:
+            with pytest.raises(ProofError, match=r"contradict each other .*liar at 5000.*fork"):
+                network.copy(copy)
+            assert copy.manifest is None
 
 
 def test_an_old_ledger_is_taken_only_when_that_is_wanted(

@@ -39,14 +39,23 @@ def publish(network: RealNetwork, member: int, count: int) -> list[bytes]:
         return [receipt.id for receipt in receipts]
 
 
-def decide(concordat: Run, network: RealNetwork, member: int, *changes: object) -> None:
-    """Propose validators at one member's home, and approve at two others'."""
-    proposed = concordat(
-        "governance", "propose-validators", *changes, "--home", network.home(member), "--json"
-    )
+def decide(
+    concordat: Run, network: RealNetwork, member: int, *changes: object, via: int | None = None
+) -> None:
+    """Propose validators at one member's home, and approve at two others'.
+
+    Args:
+        via: the member whose gateway is used; None for each his own.
+    """
+
+    def at(governor: int) -> tuple[object, ...]:
+        url = network.url(governor if via is None else via)
+        return ("--home", network.home(governor), "--url", url)
+
+    proposed = concordat("governance", "propose-validators", *changes, *at(member), "--json")
     id_ = json.loads(proposed.stdout)["id"]
     for other in (1, 2):
-        concordat("governance", "approve", id_, "--home", network.home(other))
+        concordat("governance", "approve", id_, *at(other))
 
 
 def wait_for_epoch(network: RealNetwork, member: int, number: int) -> dict[str, object]:
@@ -60,11 +69,11 @@ def wait_for_epoch(network: RealNetwork, member: int, number: int) -> dict[str, 
         time.sleep(0.05)
 
 
-def test_one_joins_and_one_leaves(network: RealNetwork, concordat: Run, tmp_path: Path) -> None:
-    """The new member follows, signs, and the removed one ends in order; no event is lost."""
-    home, ports = tmp_path / "net" / "late", free_ports(2)
+def new_member(concordat: Run, network: RealNetwork, home: Path) -> tuple[int, Path]:
+    """Make the home of a member that genesis does not name; give its number."""
+    ports = free_ports(2)
     address, gateway = f"127.0.0.1:{ports[0]}", f'listen = "127.0.0.1:{ports[1]}"'
-    named = ("--name", "late", "--did", "did:example:late", "--address", address)
+    named = ("--name", home.name, "--did", f"did:example:{home.name}", "--address", address)
     concordat("init", "member", home, *named, "--unencrypted")
     genesis = network.testnet.genesis_path
     refused = concordat("init", "join", home, "--genesis", genesis, code=2)
@@ -75,11 +84,21 @@ def test_one_joins_and_one_leaves(network: RealNetwork, concordat: Run, tmp_path
     text = config.read_text()
     assert '#listen = "127.0.0.1:8080"' in text
     config.write_text(text.replace('#listen = "127.0.0.1:8080"', gateway))
-    late = network.adopt("late", home, ports)
+    return network.adopt(home.name, home, ports), home
+
+
+def start(network: RealNetwork, member: int) -> None:
+    """Start a member's processes and wait until both serve."""
+    network.start(member, Part.NODE)
+    network.start(member, Part.GATEWAY)
+    network.wait_ready([member])
+
+
+def test_one_joins_and_one_leaves(network: RealNetwork, concordat: Run, tmp_path: Path) -> None:
+    """The new member follows, signs, and the removed one ends in order; no event is lost."""
+    late, home = new_member(concordat, network, tmp_path / "net" / "late")
     before = publish(network, 1, 20)
-    network.start(late, Part.NODE)
-    network.start(late, Part.GATEWAY)
-    network.wait_ready([late])
+    start(network, late)
     decide(concordat, network, 0, "--add", home / "member.json")
     found = wait_for_epoch(network, late, 1)
     assert (found["quorum"], found["faulty_max"]) == (4, 1)
@@ -108,6 +127,29 @@ def test_one_joins_and_one_leaves(network: RealNetwork, concordat: Run, tmp_path
     assert [row["name"] for row in earlier["validators"]] == ["node0", "node1", "node2", "node3"]
     later = httpx.get(f"{network.url(late)}/v1/validators", params={"epoch": 9})
     assert (later.status_code, later.json()["code"]) == (400, "invalid_parameter")
+
+
+def test_a_ledger_is_copied_after_all_validators_were_replaced(
+    network: RealNetwork, concordat: Run, tmp_path: Path
+) -> None:
+    """Genesis alone shows a joining member who decides now, and it takes part after the copy."""
+    late, home = new_member(concordat, network, tmp_path / "net" / "late")
+    before = publish(network, 1, 20)
+    start(network, late)
+    all_four = [word for i in range(4) for word in ("--remove", f"node{i}")]
+    decide(concordat, network, 0, "--add", home / "member.json", *all_four)
+    assert wait_for_epoch(network, late, 1)["quorum"] == 1
+    between = publish(network, late, 20)
+    fresh, card = new_member(concordat, network, tmp_path / "net" / "fresh")
+    told = json.loads(concordat("join", card, "--from", network.url(late), "--json").stdout)
+    assert told["events"] >= len(before)
+    start(network, fresh)
+    decide(concordat, network, 0, "--add", card / "member.json", via=late)
+    assert wait_for_epoch(network, fresh, 2)["quorum"] == 2
+    after = publish(network, fresh, 20)
+    with Client(network.url(fresh), network.testnet.genesis) as client:
+        ids = [event.id for event in client.events(topic="publisher0.>")]
+        assert ids == [*before, *between, *after]
 
 
 def test_what_is_no_set_is_not_proposed(network: RealNetwork, concordat: Run) -> None:
