@@ -10,7 +10,7 @@ from consensus.core.safety_record import SafetyRecord, first_record, record_of_e
 from ledger.core.block import Block, LedgerRoot, Proposal, decode_batch
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError
-from ledger.core.ids import BatchId, Epoch, Height, PublicKey
+from ledger.core.ids import BatchId, Epoch, Height, PublicKey, Round
 from ledger.core.limits import ROOTS_KEPT_MAX
 
 __all__ = ["ChainSource", "restored_from"]
@@ -68,7 +68,7 @@ def restored_from(
         record=(
             first_record(start, key, sit_out=True)
             if observes
-            else record_of_epoch(stored, start, head)
+            else record_of_epoch(stored, start, head, _end_round(chain, stored.epoch, start))
         ),
         proposals=tuple(
             p for p in proposals if p.block.height > head and p.block.epoch == start.number
@@ -82,6 +82,14 @@ def restored_from(
         carried=() if observes else tuple(_own_entries_before(chain, start, key)),
         observes=observes,
     )
+
+
+def _end_round(chain: ChainSource, epoch: Epoch, start: EpochStart) -> Round:
+    """Give the round of the last block of an epoch that is over, 0 when it is not known."""
+    if epoch == start.number:
+        return Round(0)
+    last = chain.block(chain.epoch_start(Epoch(epoch + 1)).height)
+    return Round(0) if last is None else last.round
 
 
 def _pending(chain: ChainSource, heights: range) -> PendingSet | None:

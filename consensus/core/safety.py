@@ -242,7 +242,9 @@ class SafetyRules:
             msg = "an observer may not sign"
             raise InvariantError(msg)
         safe = Round(observed_round + RECOVERY_MARGIN_ROUNDS)
-        self._change(acted_round=safe, timed_round=safe, sit_out=False)
+        self._change(
+            acted_round=safe, timed_round=safe, sit_out=False, recovered_round=observed_round
+        )
 
     def _change(self, **fields: object) -> None:
         record = msgspec.structs.replace(self.record, **fields, counter=self.record.counter + 1)

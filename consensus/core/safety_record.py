@@ -29,6 +29,9 @@ class SafetyRecord(Record, frozen=True):
         high_qc, high_tc: the proofs of its round.
         last_vote, last_timeout, last_proposal: what it signed last, to be sent again as is.
         sit_out: True after the record was lost: no signature until a safe round is known.
+        recovered_round: the highest round of this epoch that peers had proven when sitting out
+            ended, 0 for a record that was never lost. What was lost was signed up to that round,
+            or in a later epoch.
     """
 
     genesis_hash: Hash32
@@ -44,6 +47,7 @@ class SafetyRecord(Record, frozen=True):
     last_timeout: Timeout | None
     last_proposal: Proposal | None
     sit_out: bool
+    recovered_round: RoundField
 
 
 _codec = Codec(SafetyRecord)
@@ -65,18 +69,29 @@ def first_record(start: EpochStart, key: PublicKey, *, sit_out: bool = False) ->
         last_timeout=None,
         last_proposal=None,
         sit_out=sit_out,
+        recovered_round=Round(0),
     )
 
 
-def record_of_epoch(stored: SafetyRecord, start: EpochStart, head: Height) -> SafetyRecord:
+def record_of_epoch(
+    stored: SafetyRecord, start: EpochStart, head: Height, end_round: Round
+) -> SafetyRecord:
     """Give the record that counts in the epoch of a chain that ends at ``head``.
 
     One of an earlier epoch has done its service. It is replaced before anything of the new epoch
     is applied; so if something was, the record of that epoch is lost, and this one old.
+
+    One that was made anew after a loss may also stand for a later one. Whoever signed in the next
+    epoch had seen a certificate of a round above ``end_round``, and an honest signer of it is among
+    the peers that proved ``recovered_round``. So if that is not above, nothing was signed there.
+
+    Args:
+        end_round: of the last block of the epoch of ``stored``; 0 when it is not known.
     """
     if stored.epoch == start.number:
         return stored
-    return first_record(start, PublicKey(stored.key), sit_out=stored.sit_out or head > start.height)
+    is_lost = stored.sit_out or stored.recovered_round > end_round or head > start.height
+    return first_record(start, PublicKey(stored.key), sit_out=is_lost)
 
 
 def encode_record(record: SafetyRecord) -> bytes:

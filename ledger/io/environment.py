@@ -23,7 +23,7 @@ from ledger.io.errors import StorageError, lmdb_errors, storage_errors
 
 __all__ = ["Environment", "Table", "sync_names"]
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 _META: Final = b"meta"
 _VERSION_KEY: Final = b"format"
 _TABLES_MAX: Final = 32

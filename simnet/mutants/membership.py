@@ -73,7 +73,7 @@ def votes_of_the_epoch_before_are_looked_at(patch: Patch) -> None:
 def the_record_of_the_epoch_before_is_kept(patch: Patch) -> None:
     """Count what was signed in the old epoch's rounds as signed in those of the new one."""
 
-    def kept(stored: SafetyRecord, start: EpochStart, _head: Height) -> SafetyRecord:
+    def kept(stored: SafetyRecord, start: EpochStart, *_args: object) -> SafetyRecord:
         if stored.epoch == start.number:
             return stored
         return msgspec.structs.replace(
@@ -92,8 +92,10 @@ def the_record_of_this_epoch_is_made_anew(patch: Patch) -> None:
     """Begin with an empty record whenever the epoch is not the first."""
     true = record_of_epoch
 
-    def anew(stored: SafetyRecord, start: EpochStart, head: Height) -> SafetyRecord:
-        record = true(stored, start, head)
+    def anew(
+        stored: SafetyRecord, start: EpochStart, head: Height, end_round: Round
+    ) -> SafetyRecord:
+        record = true(stored, start, head, end_round)
         signed = record.epoch > 0 and record.acted_round > 0
         return first_record(start, PublicKey(stored.key)) if signed else record
 

@@ -69,6 +69,15 @@ def wait_for_epoch(network: RealNetwork, member: int, number: int) -> dict[str, 
         time.sleep(0.05)
 
 
+def wait_for_end(network: RealNetwork, member: int) -> None:
+    """Wait until the node of a removed member ends in order."""
+    deadline = time.monotonic() + 30
+    while (code := network.take_end(member, Part.NODE)) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert code == 0
+
+
 def new_member(concordat: Run, network: RealNetwork, home: Path) -> tuple[int, Path]:
     """Make the home of a member that genesis does not name; give its number."""
     ports = free_ports(2)
@@ -108,11 +117,7 @@ def test_one_joins_and_one_leaves(network: RealNetwork, concordat: Run, tmp_path
     decide(concordat, network, 3, "--remove", "node0")
     assert wait_for_epoch(network, late, 2)["quorum"] == 3
     after = publish(network, late, 20)
-    deadline = time.monotonic() + 30
-    while (code := network.take_end(0, Part.NODE)) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert code == 0
+    wait_for_end(network, 0)
     with Client(network.url(late), network.testnet.genesis) as client:
         present = client.trust.validators()
         assert present.is_verified
@@ -139,6 +144,8 @@ def test_a_ledger_is_copied_after_all_validators_were_replaced(
     all_four = [word for i in range(4) for word in ("--remove", f"node{i}")]
     decide(concordat, network, 0, "--add", home / "member.json", *all_four)
     assert wait_for_epoch(network, late, 1)["quorum"] == 1
+    for member in range(4):
+        wait_for_end(network, member)
     between = publish(network, late, 20)
     fresh, card = new_member(concordat, network, tmp_path / "net" / "fresh")
     told = json.loads(concordat("join", card, "--from", network.url(late), "--json").stdout)

@@ -14,7 +14,7 @@ from ledger.core.block import Block, block_id
 from ledger.core.certificate import Commit, QuorumCertificate, Vote, opening_certificate
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, Offence
-from ledger.core.ids import BatchId, BlockId, Epoch, Height, NodeIndex
+from ledger.core.ids import BatchId, BlockId, Epoch, Height, NodeIndex, Round
 from tests.consensus.core.bench import (
     Bench,
     faults_in,
@@ -227,9 +227,9 @@ def test_a_record_of_an_earlier_epoch_is_replaced(head: int, sits_out: bool) -> 
     """It is over; but if the new epoch has blocks here, its own record is lost."""
     bench = Bench()
     _, start = _second_epoch(bench)
-    record = record_of_epoch(bench.record, start, Height(head))
+    record = record_of_epoch(bench.record, start, Height(head), Round(0))
     assert (record.epoch, record.acted_round, record.sit_out) == (1, 0, sits_out)
-    assert record_of_epoch(record, start, Height(head)) is record
+    assert record_of_epoch(record, start, Height(head), Round(0)) is record
 
 
 # --- other epochs, other branches -------------------------------------------------------------
