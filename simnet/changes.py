@@ -13,7 +13,7 @@ from simnet.choices import Draw
 from simnet.scenario import Scenario
 from simnet.swarm import core_scenario, full_scenario
 
-__all__ = ["COURSES", "DRAWN", "Course", "changing_scenario"]
+__all__ = ["COURSES", "DRAWN", "Course", "changing_scenario", "governed_scenario"]
 
 
 class Course(NamedTuple):
@@ -24,6 +24,7 @@ class Course(NamedTuple):
 
 
 _FOUR: Final = (0, 1, 2, 3)
+_GOVERNED: Final = 3
 _SEVEN: Final = (0, 1, 2, 3, 4, 5, 6)
 
 COURSES: Final = {
@@ -54,9 +55,18 @@ def changing_scenario(seed: int) -> Scenario:
     )
 
 
+def governed_scenario(seed: int) -> Scenario:
+    """Give the full tier's run of a seed; in every third governors change the members."""
+    drawn, draw = full_scenario(seed), Draw(seed, "swarm governance")
+    if draw.below(_GOVERNED):
+        return drawn
+    course = COURSES[sorted(COURSES)[draw.below(len(COURSES))]]
+    return msgspec.structs.replace(drawn, sets=course.sets, renewed=course.renewed)
+
+
 DRAWN: Final[dict[str, Callable[[int], Scenario]]] = {
     "core": core_scenario,
-    "full": full_scenario,
+    "full": governed_scenario,
     "change": changing_scenario,
 }
 """What a hunt may go through: the run of a seed, of each kind."""

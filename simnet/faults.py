@@ -139,8 +139,8 @@ class Faults:
         return True
 
     def revive(self, machine: "Machine") -> None:
-        """Start a machine that is down, unless it halted for ever."""
-        if not machine.is_up and not machine.halted:
+        """Start a machine that is down, unless it halted for ever or left."""
+        if not (machine.is_up or machine.halted or machine.left):
             self.begin_life(machine)
             machine.start()
 

@@ -16,7 +16,8 @@ from typing import Final
 import msgspec
 
 from simnet.changes import DRAWN
-from simnet.marks import FULL_MARKS, MARKS, Marks
+from simnet.mark_names import FULL_MARKS, MARKS
+from simnet.marks import Marks
 from simnet.run import Outcome, simulate
 from simnet.scenario import Plan, Scenario
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from consensus.core.context import OBSERVER
+from consensus.core.departure import Departure
 from consensus.core.effects import (
     Broadcast,
     CancelTimer,
@@ -41,7 +42,7 @@ from consensus.core.inputs import (
 from consensus.core.messages import BatchMessage
 from consensus.core.node import NodeCore
 from ledger.core.block import batch_id
-from ledger.core.ids import Epoch, NodeIndex
+from ledger.core.ids import Epoch, Height, NodeIndex
 from ledger.core.signing import Signer
 from simnet.actor import Actor
 from simnet.inbox import Inbox
@@ -71,6 +72,7 @@ class Machine:
         old_safety: a backup of the safety store, made when it started last.
         crash_at: the emit of this incarnation before which it crashes, 0 for none.
         halted: why the core stopped for ever, "" if it did not.
+        left: whether it ended because its member is no validator any more and nobody needs it.
         replies: ticket -> verdicts.
     """
 
@@ -95,6 +97,9 @@ class Machine:
         self.disk_full_until_us = 0
         self.old_safety = storage.safety
         self.halted = ""
+        self.left = False
+        self._observes = False
+        self._departure: Departure | None = None
         self.replies: dict[int, object] = {}
         self.penalties: list[Penalize] = []
         self._timers: dict[str, int] = {}
@@ -162,7 +167,7 @@ class Machine:
         """Make the core of the epoch that the durable chain is in."""
         world, restored = self.world, self.storage.restored()
         restored = msgspec.structs.replace(restored, carried=(*carried, *restored.carried))
-        self.epoch = restored.start.number
+        self.epoch, self._observes = restored.start.number, restored.observes
         self._seats = {m.key: NodeIndex(i) for i, m in enumerate(restored.start.members)}
         self._member_at = {
             self._seats[other.signer.public_key]: other.index
@@ -181,10 +186,12 @@ class Machine:
         self._timers.clear()
         self._server.forget()
         self._inbox.forget_peers()
-        network = self.world.network
+        network, observed = self.world.network, self._observes
         self.core = None
         network.on_stop(self, is_noticed=True)
         self._make_core(effect.carried)
+        if self._observes and not observed and self.world.scenario.tier == "full":
+            self._departure = Departure(*self.storage.epochs[self.epoch - 1 : self.epoch + 1])
         self._is_busy = False
         inputs: tuple[Input, ...] = (Started(), *effect.submitted)
         for item in inputs:
@@ -213,7 +220,7 @@ class Machine:
 
     def crash(self, *, is_noticed: bool = True) -> None:
         """Stop, with what is durable; peers notice at once, or when it starts again."""
-        self.core = None
+        self.core = self._departure = None
         self.crash_at = 0
         self._timers.clear()
         self._forget()
@@ -221,6 +228,15 @@ class Machine:
         for observer in self.world.observers:
             observer.on_crash(self)
         self.world.network.on_stop(self, is_noticed=is_noticed)
+
+    def on_durable(self, height: Height) -> None:
+        """Look whether its member, if it was removed, may end: as the node's shell does."""
+        if self._departure is not None:
+            self._departure.follow(self.storage, height)
+            if self._departure.is_due:
+                self.world.tell_fault(f"left {self.name}", self.epoch)
+                self.left = True
+                self.crash()
 
     def _forget(self) -> None:
         """Have nothing in memory."""

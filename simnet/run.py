@@ -107,4 +107,6 @@ class _Waiting:
             is_settled = world.federation.is_settled
             self._open = [(m, entry) for m, entry in self._open if not is_settled(m, entry)]
         last = len(world.scenario.sets)
-        return not self._open and all(m.epoch == last for m in world.honest)
+        return all(m.left for m, _ in self._open) and all(
+            m.left or m.epoch == last for m in world.honest
+        )

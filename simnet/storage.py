@@ -55,6 +55,10 @@ class Storage(BatchIndex, Protocol):
         """Replace the safety record by that of a new epoch, durably."""
         ...
 
+    def block(self, height: Height, /) -> Block | None:
+        """Give a durable block."""
+        ...
+
     def end_of_epoch(self, epoch: Epoch) -> EpochEnd | None:
         """Give the durable proof that an epoch is over, or None."""
         ...

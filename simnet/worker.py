@@ -118,6 +118,7 @@ class ChainWorker:
         for job in stored:
             machine.step(BatchStored(job.batch_id))
         machine.step(ChainDurable(height))
+        machine.on_durable(height)
 
 
 class StoreServer:

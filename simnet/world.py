@@ -130,11 +130,19 @@ class World:
         if reached > number:
             return
         if reached == number:
+            self._come_back(self.scenario.sets[number])
             entries = self.federation.change(number, self.true_ms)
             for machine in self.honest:
                 self._tickets += 1
                 machine.step(Submitted(self._tickets, entries))
         self.at(_GOVERN_US, partial(self._govern, number))
+
+    def _come_back(self, numbers: tuple[int, ...]) -> None:
+        """Start the machines of members that left and are to be validators again."""
+        for machine in self.machines:
+            if machine.left and machine.index in numbers:
+                machine.left = False
+                self.faults.revive(machine)
 
     @property
     def true_ms(self) -> int:

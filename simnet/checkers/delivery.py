@@ -46,7 +46,9 @@ class Delivery(Checker):
         assert isinstance(federation, FullFederation)
         self._calm_us = world.now_us
         self._final = min(
-            m.storage.snapshot.log_size for m in world.honest if isinstance(m.storage, FullStorage)
+            m.storage.snapshot.log_size
+            for m in world.honest
+            if isinstance(m.storage, FullStorage) and not m.left
         )
         self._done = [int(subscriber.cursor) + 1 for subscriber in federation.subscribers]
 

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.core.errors import RejectCode
 from ledger.core.event import entry_id
-from ledger.core.genesis import Genesis, Governors
+from ledger.core.genesis import Genesis
 from ledger.core.ids import NodeIndex
 from ledger.core.signing import SeedSigner
 from ledger.core.validators import Validator
 from simnet.catalogue import TWIN
 from simnet.federation import START_MS, own_open_entries, take_over
 from simnet.full.gateway import entries_of
+from simnet.full.governance import GOVERNING, GOVERNORS, Governance
 from simnet.full.ledger import Origin
 from simnet.full.publishers import PARTICIPANTS, Publishers
 from simnet.full.storage import FullStorage
@@ -38,14 +39,19 @@ def _signers(count: int, salt: int) -> tuple[SeedSigner, ...]:
 
 
 @lru_cache
-def _origin(validators: int) -> Origin:
-    peers = _signers(validators, _PEER_SALT)
-    members = tuple(
-        Validator(f"v{i}", f"did:elsi:V{i}", signer.public_key, peers[i].public_key, "h:1")
-        for i, signer in enumerate(_signers(validators, _VOTING_SALT))
+def _members(count: int, renewed: tuple[tuple[int, int], ...]) -> tuple[Validator, ...]:
+    peers, names = _signers(count, _PEER_SALT), dict(renewed)
+    return tuple(
+        Validator(f"v{n}", f"did:elsi:V{n}", signer.public_key, peers[i].public_key, "h:1")
+        for i, signer in enumerate(_signers(count, _VOTING_SALT))
+        for n in (names.get(i, i),)
     )
-    governors = Governors(1, ("did:elsi:V0",))
-    return Origin.of(Genesis("simnet", START_MS, members, PARTICIPANTS, governors))
+
+
+@lru_cache
+def _origin(validators: int) -> Origin:
+    members, participants = _members(validators, ()), (*PARTICIPANTS, *GOVERNING)
+    return Origin.of(Genesis("simnet", START_MS, members, participants, GOVERNORS))
 
 
 class FullFederation:
@@ -53,14 +59,17 @@ class FullFederation:
 
     Attributes:
         publishers: who hands events in; subscribers: who reads the log.
+        sets: of validators that follow the first one.
     """
 
     def __init__(self, scenario: Scenario, choices: "Choices") -> None:
         self._origin = _origin(scenario.validators)
-        self._signers = _signers(scenario.validators, _VOTING_SALT)
+        self._signers = _signers(scenario.members, _VOTING_SALT)
         self.genesis = self._origin.genesis
-        self.sets: tuple[tuple[Validator, ...], ...] = ()
+        members = _members(scenario.members, scenario.renewed)
+        self.sets = tuple(tuple(members[number] for number in set_) for set_ in scenario.sets)
         self.publishers = Publishers(choices, self._origin.chain_id)
+        self._governance = Governance(choices, self.publishers, self.sets)
         self.subscribers: list[Subscriber] = []
 
     def machines(self, world: "World") -> list[Machine]:
@@ -90,16 +99,18 @@ class FullFederation:
 
     def submission(self, number: int, size: int, now_ms: int) -> tuple[bytes, ...]:
         """Give what the gateway hands to the node for the n-th request."""
-        return entries_of(*self.publishers.request(number, size, now_ms))
+        entries = entries_of(*self.publishers.request(number, size, now_ms))
+        if not self.sets:
+            return entries
+        return (*entries, *self._governance.load(number, self.genesis.validators, now_ms))
 
     def probe(self, number: int, now_ms: int) -> bytes:
         """Make an event that must become final."""
         return self.publishers.good(number, now_ms)
 
     def change(self, number: int, now_ms: int) -> tuple[bytes, ...]:
-        """Nothing yet: whole nodes keep their members."""
-        del number, now_ms
-        return ()
+        """Make the proposal and the approval that bring the n-th of the later sets."""
+        return self._governance.change(number, now_ms)
 
     def own_open_entries(self, machine: Machine) -> set[bytes]:
         """Give the entries of a machine's own durable open batches."""

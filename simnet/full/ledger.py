@@ -155,6 +155,10 @@ class LedgerStore:
             start = self.epochs[0].genesis_hash, Epoch(block.epoch + 1), height
             opening = EpochStart(*start, result.block_id, block.time_ms, result.validators)
             self.epochs.append(opening)
+            for batch_id, (stored, _) in self.unordered.rows():
+                if stored < block.epoch:
+                    self.unordered.delete(batch_id)
+                    self.batches.delete(batch_id)
         self.blocks.append(block)
         self.ids.append(result.block_id)
         self.roots.append(result.root)

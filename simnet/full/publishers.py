@@ -13,6 +13,7 @@ from ledger.core.event import Event, OpenEntry, SignedEvent, sign_event
 from ledger.core.genesis import Participant, ParticipantKey
 from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_DATA_BYTES_MAX
 from ledger.core.signing import SeedSigner
+from ledger.core.trust.operations import CONTENT_TYPE, Operation, operation_codec, topic_of
 from pubsub.core.cloudevents import cloudevent_json
 from simnet.choices import Choices, Draw
 from simnet.full.gateway import BATCH, BULK, EVENT
@@ -124,6 +125,18 @@ class Publishers:
         if len(texts) == 1 and draw.below(2) == 0:
             return Request(EVENT, texts[0])
         return Request(BATCH, b"[" + b",".join(texts) + b"]")
+
+    def operation(
+        self, who: tuple[SeedSigner, str], operation: Operation, nonce: int, now_ms: int, kind: str
+    ) -> bytes:
+        """Make an event that carries an operation; ``kind`` is "good", or why none may take it."""
+        signer, did = who
+        event = msgspec.structs.replace(
+            self._make(signer, did, topic_of(operation), nonce, now_ms),
+            content_type=CONTENT_TYPE,
+            data=operation_codec.encode(operation),
+        )
+        return self._note(sign_event(event, signer), kind).entry
 
     # --- events -----------------------------------------------------------------------------
 

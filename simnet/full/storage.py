@@ -62,6 +62,10 @@ class FullStorage:
         """Replace the safety record."""
         self.safety.begin_epoch(record)
 
+    def block(self, height: Height) -> Block | None:
+        """Give a durable block."""
+        return self.snapshot.block(height)
+
     def end_of_epoch(self, epoch: Epoch) -> EpochEnd | None:
         """Give the durable proof that an epoch is over."""
         return end_of_epoch(self.snapshot, epoch)

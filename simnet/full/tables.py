@@ -37,6 +37,12 @@ class Table(Generic[K, V]):
         """Delete a key in the open transaction."""
         self._open[key] = None
 
+    def rows(self) -> list[tuple[K, V]]:
+        """Give what the writer sees."""
+        changed = [(key, value) for key, value in self._open.items() if value is not None]
+        kept = [row for row in self.durable.items() if row[0] not in self._open]
+        return kept + changed
+
     def __len__(self) -> int:
         """Number of keys that the writer sees, at most: deleted ones that are durable count."""
         return len(self.durable) + sum(key not in self.durable for key in self._open)

@@ -5,7 +5,7 @@ from pathlib import Path
 from simnet.failure import keep_failure
 from simnet.hunt import Order, Tally, hunt, run_seeds
 from simnet.hunt_log import write_log
-from simnet.marks import MARKS
+from simnet.mark_names import MARKS
 from simnet.run import replay
 from simnet.scenario import read_plan
 from simnet.sim_smoke import check_plan, plans

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from simnet.marks import FULL_MARKS, MARKS, Marks
+from simnet.mark_names import FULL_MARKS, MARKS
+from simnet.marks import Marks
 from simnet.run import simulate
 from simnet.scenario import Scenario, Weather
 from simnet.swarm import core_scenario, full_scenario
