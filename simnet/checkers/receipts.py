@@ -3,14 +3,22 @@
 Every submission is answered once, by one verdict for each entry. What a machine accepted and did
 not lose in a crash is in its log in the end, or still on its way in this very machine. What nobody
 accepted or handed in is in no log, unless a faulty member brought it in.
+
+Of operations a receipt of their refusal will do: what was right when it was admitted may not be
+when its turn comes, as a governor's approval of what others have carried out.
 """
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from consensus.core.effects import Reply
 from consensus.core.inputs import Submitted
 from ledger.core.errors import RejectCode
+from ledger.core.ids import EventId
 from simnet.checkers.checker import Checker, Handlers, require
+from simnet.checkers.promises import event_id
+from simnet.full.storage import FullStorage
 
 if TYPE_CHECKING:
     from simnet.machine import Machine
@@ -18,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Receipts"]
 
+_TOPIC = 2  # position in an event
 _Life = tuple[str, int]  # of a machine
 
 
@@ -76,4 +85,13 @@ class Receipts(Checker):
             waiting = {item.entry for item in vars(dissemination.mempool)["_entries"]}
             for entry in missing:
                 here = entry in waiting or any(entry in encoded for encoded in held)
+                here = here or _is_refused_operation(machine, entry)
                 require(here, "receipt", f"{machine.name} accepted and lost {entry[:40]!r}")
+
+
+def _is_refused_operation(machine: "Machine", entry: bytes) -> bool:
+    if not isinstance(machine.storage, FullStorage):
+        return False
+    topic = str(msgspec.msgpack.decode(entry)[0][_TOPIC])
+    is_refused = EventId(event_id(entry)) in machine.storage.refusals
+    return is_refused and topic.startswith("ledger.")

@@ -4,10 +4,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ledger.core.errors import RejectCode
-from ledger.core.event import entry_id
+from ledger.core.event import entry_id, open_entry
 from ledger.core.genesis import Genesis
 from ledger.core.ids import NodeIndex
 from ledger.core.signing import SeedSigner
+from ledger.core.topics import RESERVED_PREFIX
 from ledger.core.validators import Validator
 from simnet.catalogue import TWIN
 from simnet.federation import START_MS, own_open_entries, take_over
@@ -117,9 +118,13 @@ class FullFederation:
         return own_open_entries(machine)
 
     def is_settled(self, machine: Machine, entry: bytes) -> bool:
-        """Say whether an entry is in a machine's log, or came there too late for ever."""
+        """Say whether an entry is in a machine's log, or was refused there for ever."""
         storage = machine.storage
         assert isinstance(storage, FullStorage)
         id_ = entry_id(entry)
         refusal = storage.refusals.get(id_)
-        return storage.chain.has_event(id_) or (refusal is not None and refusal.code in _TOO_LATE)
+        if refusal is None:
+            return storage.chain.has_event(id_)
+        # Of an operation it depends on the others when it comes whether it may be carried out.
+        is_operation = open_entry(entry).event.topic.startswith(RESERVED_PREFIX)
+        return is_operation or refusal.code in _TOO_LATE or storage.chain.has_event(id_)

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from consensus.core import proposing, restoring, safety
+from consensus.core.departure import BlockSource, Departure
 from consensus.core.effects import EndEpoch
 from consensus.core.handover import Handover
 from consensus.core.node import NodeCore
@@ -12,10 +13,14 @@ from consensus.core.proposing import Judge
 from consensus.core.safety import commit_of
 from consensus.core.safety_record import SafetyRecord, first_record, record_of_epoch
 from consensus.core.stragglers import Stragglers
+from ledger.core import execute
 from ledger.core.block import Block
 from ledger.core.certificate import Commit, Domain
 from ledger.core.epoch import EpochStart
 from ledger.core.ids import Height, PublicKey, Round
+from ledger.core.state import StateView
+from ledger.core.trust.membership import end_of_epoch
+from ledger.core.validators import Validator
 from simnet.mutants.mutant import Patch, Registry
 
 __all__ = ["registry"]
@@ -118,3 +123,28 @@ def open_entries_are_not_carried_over(patch: Patch) -> None:
 def nobody_is_told_that_an_epoch_is_over(patch: Patch) -> None:
     """Answer nothing to messages of an earlier epoch."""
     patch.set(Stragglers, "answer_epoch", lambda *_args: None)
+
+
+@registry.breaks(_AWAY, tier="full")
+def who_leaves_does_not_wait(patch: Patch) -> None:
+    """End with the first final block of an epoch without oneself, whoever is behind."""
+    true = Departure.follow
+
+    def hasty(self: Departure, chain: BlockSource, height: Height) -> None:
+        vars(self)["_is_known"] = True
+        true(self, chain, height)
+
+    patch.set(Departure, "follow", hasty)
+
+
+@registry.breaks(_NEXT, tier="full")
+def the_set_in_force_goes_on_waiting(patch: Patch) -> None:
+    """Leave the set that the governors approved pending when it takes over."""
+
+    def forgetful(
+        state: StateView, next_set_hash: bytes
+    ) -> tuple[tuple[Validator, ...], dict[bytes, bytes]]:
+        members, changes = end_of_epoch(state, next_set_hash)
+        return members, {key: value for key, value in changes.items() if value}
+
+    patch.set(execute, "end_of_epoch", forgetful)

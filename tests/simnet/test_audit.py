@@ -6,15 +6,18 @@ import sys
 from pathlib import Path
 
 from simnet.audit import Audit
+from simnet.changes import governed_scenario
 from simnet.run import replay, simulate
 from simnet.swarm import core_scenario, full_scenario
 
 _ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 from simnet.audit import Audit
+from simnet.changes import governed_scenario
 from simnet.run import simulate
 from simnet.swarm import core_scenario, full_scenario
-for scenario in [core_scenario(seed) for seed in range(20, 36)] + [full_scenario(9)]:
+scenarios = [core_scenario(seed) for seed in range(20, 36)]
+for scenario in [*scenarios, full_scenario(9), governed_scenario(2)]:
     audit = Audit()
     outcome = simulate(scenario, [audit])
     print(audit.effects, audit.digest(), outcome.virtual_us, outcome.plan.failure)
@@ -38,14 +41,14 @@ def _run(hash_seed: str) -> list[str]:
 def test_processes_with_other_hash_seeds_agree() -> None:
     """The same seeds give the same effects at the same times, in both tiers."""
     first, second = _run("1"), _run("4242")
-    assert len(first) == 17
+    assert len(first) == 18
     assert first == second
     assert len(set(first)) == len(first), "runs differ from each other"
 
 
 def test_a_replay_is_the_run() -> None:
     """A plan repeats every effect of the run that it was recorded from, and its own plan."""
-    for scenario in (core_scenario(3), core_scenario(17), full_scenario(4)):
+    for scenario in (core_scenario(3), core_scenario(17), full_scenario(4), governed_scenario(2)):
         drawn, planned = Audit(), Audit()
         outcome = simulate(scenario, [drawn])
         repeated = replay(outcome.plan, [planned])
