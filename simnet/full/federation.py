@@ -55,6 +55,10 @@ def _origin(validators: int) -> Origin:
     return Origin.of(Genesis("simnet", START_MS, members, participants, GOVERNORS))
 
 
+def _is_operation(entry: bytes) -> bool:
+    return open_entry(entry).event.topic.startswith(RESERVED_PREFIX)
+
+
 class FullFederation:
     """The full tier: whole nodes, true signatures, publishers and subscribers.
 
@@ -114,17 +118,16 @@ class FullFederation:
         return self._governance.change(number, now_ms)
 
     def own_open_entries(self, machine: Machine) -> set[bytes]:
-        """Give the entries of a machine's own durable open batches."""
-        return own_open_entries(machine)
+        """Give the entries of a machine's own durable open batches, but operations.
+
+        Whether one of these is carried out depends on what others decided before its turn comes.
+        """
+        return {entry for entry in own_open_entries(machine) if not _is_operation(entry)}
 
     def is_settled(self, machine: Machine, entry: bytes) -> bool:
-        """Say whether an entry is in a machine's log, or was refused there for ever."""
+        """Say whether an entry is in a machine's log, or came there too late for ever."""
         storage = machine.storage
         assert isinstance(storage, FullStorage)
         id_ = entry_id(entry)
         refusal = storage.refusals.get(id_)
-        if refusal is None:
-            return storage.chain.has_event(id_)
-        # Of an operation it depends on the others when it comes whether it may be carried out.
-        is_operation = open_entry(entry).event.topic.startswith(RESERVED_PREFIX)
-        return is_operation or refusal.code in _TOO_LATE or storage.chain.has_event(id_)
+        return storage.chain.has_event(id_) or (refusal is not None and refusal.code in _TOO_LATE)
