@@ -5,7 +5,6 @@ from typing import Any, Final
 import msgspec
 
 from consensus.core import proposing, restoring, safety
-from consensus.core.departure import BlockSource, Departure
 from consensus.core.effects import EndEpoch
 from consensus.core.handover import Handover
 from consensus.core.node import NodeCore
@@ -123,18 +122,6 @@ def open_entries_are_not_carried_over(patch: Patch) -> None:
 def nobody_is_told_that_an_epoch_is_over(patch: Patch) -> None:
     """Answer nothing to messages of an earlier epoch."""
     patch.set(Stragglers, "answer_epoch", lambda *_args: None)
-
-
-@registry.breaks(_AWAY, tier="full")
-def who_leaves_does_not_wait(patch: Patch) -> None:
-    """End with the first final block of an epoch without oneself, whoever is behind."""
-    true = Departure.follow
-
-    def hasty(self: Departure, chain: BlockSource, height: Height) -> None:
-        vars(self)["_is_known"] = True
-        true(self, chain, height)
-
-    patch.set(Departure, "follow", hasty)
 
 
 @registry.breaks(_NEXT, tier="full")

@@ -3,7 +3,9 @@
 import msgspec
 import pytest
 
+from consensus.core.departure import Departure
 from ledger.core.event import entry_id, open_entry
+from ledger.core.ids import Height
 from ledger.core.trust.governance import PENDING_VALIDATORS_KEY
 from simnet.audit import Audit
 from simnet.changes import COURSES, governed_scenario
@@ -14,8 +16,8 @@ from simnet.full.storage import FullStorage
 from simnet.full.tables import Table
 from simnet.marks import Marks
 from simnet.observer import Observer
-from simnet.run import simulate
-from simnet.scenario import Scenario
+from simnet.run import replay, simulate
+from simnet.scenario import Plan, Scenario
 from simnet.world import World
 
 
@@ -100,6 +102,23 @@ def test_a_twin_and_crashes_do_not_stop_a_change() -> None:
     """A Byzantine member, machines that crash, and a late network: every promise is kept."""
     weather = msgspec.structs.replace(Scenario(seed=0).weather, latency_us=20_000, crash=600_000)
     _run(_course("all of them", actors=((1, "twin"),), weather=weather))
+
+
+def test_who_leaves_waits_for_who_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new member that was cut off knows the old set alone; without its members it never learns."""
+    away = Plan(
+        _course("all of them", submissions=5, calm_ms=8_000),
+        {"partition 0": (2_500_000, 3_000_000, 1 << 7, 0x7F, 1, 0)},
+    )
+    assert replay(away).promise == ""
+    true = Departure.follow
+
+    def hasty(self: Departure, chain: FullStorage, height: Height) -> None:
+        vars(self)["_is_known"] = True
+        true(self, chain, height)
+
+    monkeypatch.setattr(Departure, "follow", hasty)
+    assert replay(away).promise == "liveness"
 
 
 def test_some_seeds_of_the_tier_are_governed() -> None:
