@@ -105,7 +105,7 @@ def test_a_twin_and_crashes_do_not_stop_a_change() -> None:
 
 
 def test_who_leaves_waits_for_who_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new member that was cut off knows the old set alone; without its members it never learns."""
+    """Who was cut off knows the old set alone: without its members it never learns of the new."""
     away = Plan(
         _course("all of them", submissions=5, calm_ms=8_000),
         {"partition 0": (2_500_000, 3_000_000, 1 << 7, 0x7F, 1, 0)},
