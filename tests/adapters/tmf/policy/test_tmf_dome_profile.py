@@ -290,6 +290,9 @@ def test_only_the_buyer_of_an_order_has_it_cancelled(here: World) -> None:
     sent = document("cancelProductOrder", productOrder={"id": theirs}, relatedParty=own)
     with refused("not-the-buyer", HTTPStatus.FORBIDDEN):
         here.create(CALLERS["t"], "cancelProductOrder", sent)
+    with refused("not-the-buyer", HTTPStatus.FORBIDDEN):
+        unknown = document("cancelProductOrder", productOrder={"id": "nowhere"})
+        here.create(CALLERS["b"], "cancelProductOrder", unknown)
 
 
 def test_organisation_keeps_who_it_is(here: World) -> None:
