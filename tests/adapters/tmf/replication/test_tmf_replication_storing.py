@@ -66,9 +66,12 @@ def test_what_comes_along_is_kept_while_nothing_tells_of_it(node: Node) -> None:
     along = [offering("urn:along"), offering("urn:told"), offering("a\0b"), offering("urn:own")]
     own = node.create(id="urn:own", description="mine")
     store(node, wanted(node, "urn:told", THIRD), offering("urn:told", description="third"))
+    store(node, wanted(node, "urn:same"), offering("urn:same", description="as told"))
+    along.append(offering("urn:same", description="as it came along"))
     tracked = store(node, wanted(node, "urn:x"), offering("urn:x", *along))
+    assert b"as told" in node.replicas().pop("urn:same")
     assert tracked.status is Status.CURRENT
-    assert node.replicas().keys() == {"urn:x", "urn:along", "urn:told"}
+    assert node.replicas().keys() == {"urn:x", "urn:along", "urn:told", "urn:same"}
     assert b"third" in node.replicas()["urn:told"]
     assert b"mine" in node.own()[own]
     store(node, wanted(node, "urn:along", THIRD), offering("urn:along", description="real"))
