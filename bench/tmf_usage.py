@@ -67,6 +67,7 @@ class UsageRun(msgspec.Struct, frozen=True):
         records_per_s: from the first line read to the last record in a block, on the disk.
         intake_per_s: to the last record stored; condensing goes on beside it.
         cores: that the process used meanwhile.
+        cpu_us_per_record: of all its threads, from line to block.
         ledger_bytes, events: of the blocks' signed events.
         plain_bytes, plain_events: of one signed event a record: hash and location, no content.
         proof_bytes: of one record's proof document, whose record has ``record_bytes``.
@@ -80,6 +81,7 @@ class UsageRun(msgspec.Struct, frozen=True):
     records_per_s: int
     intake_per_s: int
     cores: float
+    cpu_us_per_record: float
     record_bytes: int
     stored_bytes_per_record: int
     events: int
@@ -125,13 +127,14 @@ def measure_usage(records: int, directory: Path) -> UsageRun:
 def usage_rows(run: UsageRun) -> Iterator[tuple[str, str, str, str]]:
     """Give the lines of the table that ``make bench`` prints."""
     share = run.ledger_bytes / run.records
+    intake = f"stored at {run.intake_per_s:,}/s"
     audit = f"audit of a block: {run.audit_ms} ms"
     yield ("", "records/s", "cores", "")
     yield (
         f"condense {run.records:,} usage records",
         f"{run.records_per_s:,}",
         f"{run.cores:.2f}",
-        f"stored first: {run.intake_per_s:,}/s; {run.stored_bytes_per_record} B each on the disk",
+        f"{run.cpu_us_per_record} us CPU, {run.stored_bytes_per_record} B of disk each; {intake}",
     )
     yield (
         "on the ledger: condensed",
@@ -224,6 +227,7 @@ def _describe(made: _Log, records: int, speed: _Speed) -> UsageRun:
         records_per_s=round(condensed / speed.all_s),
         intake_per_s=round(records / speed.intake_s),
         cores=round(speed.cpu_s / speed.all_s, 2),
+        cpu_us_per_record=round(speed.cpu_s / records * 1e6, 1),
         record_bytes=round(median(len(proof.entry.body) for proof in proofs)),
         stored_bytes_per_record=round(_file_bytes(made) / records),
         events=len(rows),

@@ -58,6 +58,9 @@ def test_every_number_is_measured(run: tuple[Path, str]) -> None:
         one_dead["events_per_s"] / sustained["events_per_s"], abs=0.001
     )
     assert all(number > 0 for number in report["baseline"].values())
+    usage = report["usage"]
+    assert all(number > 0 for number in usage.values())
+    assert usage["ledger_bytes"] * 100 < usage["plain_bytes"]
 
 
 @pytest.mark.process
