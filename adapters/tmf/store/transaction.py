@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, update
 
 from adapters.tmf.entity import Change, Entity, What
 from adapters.tmf.query.leaves import leaves
@@ -30,6 +30,11 @@ _INSERT: Final = insert(ENTITIES).returning(ENTITIES.c.number)
 _UPDATE: Final = update(ENTITIES).where(ENTITIES.c.number == bindparam("entity"))
 _DELETE: Final = delete(ENTITIES).where(ENTITIES.c.number == bindparam("entity"))
 _INDEX: Final = insert(LEAVES)
+_INDEX_ARRAYS: Final = text(
+    "INSERT INTO tmf_leaf (entity, path, position, key, tail, is_number) SELECT * FROM unnest("
+    "CAST(:entity AS bigint[]), CAST(:path AS bigint[]), CAST(:position AS integer[]),"
+    " CAST(:key AS bytea[]), CAST(:tail AS bytea[]), CAST(:is_number AS boolean[]))"
+)
 _UNINDEX: Final = delete(LEAVES).where(LEAVES.c.entity == bindparam("of"))
 _JOURNAL: Final = insert(CHANGES)
 _NEWEST: Final = select(func.max(CHANGES.c.number))
@@ -188,7 +193,10 @@ class SqlWriting(SqlReading):
                     "is_number": leaf.is_number,
                 }
             )
-        if rows:
+        if self.connection.dialect.name == "postgresql":  # whose driver sends a message a row
+            columns = {column.name: [row[column.name] for row in rows] for column in LEAVES.c}
+            self.connection.execute(_INDEX_ARRAYS, columns)
+        elif rows:
             self.connection.execute(_INDEX, rows)
 
     def _next(self) -> int:
