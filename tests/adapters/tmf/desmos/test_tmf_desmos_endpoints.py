@@ -76,6 +76,33 @@ async def test_what_an_entity_refers_to_comes_before_it(
     assert {entity["id"] for entity in found} == {spec["id"], price["id"], root["id"]}
 
 
+async def test_entities_that_refer_to_each_other_come_once(
+    pair: Pair, http: httpx.AsyncClient
+) -> None:
+    """A circle of references has an end."""
+    node = pair.node
+    one = node.create("category", name="1")["id"]
+    two = node.create("category", name="2", subCategory=[{"id": one}])["id"]
+    node.change("category", one, subCategory=[{"id": two}, {"id": one}])
+    found = entities(await http.get(f"{ENTITIES}/{one}", headers=PEER))
+    assert [entity["id"] for entity in found] == [two, one]
+
+
+async def test_an_entity_of_another_owner_does_not_come_with_it(
+    pair: Pair, http: httpx.AsyncClient
+) -> None:
+    """Who asks would take it for ours."""
+    node, theirs = pair.node, "urn:ngsi-ld:category:theirs"
+    with node.store.write() as txn:
+        node.entities.accept(
+            txn, "did:elsi:VATES-3", RESOURCES["category"], theirs, {"id": theirs, "name": "C"}
+        )
+    ours = node.create("catalog", name="K", category=[{"id": theirs}])["id"]
+    for id_ in (ours, theirs):
+        (entity,) = entities(await http.get(f"{ENTITIES}/{id_}", headers=PEER))
+        assert entity["id"] == id_
+
+
 async def test_an_entity_comes_with_a_bounded_number_of_others(
     pair: Pair, http: httpx.AsyncClient
 ) -> None:
@@ -176,6 +203,7 @@ async def test_a_discovery_tells_hashes_of_what_is_served(
 ) -> None:
     """Each line's hash is that of the entity as it is served, and its link at first the same."""
     id_ = pair.node.create("catalog", name="x", price=1.0, **LAUNCHED)["id"]
+    pair.node.create("catalog", name="draft", lifecycleStatus="In design")
     answer = await http.post(
         f"{NODE}/api/v2/sync/p2p/discovery",
         content=b"",
