@@ -55,7 +55,7 @@ async def _measure(folder: Path, chosen: argparse.Namespace) -> None:
         node.spread = network.spread
         node.reopen()
     _fill(seller, chosen.offerings)
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     with anyio.fail_after(chosen.limit_s):
         async with seller.running(), anyio.create_task_group() as group:
             group.start_soon(_tell_published, ledger, chosen.offerings, started)
@@ -66,6 +66,8 @@ async def _measure(folder: Path, chosen: argparse.Namespace) -> None:
     print(
         f"all equal after {seconds:.1f} s: {count / seconds:.0f} replicas a second in one process"
     )
+    used = (time.process_time() - used) * 1000 / count
+    print(f"{used:.1f} ms of processor time a replica: publishing, serving, fetching, storing")
     own = seller.own()
     for node in marketplaces:
         held = node.replicas()
