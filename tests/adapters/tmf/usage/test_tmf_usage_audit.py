@@ -283,6 +283,12 @@ def test_a_changed_record_is_told_by_path(
     assert found == ([Difference("u", "changed", attributes)] if attributes else [])
 
 
+def test_a_truth_is_no_number() -> None:
+    """True differs from 1, which is 1.0."""
+    found = compare({"u": Held({"a": [True, 1]})}, {"u": Held({"a": [1, 1.0]})})
+    assert found == [Difference("u", "changed", (AttributeDifference("a[0]", True, 1),))]
+
+
 def test_a_record_in_another_block_is_told() -> None:
     """The same record in two blocks is no change of its content."""
     found = compare({"u": Held(usage("u"), 1)}, {"u": Held(usage("u"), 2)})

@@ -115,7 +115,8 @@ def test_the_same_block_in_another_event_needs_its_own_proof() -> None:
 
 def test_a_seller_cannot_prove_what_is_no_record() -> None:
     """A leaf that holds no usage document, or corrects a later record, proves nothing."""
-    for bad in (Entry(0, b'{"id":"u"}'), Entry(9, record(usage("u")).body)):
+    body = record(usage("u")).body
+    for bad in (Entry(0, b'{"id":"u"}'), Entry(1, body), Entry(9, body)):
         entries = [bad, entry(usage("v"))]
         tree = Tree(leaf_hashes(SECRET, entries))
         made = SEALED.made

@@ -22,7 +22,11 @@ from ledger.core.errors import DecodeError
 from ledger.core.limits import GATEWAY_JSON_DEPTH_MAX
 from tests.adapters.tmf.usage.usage_world import BUYER, NOW_MS, SELLER, party, record, usage
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+# The last two sort one way by code points and the other by UTF-16.
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    st.sampled_from(["\ue000", "\U00010000"]),
+)
 NUMBERS = st.one_of(
     st.integers(1 - 2**53, 2**53 - 1),
     st.floats(allow_nan=False, allow_infinity=False),
@@ -70,7 +74,7 @@ def test_text_is_read_in_any_form_of_json(
     [
         b'{"a":1,"a":1}',
         b'{"a":{"b":1,"b":2}}',
-        b'{"a":"\\u0022\\u0022\\u0022\\u0022","a":1}',
+        b'{"a":1,"a":"\\u0022\\u0022"}',
         b'{"b":1e-5,"c":1e-5,"d":1e-5,"e":1e-5,"a":1,"a":1}',
         b"[1]",
         b"{",
