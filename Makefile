@@ -9,7 +9,7 @@ READY := .venv/.ready
 NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
 	-o -name '*.[chS]')
 
-.PHONY: help setup demo test check sim sim-hunt bench-sim chaos membership fuzz fuzz-native bench bench-native coverage lock clean
+.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership fuzz fuzz-native bench bench-native coverage lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -26,6 +26,9 @@ $(READY): requirements/dev.txt requirements/setup.sh pyproject.toml setup.py $(N
 
 demo: setup ## Show a four-validator network agree, fail, catch up and prove
 	@$(BIN)/concordat demo
+
+demo-marketplace: setup ## Show a product certified, sold and used across three marketplaces
+	@$(BIN)/concordat demo-marketplace
 
 test: setup ## Run all tests (two processes)
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"

@@ -3,21 +3,23 @@
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import trio
 
 from concordat.cli.failure import CommandFailed, ExitCode
-from concordat.demo.checks import Outcome
 from concordat.demo.screen import Screen
 from concordat.demo.story import VALIDATORS, DemoPlan, perform
 from concordat.home import HomeError
 from concordat.preflight import require_own_packages
 
-__all__ = ["demo"]
+__all__ = ["demo", "in_directory", "until_signalled"]
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -41,9 +43,9 @@ def demo(*, events: int, seed: int, home: Path | None) -> None:
     promised did not hold. Ctrl-C at any time leaves nothing running.
     """
     require_own_packages()
-    with _directory(home) as directory, Screen(len(VALIDATORS), events) as screen:
+    with in_directory(home) as directory, Screen(len(VALIDATORS), events) as screen:
         plan = DemoPlan(events, seed, directory)
-        outcome = trio.run(_perform, plan, screen, restrict_keyboard_interrupt_to_checkpoints=True)
+        outcome = until_signalled(lambda: perform(plan, screen))
         if outcome is None:
             screen.say("interrupted: every process of the demonstration has ended")
             raise SystemExit(ExitCode.INTERRUPTED)
@@ -53,9 +55,13 @@ def demo(*, events: int, seed: int, home: Path | None) -> None:
     click.echo("\nNext: README.md, `concordat testnet --help`, `concordat init --help`.")
 
 
-async def _perform(plan: DemoPlan, screen: Screen) -> Outcome | None:
-    """Give the outcome, or None after SIGINT or SIGTERM."""
-    outcome: Outcome | None = None
+def until_signalled(play: Callable[[], Awaitable[T]]) -> T | None:
+    """Run to the end and give the outcome, or None after SIGINT or SIGTERM."""
+    return trio.run(_play, play, restrict_keyboard_interrupt_to_checkpoints=True)
+
+
+async def _play(play: Callable[[], Awaitable[T]]) -> T | None:
+    outcome: T | None = None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
 
@@ -65,13 +71,13 @@ async def _perform(plan: DemoPlan, screen: Screen) -> Outcome | None:
                     return
 
             nursery.start_soon(wait_for_signal)
-            outcome = await perform(plan, screen)
+            outcome = await play()
             nursery.cancel_scope.cancel()
     return outcome
 
 
 @contextmanager
-def _directory(home: Path | None) -> Iterator[Path]:
+def in_directory(home: Path | None) -> Iterator[Path]:
     """Give a directory for the network; a temporary one is removed, unless the demo failed."""
     if home is not None:
         try:

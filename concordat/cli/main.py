@@ -17,6 +17,10 @@ _COMMANDS = {
     "keys": ("keys", "Make and show key files."),
     "init": ("init", "Make a member's home, make a genesis file, or join a network."),
     "testnet": ("testnet", "Make a network on this machine for development."),
+    "demo-marketplace": (
+        "demo_marketplace",
+        "Show a product certified, sold and used across marketplaces.",
+    ),
     "join": ("join", "Copy the ledger from other members before the first start."),
     "run": ("run", "Run a member: one node and one gateway."),
     "node": ("node", "Run a member's node alone."),

@@ -1,8 +1,9 @@
-"""The demonstration's network: member processes that start, are killed, and leave nothing behind.
+"""A demonstration's network: member processes that start, are killed, and leave nothing behind.
 
 Each member is one ``concordat run`` in a process group of its own, so that SIGKILL takes its node
 and its gateway in the same instant, and so that a terminal's Ctrl-C comes to the demonstration
-alone. The kernel kills them too when the demonstration itself is killed (concordat/process.py).
+alone. An access node is a process beside it. The kernel kills them too when the demonstration
+itself is killed (concordat/process.py).
 """
 
 import os
@@ -15,18 +16,16 @@ from pathlib import Path
 
 import trio
 
-from concordat.demo.vocabulary import Marketplace
 from concordat.process import start_child
 from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet, free_ports
 from ledger.core.errors import ConcordatError, Unavailable
 from ledger.core.limits import STOP_DEADLINE_S
 from pubsub.client.async_client import AsyncClient
 
-__all__ = ["TOPIC_PREFIX", "DemoNetwork", "MemberEndedError"]
-
-TOPIC_PREFIX = "catalogue."
+__all__ = ["DemoNetwork", "MemberEndedError"]
 
 _LOG_LINES_SHOWN = 12
+_HOST = "127.0.0.1"
 _POLL_S = 0.05
 _PROBE_MS = 500
 _BURIAL_MS = 1_000
@@ -43,42 +42,57 @@ class DemoNetwork:
         testnet: files of the network; urls: gateway of each validating member, by name.
     """
 
-    def __init__(
-        self, directory: Path, validators: Sequence[Marketplace], publishers: Sequence[Marketplace]
-    ) -> None:
+    def __init__(self, directory: Path, plan: TestnetPlan) -> None:
         """Make the files of a network in ``directory``; nothing runs yet."""
-        ports = free_ports(2 * len(validators))
-        members = [
-            (market.name, Ports(ports[2 * i], ports[2 * i + 1]))
-            for i, market in enumerate(validators)
-        ]
-        self.testnet: Testnet = create_testnet(
-            directory,
-            TestnetPlan(
-                name="demo",
-                validators=members,
-                publishers=[market.name for market in publishers],
-                topic_prefix=TOPIC_PREFIX,
-            ),
-        )
-        self.urls = {name: f"http://127.0.0.1:{ports.gateway}" for name, ports in members}
+        self.testnet: Testnet = create_testnet(directory, plan)
+        self.urls: dict[str, str] = {}
+        self._access_urls: dict[str, str] = {}
+        for name, ports in plan.validators:
+            self.urls[name] = f"http://{_HOST}:{ports.gateway}"
+            self._access_urls[name] = f"http://{_HOST}:{ports.access_node}"
         self._directory = directory
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str) -> None:
-        """Start a member's processes; their log is ``<name>.log``."""
-        assert name not in self._running
-        with self._log_path(name).open("ab") as log:
-            self._running[name] = start_child(
-                ["run", "--home", str(self.testnet.homes[name])],
+    @staticmethod
+    def draw_ports(names: Sequence[str]) -> list[tuple[str, Ports]]:
+        """Give each name ports of this machine that are free."""
+        ports = iter(free_ports(3 * len(names)))
+        return [(name, Ports(next(ports), next(ports), next(ports))) for name in names]
+
+    def access_url(self, name: str) -> str:
+        """Give where a member's access node is served."""
+        return self._access_urls[name]
+
+    def token_file(self, name: str) -> Path:
+        """Give the file that holds the token of an access node's operator, once it runs."""
+        return self.testnet.homes[name] / "keys" / "access-node-token"
+
+    def start(self, name: str, command: str = "run") -> None:
+        """Start a member's processes, or its access node; their log is ``<name>[-...].log``."""
+        label = _label(name, command)
+        assert label not in self._running
+        with self._log_path(label).open("ab") as log:
+            self._running[label] = start_child(
+                [command, "--home", str(self.testnet.homes[name])],
                 own_group=True,
                 stdout=log,
                 stderr=log,
             )
 
-    def kill(self, name: str) -> None:
-        """Kill a member's processes at once, with SIGKILL."""
-        child = self._running.pop(name)
+    def silence(self, name: str) -> None:
+        """Let a member's processes say nothing more until :meth:`go_on`."""
+        _signal_group(self._running[name], signal.SIGSTOP)
+
+    def go_on(self, name: str) -> None:
+        """Let a silenced member go on."""
+        _signal_group(self._running[name], signal.SIGCONT)
+
+    def kill(self, name: str, command: str = "run") -> None:
+        """Kill a member's processes, or its access node, at once with SIGKILL."""
+        self._kill(_label(name, command))
+
+    def _kill(self, label: str) -> None:
+        child = self._running.pop(label)
         _signal_group(child, signal.SIGKILL)
         child.wait()
         # Its node and gateway are the kernel's to bury; they may still hold files for a moment.
@@ -101,8 +115,8 @@ class DemoNetwork:
         """Kill whatever is left. Safe to call at any time."""
         for child in self._running.values():
             _signal_group(child, signal.SIGKILL)
-        for name in list(self._running):
-            self.kill(name)
+        for label in list(self._running):
+            self._kill(label)
 
     async def wait_ready(self, name: str) -> None:
         """Wait until a member's gateway answers and its node makes progress.
@@ -126,16 +140,20 @@ class DemoNetwork:
 
     def require_running(self) -> None:
         """Raise MemberEndedError when a member that should run has ended."""
-        for name, child in self._running.items():
+        for label, child in self._running.items():
             if child.poll() is not None:
-                lines = self._log_path(name).read_text(errors="replace").splitlines()
+                lines = self._log_path(label).read_text(errors="replace").splitlines()
                 shown = "\n  ".join(lines[-_LOG_LINES_SHOWN:])
                 raise MemberEndedError(
-                    f"{name} ended with exit code {child.returncode}:\n  {shown}"
+                    f"{label} ended with exit code {child.returncode}:\n  {shown}"
                 )
 
-    def _log_path(self, name: str) -> Path:
-        return self._directory / f"{name}.log"
+    def _log_path(self, label: str) -> Path:
+        return self._directory / f"{label}.log"
+
+
+def _label(name: str, command: str) -> str:
+    return name if command == "run" else f"{name}-{command}"
 
 
 async def _is_ready(client: AsyncClient) -> bool:

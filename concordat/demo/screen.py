@@ -1,6 +1,7 @@
 """What the demonstration shows: lines and two bars on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -9,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from concordat.demo.checks import Outcome
+from concordat.demo.checks import Check, Outcome
 
 __all__ = ["Screen"]
 
@@ -95,8 +96,13 @@ class Screen:
         table.add_row("proven", f"{measures.proofs} proofs, each against the genesis file alone")
         self._console.print()
         self._console.print(table)
+        self.show(outcome.checks)
+
+    def show(self, checks: Sequence[Check]) -> None:
+        """Print what was promised, and whether it held."""
+        self._progress.stop()
         self._console.print()
-        for check in outcome.checks:
+        for check in checks:
             mark = "[green]ok    [/]" if check.held else "[bold red]FAILED[/]"
             self._console.print(f"{mark}  {check.promise}", soft_wrap=True)
 

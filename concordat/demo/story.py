@@ -15,7 +15,8 @@ from concordat.demo.checks import Measures, Outcome, evaluate
 from concordat.demo.network import DemoNetwork
 from concordat.demo.screen import Screen
 from concordat.demo.vocabulary import MARKETPLACES
-from concordat.demo.workload import Notes, Published, follow, publish_changes
+from concordat.demo.workload import TOPIC_PREFIX, Notes, Published, follow, publish_changes
+from concordat.testnet import TestnetPlan
 from ledger.core.errors import ProofError, Unavailable
 from ledger.core.ids import EventId
 from ledger.core.proof import verify_bundle
@@ -50,7 +51,11 @@ async def perform(plan: DemoPlan, screen: Screen) -> Outcome:
         MemberEndedError: a member ended by itself.
     """
     screen.say(f"making a network of {len(VALIDATORS)} validators in {plan.directory}")
-    network = DemoNetwork(plan.directory, VALIDATORS, _PUBLISHERS)
+    members = DemoNetwork.draw_ports([market.name for market in VALIDATORS])
+    publishers = [market.name for market in _PUBLISHERS]
+    network = DemoNetwork(
+        plan.directory, TestnetPlan("demo", members, publishers, topic_prefix=TOPIC_PREFIX)
+    )
     try:
         return await _Performance(plan, screen, network).run()
     finally:

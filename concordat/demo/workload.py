@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import trio
 
 from concordat.demo.catalogue import Change
-from concordat.demo.network import TOPIC_PREFIX
 from ledger.core.genesis import Genesis
 from ledger.core.ids import EventId
 from ledger.core.ids import Sequence as LedgerSequence
@@ -14,7 +14,9 @@ from pubsub.client.answers import LedgerEvent
 from pubsub.client.async_client import AsyncClient
 from pubsub.client.identity import Publisher
 
-__all__ = ["Notes", "Published", "follow", "publish_changes"]
+__all__ = ["TOPIC_PREFIX", "Notes", "Published", "follow", "publish_changes"]
+
+TOPIC_PREFIX: Final = "catalogue."
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,5 +132,11 @@ def _fixed(document: JsonObject) -> JsonObject:
     kept = {name: value for name, value in document.items() if name not in _MUTABLE}
     rows = kept.get(_CHARACTERISTICS)
     if isinstance(rows, list):
-        kept[_CHARACTERISTICS] = [row for row in rows if not is_certificate(row)]
+        others = [row for row in rows if not is_certificate(row)]
+        # The first certificate may be the first characteristic at all.
+        kept = {**kept, _CHARACTERISTICS: others} if others else _without(kept, _CHARACTERISTICS)
     return kept
+
+
+def _without(document: JsonObject, name: str) -> JsonObject:
+    return {key: value for key, value in document.items() if key != name}

@@ -166,6 +166,16 @@ def test_certificate_of_a_launched_specification_is_renewed(here: World) -> None
         here.patch(OPERATOR, "productSpecification", id_, productSpecCharacteristic=rows)
 
 
+def test_first_characteristic_of_a_launched_specification_may_be_its_certificate(
+    here: World,
+) -> None:
+    """A specification that says nothing else is certified after its launch, too."""
+    id_ = here.launched("productSpecification")
+    rows = [certificate("first")]
+    here.patch(OPERATOR, "productSpecification", id_, productSpecCharacteristic=rows)
+    here.patch(OPERATOR, "productSpecification", id_, productSpecCharacteristic=[])
+
+
 # --- launches -------------------------------------------------------------------------------
 
 
