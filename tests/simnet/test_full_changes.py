@@ -95,7 +95,7 @@ def test_a_decision_is_the_same_however_often_it_is_asked_for() -> None:
     first = governance.change(0, 1_000)
     assert governance.change(0, 9_000) == first
     assert governance.change(1, 9_000) != first
-    assert entry_id(first[0]) in first[1]
+    assert first[1].find(bytes(entry_id(first[0]))) >= 0
 
 
 def test_a_twin_and_crashes_do_not_stop_a_change() -> None:
