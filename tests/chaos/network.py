@@ -107,7 +107,8 @@ def _move_into_namespaces(network: FragileNetwork, wire: Wire) -> None:
                 f"{_LOOPBACK}:{network.port(member)}",
                 f"{network.host(member)}:{network.port(member)}",
             ),
-            ("#peers = {}", f"peers = {{ {peers} }}"),
+            # The section of the node comes first; others may have a setting of this name, too.
+            ("[node]", f"[node]\npeers = {{ {peers} }}"),
         ):
             assert text.count(old) == 1, f"{path} does not name {old} once"
             text = text.replace(old, new)

@@ -4,11 +4,12 @@ from collections import Counter
 
 import pytest
 
+from simnet.changes import governed_scenario
 from simnet.mark_names import FULL_MARKS, MARKS
 from simnet.marks import Marks
 from simnet.run import simulate
 from simnet.scenario import Scenario, Weather
-from simnet.swarm import core_scenario, full_scenario
+from simnet.swarm import core_scenario
 
 _COMMON = {
     "view change",
@@ -58,7 +59,7 @@ def test_whole_nodes_reach_marks_of_their_own() -> None:
     hits: Counter[str] = Counter()
     for seed in range(6):
         marks = Marks()
-        simulate(full_scenario(seed), [marks])
+        simulate(governed_scenario(seed), [marks])
         hits.update(marks.hit)
     assert set(FULL_MARKS) <= set(hits)
 

@@ -233,10 +233,17 @@ def test_any_text_is_a_query_or_refused(raw: str | bytes) -> None:
 
 
 _OPERATORS: tuple[Operator, ...] = ("eq", "ne", "gt", "gte", "lt", "lte")
+_IN_OPERATORS = (
+    "<>=*~"  # TMF630 spells operators with them, encoded too: no attribute can be so named
+)
 
 
 @given(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters=_IN_OPERATORS),
+        min_size=1,
+        max_size=20,
+    ),
     st.sampled_from(_OPERATORS),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters=","), max_size=20),
 )
