@@ -30,8 +30,9 @@ from adapters.access import WriteAccess
 from adapters.dome.trust.facade import DomeTrustFacade, DomeTrustSettings
 from adapters.fiware.facade import FiwareFacade, FiwareSettings
 from tests.adapters.registry_world import RegistryWorld, alice, put, registry_world
+from tests.support.reference import REFERENCE
 
-PUBLISHED: Final = Path(__file__).parents[3] / "shared" / "specs" / "dome"
+PUBLISHED: Final = REFERENCE / "specs" / "dome"
 EXAMPLES: Final = 15
 DID, ADDRESS = "did:elsi:VATES-1", "0x" + "a" * 40
 KNOWN: Final = {

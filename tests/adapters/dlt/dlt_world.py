@@ -1,6 +1,5 @@
 """Gateways that serve the DLT adapter over one real chain store with a played node."""
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,20 +21,15 @@ from ledger.core.signing import SeedSigner
 from ledger.core.trust.operations import RegisterParticipant
 from pubsub.io.gateway import create_app
 from pubsub.io.state import Gateway
+from tests.adapters.dlt.examples import example
 from tests.ledger.sample_network import START_MS, entry
 from tests.ledger.trust.test_application import operation_entry
 from tests.pubsub.gateway_world import WAIT_S, World, gateway_world
 
-SHARED = Path(__file__).parents[4] / "shared"
 SELLER, BUYER = (SeedSigner(bytes([5, number]) + bytes(30)) for number in range(2))
 SELLER_ID, BUYER_ID = "VATES-S9999999E", "VATES-B0000000B"
 SELLER_DID, BUYER_DID = f"did:elsi:{SELLER_ID}", f"did:elsi:{BUYER_ID}"
 SIGNERS = {SELLER_DID: SELLER, BUYER_DID: BUYER}
-
-
-def example(name: str) -> Any:  # noqa: ANN401 - any JSON
-    """Give one of the reference examples."""
-    return json.loads((SHARED / "specs" / "dome" / "examples.json").read_text())[name]
 
 
 def publishing(number: int = 1, **changes: object) -> dict[str, object]:

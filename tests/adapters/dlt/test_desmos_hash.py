@@ -1,16 +1,14 @@
 """The Desmos-like client hashes as Desmos does: its published vectors."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.adapters.dlt.desmos_hash import canonical, digest, hashlink, java_double, written
+from tests.support.reference import REFERENCE
 
-VECTORS: Any = json.loads(
-    (Path(__file__).parents[4] / "shared" / "vectors" / "desmos_hash_vectors.json").read_text()
-)
+VECTORS: Any = json.loads((REFERENCE / "vectors" / "desmos_hash_vectors.json").read_text())
 
 
 @pytest.mark.parametrize("vector", VECTORS["canonical"], ids=lambda vector: vector["sha256"][:8])

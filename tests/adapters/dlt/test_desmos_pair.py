@@ -19,10 +19,10 @@ from tests.adapters.dlt.dlt_world import (
     SELLER_DID,
     SELLER_ID,
     dlt_world,
-    example,
     second_gateway,
 )
 from tests.adapters.dlt.endpoint import Endpoint, listening
+from tests.adapters.dlt.examples import example
 from tests.pubsub.gateway_world import WAIT_S
 
 

@@ -3,11 +3,9 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import yaml
 from structlog.testing import capture_logs
 
 from adapters.dome.dlt import history
@@ -17,13 +15,12 @@ from tests.adapters.dlt.dlt_world import (
     BUYER_DID,
     BUYER_ID,
     SELLER_DID,
-    SHARED,
     dlt_world,
-    example,
     publish,
     publishing,
 )
 from tests.adapters.dlt.endpoint import Endpoint
+from tests.adapters.dlt.examples import example
 from tests.ledger.sample_network import START_MS, block_after
 from tests.pubsub import gateway_world
 from tests.pubsub.gateway_world import World
@@ -33,7 +30,6 @@ NODE = (400, HTML, "Error connecting to the blockchain node.")
 CHAIN = (400, HTML, "Error connecting to the blockchain.")
 ALL = (500, HTML, "Error subscribing to all events.")
 ENDPOINT = "http://desmos:8080/api/v2/notifications/dlt"
-SPEC: Any = yaml.safe_load((SHARED / "specs" / "dome" / "dlt-adapter-v2.yaml").read_text())
 WHOLE_TIME = "startDate=0&endDate=999999999999999&envM=prd"
 
 
@@ -51,36 +47,6 @@ def subscribing(**changes: object) -> dict[str, object]:
     """Give a request for a subscription."""
     known: dict[str, object] = example("subscribe_request")
     return known | changes
-
-
-# --- the description ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", SPEC["paths"])
-async def test_every_described_path_is_served(world: World, path: str) -> None:
-    """No described operation is answered 404, and none of another method is known."""
-    for method in ("GET", "POST", "DELETE"):
-        answer = await world.http.request(method, path)
-        assert (answer.status_code == 404) == (method.lower() not in SPEC["paths"][path])
-
-
-@pytest.mark.parametrize("path", ["/api/v2/publishEvent", "/api/v2/subscribe"])
-async def test_described_requests_are_taken(world: World, path: str) -> None:
-    """The description's own examples of requests are answered 201."""
-    content = SPEC["paths"][path]["post"]["requestBody"]["content"]["application/json"]
-    body = content["examples"]["0"]["value"]
-    answer = await world.http.post(path, content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 201, answer.text
-
-
-async def test_listed_events_have_the_described_members_in_their_order(world: World) -> None:
-    """An item of events has the names of the description's example, in that order."""
-    described = SPEC["paths"]["/api/v2/events"]["get"]["responses"]["200"]["content"]
-    reference = described["application/json"]["examples"]["0"]["value"][0]
-    await publish(world, BUYER_DID, publishing())
-    (item,) = (await world.get(f"/api/v2/events?{WHOLE_TIME}")).json()
-    assert list(item) == list(reference)
-    assert [type(value) for value in item.values()] == [type(v) for v in reference.values()]
 
 
 # --- publishEvent ---------------------------------------------------------------------------

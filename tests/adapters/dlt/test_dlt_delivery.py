@@ -16,13 +16,13 @@ from tests.adapters.dlt.dlt_world import (
     BUYER_DID,
     SELLER_DID,
     adapter,
-    example,
     publish,
     publishing,
     running,
     stoppable_world,
 )
 from tests.adapters.dlt.endpoint import ACCEPTED, Endpoint, Received, listening
+from tests.adapters.dlt.examples import example
 from tests.ledger.sample_network import START_MS, entry
 from tests.ledger.trust.test_application import operation_entry
 from tests.pubsub.gateway_world import World

@@ -16,7 +16,7 @@ from adapters.tmf.resources.registry import RESOURCES as REGISTRY
 from ledger.core.errors import DecodeError
 from ledger.core.limits import DESMOS_JSON_DEPTH_MAX
 from tests.adapters.dlt.desmos_hash import digest
-from tests.adapters.dlt.dlt_world import example
+from tests.adapters.dlt.examples import example
 from tests.adapters.tmf.desmos.test_tmf_desmos_ngsi import DOCUMENTS
 
 ENTITY: dict[str, Any] = {"id": "urn:ngsi-ld:catalog:1", "type": "catalog", "name": "Ä"}

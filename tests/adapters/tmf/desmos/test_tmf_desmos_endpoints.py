@@ -18,7 +18,7 @@ from ledger.core.limits import (
     DESMOS_SYNC_IDS_MAX,
 )
 from tests.adapters.dlt.desmos_hash import digest
-from tests.adapters.dlt.dlt_world import example
+from tests.adapters.dlt.examples import example
 from tests.adapters.tmf.desmos.desmos_world import (
     NODE,
     OPERATOR_TOKEN,
