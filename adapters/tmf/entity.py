@@ -4,8 +4,9 @@ Owns what an entity is: the bytes of one JSON object in canonical form (RFC 8785
 is the same on every node. What only this node knows stands beside the bytes, never in them.
 """
 
+import re
 from hashlib import sha256
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 import rfc8785
@@ -70,12 +71,28 @@ class Change(msgspec.Struct, frozen=True):
     time_ms: int
 
 
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+
+# Numbers that msgspec may write otherwise than ECMAScript does: of 16 digits and more, whole
+# floats, exponents; and null, which it also makes of NaN. A string can look like one; then the slow
+# way gives the same.
+_NOT_FOR_SURE: Final = re.compile(
+    rb"[:,\[](?:null|-?(?:[0-9]{16,}(?:\.[0-9]+)?|[0-9]+\.0|[0-9]+(?:\.[0-9]+)?e[+-]?[0-9]+))[,\]}]"
+)
+
+
 def canonical(document: JsonObject) -> bytes:
     """Encode in the form that is stored, hashed and replicated (RFC 8785).
+
+    The quick way of an ordinary document costs a tenth of the library's.
 
     Raises:
         ValueError: it holds what JSON of this form cannot (NaN, integers beyond 2**53).
     """
+    body = _encode_sorted(document)
+    # Beyond ASCII the order of members may differ: RFC 8785 sorts by UTF-16 code units.
+    if body.isascii() and _NOT_FOR_SURE.search(body) is None:
+        return body
     try:
         return rfc8785.dumps(document)
     except rfc8785.CanonicalizationError as error:

@@ -8,6 +8,7 @@ and one of the four validators says nothing at all.
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -218,7 +219,7 @@ class _Journey:
         )
         self._screen.say(f"{_SELLER} describes {self._offering['name']!r}, a draft so far")
         hidden = await seller.see(self._offering["href"])
-        self._check("a draft is its owner's alone", hidden.status_code == 404)  # noqa: PLR2004
+        self._check("a draft is its owner's alone", hidden.status_code == HTTPStatus.NOT_FOUND)
 
     async def _launch(self) -> None:
         """Launch it: refused without a certificate, done with one, while a marketplace is dead."""

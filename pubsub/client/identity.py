@@ -82,6 +82,25 @@ class Publisher:
         )
         return sign_event(event, self._signer)
 
+    def sign_again(self, event: Event, time_ms: int) -> OpenEntry:
+        """Say once more what an event says that can become final no more: a new event, as of now.
+
+        Raises:
+            ValueError: a part is outside its limits.
+        """
+        return self.sign(
+            event.topic,
+            event.type,
+            subject=event.subject,
+            entity_hash=event.entity_hash,
+            previous_hash=event.previous_hash,
+            location=event.location,
+            content_type=event.content_type,
+            data=event.data,
+            tags=event.tags,
+            time_ms=time_ms,
+        )
+
     def sign_operation(self, operation: Operation) -> OpenEntry:
         """Make and sign the event that carries out an operation of the trust framework.
 

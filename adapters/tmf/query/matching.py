@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from adapters.tmf.entity import JsonObject
 from adapters.tmf.query.leaves import Leaf, leaves

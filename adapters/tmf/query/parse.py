@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from adapters.tmf.query.model import AnyOf, Comparison, Condition, Operator, Query, SortKey
 from adapters.tmf.refusal import TmfError

@@ -27,7 +27,7 @@ from ledger.core.errors import ConcordatError, RejectCode, Unavailable
 from ledger.core.event import OpenEntry, open_entry
 from ledger.core.limits import REPLICATION_OUTBOX_EVENTS
 from pubsub.client.answers import Receipt
-from pubsub.client.identity import EventContent, Publisher
+from pubsub.client.identity import Publisher
 
 __all__ = ["Outbound", "waiting_count"]
 
@@ -139,7 +139,7 @@ class Outbound:
                         form.published(txn, row.opened.event, receipt.sequence)
                     txn.connection.execute(delete(OUTBOX).where(is_row))
                 elif self._is_stale(row.opened, receipt):
-                    entry = self._signed_anew(row.opened).entry
+                    entry = self._publisher.sign_again(row.opened.event, self._now_ms()).entry
                     txn.connection.execute(update(OUTBOX).where(is_row).values(entry=entry))
 
     def _is_stale(self, opened: OpenEntry, receipt: Receipt) -> bool:
@@ -147,19 +147,6 @@ class Outbound:
         if receipt.code is RejectCode.TIME_TOO_OLD:
             return True
         return receipt.code in _STALE and opened.event.key != self._key
-
-    def _signed_anew(self, opened: OpenEntry) -> OpenEntry:
-        event = opened.event
-        content = EventContent(
-            subject=event.subject,
-            entity_hash=event.entity_hash,
-            previous_hash=event.previous_hash,
-            location=event.location,
-            content_type=event.content_type,
-            data=event.data,
-            tags=event.tags,
-        )
-        return self._sign(Draft(event.topic, event.type, content))
 
     def _sign(self, draft: Draft) -> OpenEntry:
         """Sign an event as of now. Raises ValueError when it is outside the ledger's limits."""

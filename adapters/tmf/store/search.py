@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import re2  # type: ignore[import-untyped]
+import re2
 from sqlalchemy import (
     ColumnElement,
     Connection,

@@ -28,7 +28,7 @@ from ledger.core.proof import ProofBundle, encode_bundle
 from pubsub.client.answers import LedgerEvent, Receipt
 from pubsub.client.calls import Wait
 from pubsub.client.following import Filters
-from pubsub.client.identity import EventContent, Publisher
+from pubsub.client.identity import Publisher
 
 __all__ = ["BlockPublisher", "Ledger", "note_fault"]
 
@@ -139,7 +139,8 @@ class BlockPublisher:
             # It can never become final any more, unless it already is.
             bundle = await self._ledger.proof(opened.id)
             if bundle is None:
-                opened = self._signed_anew(opened)
+                # Another event about the same block: its hash, and so the chain, stays.
+                opened = self._publisher.sign_again(opened.event, self._now_ms())
                 await self._store.in_thread(partial(_replace, waiting.number, opened))
                 receipt = await self._ledger.publish(opened, "proof")
                 bundle = receipt.proof
@@ -147,21 +148,6 @@ class BlockPublisher:
             bundle = receipt.proof
         assert bundle is not None, "the client waits for the proof"
         return bundle
-
-    def _signed_anew(self, opened: OpenEntry) -> OpenEntry:
-        """Say the same of the same block at another time: its hash, and so the chain, stays."""
-        event = opened.event
-        content = EventContent(
-            subject=event.subject,
-            entity_hash=event.entity_hash,
-            previous_hash=event.previous_hash,
-            location=event.location,
-            content_type=event.content_type,
-            data=event.data,
-            tags=event.tags,
-            time_ms=self._now_ms(),
-        )
-        return self._publisher.sign(event.topic, event.type, **content)
 
 
 def _first_waiting(store: Store) -> _Waiting | None:

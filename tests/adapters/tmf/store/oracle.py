@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
-import re2  # type: ignore[import-untyped]
+import re2
 
 from adapters.tmf.entity import JsonObject, canonical
 from adapters.tmf.query.model import AnyOf, Comparison, Condition, Query, SortKey
