@@ -22,7 +22,6 @@ from adapters.credentials.fetching import HttpFetcher, Remembered
 from adapters.credentials.keys import KeyFinder
 from adapters.credentials.replay import ReplayMemory
 from adapters.credentials.verifier import ExternalVerifier, TokenVerifier
-from adapters.egress import Egress
 from adapters.tmf.api.callers import CallerOf, everybody_operates
 from adapters.tmf.api.collections import Serving
 from adapters.tmf.api.jobs import Jobs, JobSettings
@@ -69,6 +68,7 @@ from ledger.core.limits import (
 from pubsub.client.async_client import AsyncClient
 from pubsub.client.identity import Publisher
 from pubsub.io.body import Bodies
+from pubsub.io.egress import Egress
 
 __all__ = ["NodeSettings", "TokenSettings", "TrustSettings", "access_node"]
 

@@ -12,7 +12,6 @@ from typing import Final
 import structlog
 
 from adapters.credentials.verifier import ExternalVerifier
-from adapters.egress import Egress
 from adapters.tmf.assembly import NodeSettings, TokenSettings, TrustSettings, access_node
 from adapters.tmf.policy.profile import Profile
 from adapters.tmf.replication.ledger import Identity
@@ -25,6 +24,7 @@ from concordat.private_files import read_private_line
 from ledger.core.limits import TMF_CONNECTIONS_MAX
 from ledger.io.keystore import OpenKey, write_private_file
 from pubsub.client.async_client import AsyncClient
+from pubsub.io.egress import Egress
 from pubsub.io.server import listen, serve
 
 __all__ = ["public_url", "run_access_node"]

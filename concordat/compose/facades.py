@@ -14,7 +14,6 @@ from adapters.credentials.facade import Authorisation, AuthorisationSettings
 from adapters.dome.dlt.facade import DltAdapter, DltSettings
 from adapters.dome.trust.facade import DomeTrustFacade, DomeTrustSettings
 from adapters.ebsi.facade import EbsiFacade, EbsiSettings
-from adapters.egress import Egress
 from adapters.fiware.facade import FiwareFacade, FiwareSettings
 from adapters.member import Member
 from adapters.writing import WriterFactory
@@ -23,6 +22,7 @@ from concordat.compose.tokens import foreign_verifiers, trust_anchors
 from concordat.config import FacadesSection
 from concordat.home import Home, HomeError
 from ledger.io.keystore import OpenKey
+from pubsub.io.egress import Egress
 from pubsub.io.facade import Facade
 from pubsub.io.state import Gateway
 

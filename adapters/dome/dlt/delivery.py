@@ -17,7 +17,6 @@ from adapters.dome.dlt.events import Notification
 from adapters.dome.dlt.history import Told, slice_after
 from adapters.dome.dlt.sending import Outcome, Sender, Verdict
 from adapters.dome.dlt.state import DltState, Held
-from adapters.egress import Egress
 from ledger.core.limits import (
     DLT_REFUSALS_MAX,
     DLT_RETRY_MS,
@@ -25,6 +24,7 @@ from ledger.core.limits import (
     DLT_SILENCE_MS_MAX,
     GATEWAY_SCAN_ENTRIES,
 )
+from pubsub.io.egress import Egress
 from pubsub.io.state import Gateway
 
 __all__ = ["Delivery"]

@@ -26,12 +26,12 @@ from adapters.dome.dlt.identity import address_of, iss_of, issuers_of
 from adapters.dome.dlt.outbox import Outbox
 from adapters.dome.dlt.state import DltState
 from adapters.dome.dlt.subscriptions import SubscribeAllRequest, SubscribeRequest, Subscription
-from adapters.egress import Egress, EgressError, require_endpoint
 from adapters.http import Form, HttpError, in_snapshot, read_json, route
 from adapters.member import Member
 from ledger.core.errors import InvariantError
 from ledger.core.limits import GATEWAY_POLL_MS
 from ledger.core.signing import Signer
+from pubsub.io.egress import Egress, EgressError, require_endpoint
 from pubsub.io.state import Gateway
 
 __all__ = ["DltAdapter", "DltSettings"]

@@ -1,6 +1,6 @@
 """How one notification is sent, and what became of it.
 
-Where it may go is the business of ``adapters/egress.py``; of an answer nothing but the status is
+Where it may go is the business of ``pubsub/io/egress.py``; of an answer nothing but the status is
 believed.
 """
 
@@ -8,9 +8,9 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from adapters.egress import Courier, Egress, EgressError, Errand
 from ledger.core.errors import Unavailable
 from ledger.core.limits import DLT_NOTIFY_ANSWER_BYTES_MAX, DLT_NOTIFY_MS_MAX
+from pubsub.io.egress import Courier, Egress, EgressError, Errand
 
 __all__ = ["Outcome", "Sender", "Verdict"]
 

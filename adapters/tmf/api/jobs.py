@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from adapters.egress import Courier, Egress, EgressError, Errand
 from adapters.tmf.api import job_table
 from adapters.tmf.api.collections import Serving
 from adapters.tmf.api.errors import not_found
@@ -43,6 +42,7 @@ from ledger.core.limits import (
     TMF_JOB_READ_BYTES,
     TMF_JOB_STARTS_MAX,
 )
+from pubsub.io.egress import Courier, Egress, EgressError, Errand
 
 __all__ = ["JobSettings", "Jobs"]
 

@@ -20,10 +20,10 @@ from msgspec import Meta
 
 from adapters.credentials.grants import ASSERTION_TYPE, CLIENT_CREDENTIALS
 from adapters.credentials.jose import encode_base64url, jwk_of
-from adapters.egress import EgressError, Errand
 from adapters.tmf.replication.native import Carrier
 from ledger.core.errors import Unavailable
 from ledger.core.limits import DESMOS_TOKEN_EARLY_MS, FETCH_BYTES_MAX, PRESENTATION_LIFE_MS_MAX
+from pubsub.io.egress import EgressError, Errand
 
 __all__ = ["Machine", "MachineTokens"]
 

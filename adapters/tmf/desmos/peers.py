@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from adapters.egress import EgressError, Errand, Reply
 from adapters.tmf.desmos.bundles import Parcel, read_bundle
 from adapters.tmf.desmos.offers import Offer, read_offers, write_offers
 from adapters.tmf.replication.core.model import Code
@@ -17,6 +16,7 @@ from adapters.tmf.replication.form import FetchFailed
 from adapters.tmf.replication.native import Carrier
 from ledger.core.errors import Unavailable
 from ledger.core.limits import DESMOS_BODY_BYTES_MAX, DESMOS_ENTITIES_BYTES_MAX
+from pubsub.io.egress import EgressError, Errand, Reply
 
 __all__ = ["DISCOVERY", "ENTITIES", "ISSUER", "LINES", "DesmosPeers"]
 

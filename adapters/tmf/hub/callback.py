@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from adapters.egress import Courier, Egress, Errand
 from adapters.tmf.hub.audience import Notification
 from adapters.tmf.hub.line import Answered
 from ledger.core.limits import TMF_HUB_ANSWER_BYTES_MAX, TMF_HUB_DELIVERY_MS_MAX
+from pubsub.io.egress import Courier, Egress, Errand
 
 __all__ = ["Callback"]
 

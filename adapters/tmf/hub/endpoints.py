@@ -11,7 +11,6 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.egress import Egress, EgressError, require_endpoint
 from adapters.tmf.api.collections import Serving
 from adapters.tmf.api.errors import JSON, not_found
 from adapters.tmf.api.requests import read_document
@@ -28,6 +27,7 @@ from adapters.tmf.resources.model import Api
 from adapters.tmf.resources.moments import spell_time
 from adapters.tmf.store.database import Store
 from ledger.core.limits import TMF_HUB_CALLBACK_CHARS_MAX
+from pubsub.io.egress import Egress, EgressError, require_endpoint
 
 __all__ = ["HubEndpoints"]
 

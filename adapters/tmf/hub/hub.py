@@ -16,7 +16,6 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from adapters.egress import Egress
 from adapters.tmf.hub import registrations
 from adapters.tmf.hub.audience import (
     Audience,
@@ -41,6 +40,7 @@ from ledger.core.limits import (
     TMF_HUB_SHARED_CHANGES,
     TMF_HUB_STORE_RETRY_MS,
 )
+from pubsub.io.egress import Egress
 
 __all__ = ["Hub", "HubSettings"]
 

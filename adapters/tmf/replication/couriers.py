@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 import httpx
 
-from adapters.egress import Courier, Egress, EgressError, Errand, Reply
 from ledger.core.limits import REPLICATION_FETCH_MS_MAX, REPLICATION_HOSTS_MAX
+from pubsub.io.egress import Courier, Egress, EgressError, Errand, Reply
 
 __all__ = ["Couriers"]
 

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from adapters.egress import EgressError, Errand, Reply
 from adapters.tmf.entity import Change, JsonObject, canonical
 from adapters.tmf.replication.core.model import NONE, Code, Told
 from adapters.tmf.replication.form import Draft, FetchFailed, Taken
@@ -42,6 +41,7 @@ from ledger.core.event import Event
 from ledger.core.limits import TMF_ENTITY_BYTES_MAX
 from pubsub.client.identity import EventContent
 from pubsub.core.strict_json import require_strict_json
+from pubsub.io.egress import EgressError, Errand, Reply
 
 __all__ = ["DIGEST_PATH", "PATH", "SALT_HEADER", "Carrier", "NativeForm"]
 

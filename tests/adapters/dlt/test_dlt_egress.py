@@ -8,8 +8,8 @@ import pytest
 
 from adapters.dome.dlt import sending
 from adapters.dome.dlt.sending import Sender, Verdict
-from adapters.egress import Egress, EgressError, require_endpoint
 from ledger.core.limits import DLT_NOTIFY_ANSWER_BYTES_MAX
+from pubsub.io.egress import Egress, EgressError, require_endpoint
 from tests.adapters.dlt.endpoint import Endpoint
 
 PRIVATE, PUBLIC = Egress(), Egress(allows_private=False)

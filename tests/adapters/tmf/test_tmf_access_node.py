@@ -11,7 +11,6 @@ import anyio.lowlevel
 import httpx
 import pytest
 
-from adapters.egress import Egress
 from adapters.tmf.assembly import NodeSettings, TokenSettings, access_node
 from adapters.tmf.desmos.parts import DesmosSettings
 from adapters.tmf.monitoring import Monitoring
@@ -21,6 +20,7 @@ from adapters.tmf.replication.ledger import Identity
 from adapters.tmf.store.database import Store
 from ledger.core.errors import InvariantError, Unavailable
 from pubsub.client.async_client import AsyncClient
+from pubsub.io.egress import Egress
 from tests.ledger.sample_network import ALICE, ALICE_DID, CHAIN_ID, GENESIS
 from tests.pubsub.gateway_world import gateway_world
 

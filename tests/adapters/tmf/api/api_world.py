@@ -12,7 +12,6 @@ import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from adapters.egress import Egress
 from adapters.tmf.api.collections import Serving
 from adapters.tmf.api.jobs import Jobs, JobSettings
 from adapters.tmf.api.routes import api_routes
@@ -29,6 +28,7 @@ from adapters.tmf.store.database import Store
 from adapters.tmf.store.ports import Reading
 from ledger.core.errors import InvariantError
 from pubsub.io.body import Bodies
+from pubsub.io.egress import Egress
 
 START_MS = 1_795_000_000_000
 CATALOGUE = "/tmf-api/productCatalogManagement/v4"

@@ -18,7 +18,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from adapters.dome.dlt.identity import derived_address
-from adapters.egress import Egress
 from adapters.tmf.caller import ANYBODY, OPERATOR, Caller
 from adapters.tmf.desmos.audit_log import AuditLog
 from adapters.tmf.desmos.endpoints import DesmosApi, DesmosServing
@@ -46,6 +45,7 @@ from pubsub.client.answers import LedgerEvent, Receipt
 from pubsub.client.async_client import AsyncClient
 from pubsub.core.documents import Status
 from pubsub.io.body import Bodies
+from pubsub.io.egress import Egress
 from tests.adapters.dlt.desmos import TOKEN
 from tests.adapters.dlt.dlt_world import (
     BUYER,

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from adapters.egress import EgressError, Errand, Reply
 from adapters.tmf.desmos.machine import Machine, MachineTokens
 from ledger.core.errors import Unavailable
 from ledger.core.limits import DESMOS_TOKEN_EARLY_MS
+from pubsub.io.egress import EgressError, Errand, Reply
 from tests.adapters.credentials.credential_world import (
     BASE,
     ISSUER,

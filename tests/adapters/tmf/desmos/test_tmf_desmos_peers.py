@@ -6,12 +6,12 @@ import anyio
 import httpx
 import pytest
 
-from adapters.egress import EgressError, Errand, Reply
 from adapters.tmf.desmos.bundles import write_lines
 from adapters.tmf.desmos.offers import Offer, read_offers, write_offers
 from adapters.tmf.desmos.peers import DesmosPeers
 from adapters.tmf.replication.form import FetchFailed
 from ledger.core.errors import DecodeError, Unavailable
+from pubsub.io.egress import EgressError, Errand, Reply
 
 URL = "https://other.example"
 PLACE = f"{URL}/api/v2/entities/urn:ngsi-ld:catalog:1?hl={'ab' * 32}"

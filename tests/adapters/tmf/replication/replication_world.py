@@ -18,7 +18,6 @@ from msgspec import Raw
 from sqlalchemy import delete, select
 from starlette.applications import Starlette
 
-from adapters.egress import Errand, Reply
 from adapters.tmf.caller import OPERATOR
 from adapters.tmf.entities.service import Entities
 from adapters.tmf.entity import OWN, Change, Entity, JsonObject
@@ -44,6 +43,7 @@ from ledger.core.state_proof import StateProofBundle
 from pubsub.client.answers import LedgerEvent, Receipt
 from pubsub.client.trust_calls import Reading
 from pubsub.core.documents import ChainStatus, GatewayStatus, Progress, Status
+from pubsub.io.egress import Errand, Reply
 
 WAIT_S = 20
 

@@ -6,7 +6,6 @@ import httpx
 import msgspec
 import pytest
 
-from adapters.egress import EgressError, Errand, Reply
 from adapters.tmf.entity import canonical
 from adapters.tmf.replication.core.model import Told
 from adapters.tmf.replication.form import FetchFailed
@@ -16,6 +15,7 @@ from adapters.tmf.replication.versions import hidden_subject
 from ledger.core.errors import Unavailable
 from ledger.core.limits import TMF_ENTITY_BYTES_MAX
 from ledger.core.signing import SeedSigner
+from pubsub.io.egress import EgressError, Errand, Reply
 from tests.ledger.sample_network import event
 
 ID = "urn:x"

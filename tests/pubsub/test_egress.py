@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.egress import Courier, Egress, EgressError, Errand, Reply
+from pubsub.io.egress import Courier, Egress, EgressError, Errand, Reply
 from ledger.core.errors import Unavailable
 from tests.adapters.dlt.endpoint import Endpoint, listening
 
