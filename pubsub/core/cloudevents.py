@@ -38,6 +38,7 @@ __all__ = [
     "read_cloudevent",
     "read_cloudevent_item",
     "split_cloudevents",
+    "time_text",
 ]
 
 _Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -158,7 +159,7 @@ def cloudevent(
         id=opened.id.hex(),
         source=event.publisher,
         type=event.type,
-        time=_time_text(event.time_ms),
+        time=time_text(event.time_ms),
         topic=event.topic,
         chainid=event.chain_id,
         publisherkey=event.key.hex(),
@@ -303,7 +304,8 @@ def _data(document: CloudEvent) -> bytes:
     return content
 
 
-def _time_text(time_ms: int) -> str:
+def time_text(time_ms: int) -> str:
+    """Give the CloudEvents ``time`` of an event's clock. Raises ValueError from year 10000 on."""
     try:
         moment = _EPOCH + timedelta(milliseconds=time_ms)
     except OverflowError:
