@@ -79,7 +79,7 @@ class Agreement:
         """Verify a peer's certificates and act on them. Raises PeerFault."""
         self.verify_qc(qc)
         if tc is not None:
-            tc.verify(self._domain, self.verify_qc)
+            self._domain.require_timeout_certificate(tc, self.verify_qc)
         self.on_certificates(qc, tc)
 
     def on_certificates(self, qc: QuorumCertificate, tc: TimeoutCertificate | None = None) -> None:
@@ -98,18 +98,18 @@ class Agreement:
     def _commit(self, commit: Commit, qc: QuorumCertificate) -> None:
         """Make what the verified ``qc`` commits final, oldest first, each block once."""
         finals = self._tree.commit(commit, qc)
-        if finals is None:
-            self._catch_up.on_unreachable_commit(qc)
+        if not finals:
+            if finals is None:
+                self._catch_up.on_unreachable_commit(qc)
             return
         for final in finals:
             self._schedule.on_committed(final.block)
             self._counters.blocks_committed += 1
         if self._tree.head.block.next_set_hash is not None:
             self._dissemination.handover.is_closed = True  # what is not ordered now never will be
-        if finals:
-            self._catch_up.on_missing_block(None)  # what is still missing is asked for anew
-            self._queue.push(finals)
-            self._catch_up.fetch_batches()
+        self._catch_up.on_missing_block(None)  # what is still missing is asked for anew
+        self._queue.push(finals)
+        self._catch_up.fetch_batches()
 
     @property
     def is_over(self) -> bool:
@@ -145,8 +145,9 @@ class Agreement:
 
     def _is_idle(self) -> bool:
         path = self._tree.walk(self._rules.record.high_qc.block_id).path
-        has_payload = self._dissemination.book.has_proposable(self._tree.batches_in(path))
-        return not has_payload and not self._tree.needs_flush(path)
+        if self._tree.needs_flush(path):
+            return False
+        return not self._dissemination.book.has_proposable(self._tree.batches_in(path))
 
     def on_new_payload(self) -> None:
         """Something can be proposed (now), or everything is: an idle round ends or begins."""

@@ -126,10 +126,12 @@ class BatchBook:
 
     def has_proposable(self, exclude: set[BatchId]) -> bool:
         """Say whether some leader could propose something new."""
-        return any(id_ not in exclude for id_ in self.certified) or any(
-            held.is_valid and held.size <= INLINE_BYTES_MAX and id_ not in exclude
-            for id_, held in self.held.items()
-        )
+        if not exclude.issuperset(self.certified):
+            return True
+        for id_, held in self.held.items():
+            if id_ not in exclude and held.size <= INLINE_BYTES_MAX and held.is_valid:
+                return True
+        return False
 
     def on_ordered(self, id_: BatchId) -> HeldBatch | None:
         """Forget a batch that an executed block names; give what was held of it."""

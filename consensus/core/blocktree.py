@@ -68,6 +68,7 @@ class BlockTree:
         self._roots: OrderedDict[Height, LedgerRoot] = OrderedDict((r.height, r) for r in roots)
         # Unknown after a start: assume that the last applied block had a payload.
         self._payload_height = head.block.height
+        self._walked: tuple[BlockId, Walk] | None = None  # the last one, while nothing has changed
 
     # --- blocks -----------------------------------------------------------------------------
 
@@ -90,10 +91,19 @@ class BlockTree:
             return None
         added = TreeBlock(id_, block, proposal)
         self._blocks[id_] = added
+        self._walked = None
         return added
 
     def walk(self, id_: BlockId) -> Walk:
-        """Follow parent links from ``id_`` down to the head."""
+        """Follow parent links from ``id_`` down to the head.
+
+        The way to one block, that of the highest certificate, is asked for all through a round.
+        """
+        if self._walked is None or self._walked[0] != id_:
+            self._walked = (id_, self._walk(id_))
+        return self._walked[1]
+
+    def _walk(self, id_: BlockId) -> Walk:
         path: list[TreeBlock] = []
         current = self._blocks.get(id_)
         while current is not None and current.id != self.head.id:
@@ -111,8 +121,10 @@ class BlockTree:
 
         None when ``parent`` names no next set, or the way to it is not known.
         """
+        if parent.block.next_set_hash is None:
+            return None
         walk = self.walk(parent.id)
-        if parent.block.next_set_hash is None or not walk.is_whole:
+        if not walk.is_whole:
             return None  # beside the head another block may end the epoch
         path = (self.head, *walk.path)
         return next((i[:2] for i in path if i.block.next_set_hash is not None), None)
@@ -151,6 +163,7 @@ class BlockTree:
 
     def _advance(self, head: TreeBlock) -> None:
         self.head = head
+        self._walked = None
         self._blocks = {
             id_: item
             for id_, item in self._blocks.items()

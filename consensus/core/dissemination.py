@@ -12,7 +12,6 @@ from consensus.core.batchbook import BatchBook, HeldBatch
 from consensus.core.context import CoreContext
 from consensus.core.effects import (
     Broadcast,
-    EndEpoch,
     ExamineBatch,
     ExamineEntries,
     Reply,
@@ -66,7 +65,7 @@ class Dissemination:
         self._unsent: list[BatchId] = []
         self._own: set[BatchId] = set()  # made here and not yet ordered
         self._reclaimed: set[BatchId] = set()  # lost here and asked for; bounded, and forgotten
-        self.handover = Handover(self._index, observes=context.observes)
+        self.handover = Handover(self._index, self.book, self.mempool, observes=context.observes)
 
     # --- start ------------------------------------------------------------------------------
 
@@ -158,6 +157,8 @@ class Dissemination:
 
         Those are sent by :meth:`on_rebroadcast_timer` if their block does not make it.
         """
+        if not self._unsent:
+            return
         for id_ in self._unsent:
             held = self.book.held[id_]
             held.sent_ms = now_ms
@@ -216,21 +217,24 @@ class Dissemination:
         if not wanted and (self.handover.is_closed or self.book.is_ordered(id_)):
             return
         try:
-            origin = decode_batch(encoded).origin
+            batch = decode_batch(encoded)
         except DecodeError as error:
             raise PeerFault(Offence.BAD_BATCH, str(error)) from None
-        if not wanted and (origin != peer or not self._has_room(peer)):
+        if not wanted and (batch.origin != peer or not self._has_room(peer)):
             self._counters.batches_refused += 1
             return
         self._counters.batches_received += 1
-        self._hold_and_examine(id_, encoded, peer)
+        self._hold_and_examine(id_, encoded, batch, peer)
 
     def _has_room(self, sender: NodeIndex) -> bool:
-        open_count = sum(held.sender == sender for held in self.book.held.values())
-        return open_count < OPEN_BATCHES_PER_ORIGIN_MAX
+        held_all = self.book.held.values()
+        if len(held_all) < OPEN_BATCHES_PER_ORIGIN_MAX:
+            return True  # no need to count whose they are
+        return sum(held.sender == sender for held in held_all) < OPEN_BATCHES_PER_ORIGIN_MAX
 
-    def _hold_and_examine(self, id_: BatchId, encoded: bytes, sender: NodeIndex) -> None:
-        batch = decode_batch(encoded)
+    def _hold_and_examine(
+        self, id_: BatchId, encoded: bytes, batch: Batch, sender: NodeIndex
+    ) -> None:
         self._hold(id_, HeldBatch(batch.origin, sender, encoded, "examining"))
         self._outbox.add(ExamineBatch(id_, batch.entries))
 
@@ -360,9 +364,10 @@ class Dissemination:
             is_new = id_ not in self.book.held and not self.book.is_ordered(id_)
             if is_new and self._has_room(proposal.block.author):
                 try:
-                    self._hold_and_examine(id_, encoded, proposal.block.author)
+                    batch = decode_batch(encoded)
                 except DecodeError as error:
                     raise PeerFault(Offence.BAD_BATCH, str(error)) from None
+                self._hold_and_examine(id_, encoded, batch, proposal.block.author)
 
     # --- execution --------------------------------------------------------------------------
 
@@ -380,12 +385,6 @@ class Dissemination:
             if held is not None and held.sender == self._index:
                 self.mempool.settle(held.event_ids)
         self._cut_batches()
-
-    # --- the end of the epoch ----------------------------------------------------------------
-
-    def leftovers(self) -> EndEpoch | None:
-        """Give what the next core takes over, as :class:`Handover` does."""
-        return self.handover.leftovers(self.book, self.mempool)
 
     # --- status -----------------------------------------------------------------------------
 

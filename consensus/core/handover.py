@@ -28,8 +28,12 @@ class Handover:
         is_closed: no batch is made, taken in or stored any more, or ever, by an observer.
     """
 
-    def __init__(self, index: NodeIndex, *, observes: bool) -> None:
+    def __init__(
+        self, index: NodeIndex, book: BatchBook, mempool: Mempool, *, observes: bool
+    ) -> None:
         self._index = index
+        self._book = book
+        self._mempool = mempool
         self._observes = observes
         self._submitted: list[Submitted] = []
         self.is_closed = observes
@@ -41,14 +45,14 @@ class Handover:
         self._submitted.append(Submitted(ticket, entries))
         return True
 
-    def leftovers(self, book: BatchBook, mempool: Mempool) -> EndEpoch | None:
+    def leftovers(self) -> EndEpoch | None:
         """Give own entries that are not ordered, oldest first, and the submissions held.
 
         None while a client waits for a verdict here.
         """
-        if mempool.is_examining:
+        if self._mempool.is_examining:
             return None
-        carried = (*_own_entries(book, self._index), *mempool.entries())
+        carried = (*_own_entries(self._book, self._index), *self._mempool.entries())
         return EndEpoch(carried, tuple(self._submitted))
 
 

@@ -5,7 +5,7 @@ queue behind bulk ones (batches, acknowledgements, fetches and their answers).
 """
 
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -46,7 +46,6 @@ __all__ = [
     "VoteMessage",
     "decode_message",
     "encode_message",
-    "epoch_of",
     "lane_of",
 ]
 
@@ -59,38 +58,75 @@ class Lane(IntEnum):
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    pass
+    """Base: bulk, and the same in all epochs."""
+
+    lane: ClassVar[Lane] = Lane.BULK
+
+    @property
+    def epoch(self) -> Epoch | None:
+        """The epoch that the message speaks in, or None when it means the same in all."""
+        return None
 
 
 class ProposalMessage(_Message, frozen=True, tag=1):
     """The leader's block of a round."""
 
+    lane: ClassVar[Lane] = Lane.CONSENSUS
     proposal: Proposal
+
+    @property
+    def epoch(self) -> Epoch:
+        """That of the block."""
+        return self.proposal.block.epoch
 
 
 class VoteMessage(_Message, frozen=True, tag=2):
     """A vote, sent to everybody."""
 
+    lane: ClassVar[Lane] = Lane.CONSENSUS
     vote: Vote
+
+    @property
+    def epoch(self) -> Epoch:
+        """That of the vote."""
+        return self.vote.epoch
 
 
 class TimeoutMessage(_Message, frozen=True, tag=3):
     """A timeout, sent to everybody and again until the round ends."""
 
+    lane: ClassVar[Lane] = Lane.CONSENSUS
     timeout: Timeout
+
+    @property
+    def epoch(self) -> Epoch:
+        """That of the timeout."""
+        return self.timeout.epoch
 
 
 class TimeoutCertificateMessage(_Message, frozen=True, tag=4):
     """A timeout certificate, sent once by each validator that formed it."""
 
+    lane: ClassVar[Lane] = Lane.CONSENSUS
     certificate: TimeoutCertificate
+
+    @property
+    def epoch(self) -> Epoch:
+        """That of the certificate."""
+        return self.certificate.epoch
 
 
 class SyncInfo(_Message, frozen=True, tag=5):
     """The proof of the sender's round, for one who is behind."""
 
+    lane: ClassVar[Lane] = Lane.CONSENSUS
     high_qc: QuorumCertificate
     high_tc: TimeoutCertificate | None
+
+    @property
+    def epoch(self) -> Epoch:
+        """That of the certificates."""
+        return self.high_qc.epoch
 
 
 class BatchMessage(_Message, frozen=True, tag=6):
@@ -104,11 +140,21 @@ class AckMessage(_Message, frozen=True, tag=7):
 
     ack: Ack
 
+    @property
+    def epoch(self) -> Epoch:
+        """That of the acknowledgement."""
+        return self.ack.epoch
+
 
 class CertificateMessage(_Message, frozen=True, tag=8):
     """A batch certificate, sent to everybody: any leader may now propose the batch."""
 
     certificate: BatchCertificate
+
+    @property
+    def epoch(self) -> Epoch:
+        """That of the certificate."""
+        return self.certificate.epoch
 
 
 class BatchRequest(_Message, frozen=True, tag=9):
@@ -135,19 +181,32 @@ class BlocksResponse(_Message, frozen=True, tag=11):
 class ProposalRequest(_Message, frozen=True, tag=12):
     """Ask for a block that is certified but not yet committed."""
 
+    lane: ClassVar[Lane] = Lane.CONSENSUS
     block_id: BlockIdField
 
 
 class ProposalResponse(_Message, frozen=True, tag=13):
     """A block that was asked for; bound to the question by its id, not by who sends it."""
 
+    lane: ClassVar[Lane] = Lane.CONSENSUS
     proposal: Proposal
+
+    @property
+    def epoch(self) -> Epoch:
+        """That of the block."""
+        return self.proposal.block.epoch
 
 
 class EpochEnd(_Message, frozen=True, tag=14):
     """The certificate that ended an epoch, for one who still speaks in it."""
 
+    lane: ClassVar[Lane] = Lane.CONSENSUS
     certificate: QuorumCertificate
+
+    @property
+    def epoch(self) -> Epoch:
+        """The one that ended."""
+        return self.certificate.epoch
 
 
 Message = (
@@ -168,16 +227,6 @@ Message = (
 )
 
 _codec: Codec[Message] = Codec(Message)  # type: ignore[arg-type] # a union is no type[T] to mypy
-_CONSENSUS = (
-    ProposalMessage,
-    VoteMessage,
-    TimeoutMessage,
-    TimeoutCertificateMessage,
-    SyncInfo,
-    ProposalRequest,
-    ProposalResponse,
-    EpochEnd,
-)
 
 REQUESTS = (BatchRequest, BlocksRequest, ProposalRequest)
 """What anybody may ask for who may connect at all."""
@@ -197,25 +246,6 @@ def decode_message(data: bytes) -> Message:
     return _codec.decode(data)
 
 
-def epoch_of(message: Message) -> Epoch | None:
-    """Give the epoch that a message speaks in, or None when it means the same in all."""
-    match message:
-        case ProposalMessage(proposal) | ProposalResponse(proposal):
-            return proposal.block.epoch
-        case VoteMessage(vote):
-            return vote.epoch
-        case TimeoutMessage(timeout):
-            return timeout.epoch
-        case AckMessage(ack):
-            return ack.epoch
-        case TimeoutCertificateMessage(certificate) | CertificateMessage(certificate):
-            return certificate.epoch
-        case EpochEnd(certificate) | SyncInfo(certificate):
-            return certificate.epoch
-        case _:
-            return None
-
-
 def lane_of(message: Message) -> Lane:
     """Give the lane that carries ``message``."""
-    return Lane.CONSENSUS if isinstance(message, _CONSENSUS) else Lane.BULK
+    return message.lane

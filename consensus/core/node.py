@@ -8,7 +8,7 @@ jump: it only fills block times and spaces answers.
 
 from consensus.core.agreement import Agreement
 from consensus.core.allowance import Allowance
-from consensus.core.blocktree import BlockTree, TreeBlock
+from consensus.core.blocktree import BlockTree
 from consensus.core.catchup import CATCH_UP_TIMER, CatchUp
 from consensus.core.context import CoreContext
 from consensus.core.counters import Counters
@@ -47,17 +47,16 @@ from consensus.core.messages import (
     TimeoutCertificateMessage,
     TimeoutMessage,
     VoteMessage,
-    epoch_of,
 )
 from consensus.core.pacemaker import IDLE_TIMER, ROUND_TIMER, Pacemaker, Tuning
 from consensus.core.parts import Parts
 from consensus.core.ports import BatchIndex, Restored
 from consensus.core.recovery import Recovery
+from consensus.core.restoring import head_of
 from consensus.core.safety import SafetyRules
 from consensus.core.status import describe
 from consensus.core.stragglers import Stragglers
 from consensus.core.verification import RememberingDomain
-from ledger.core.block import Block, block_id
 from ledger.core.errors import InvariantError, Offence, PeerFault
 from ledger.core.ids import Height, NodeIndex, Round
 from ledger.core.signing import Signer
@@ -84,7 +83,7 @@ class NodeCore:
         start = restored.start
         domain = RememberingDomain(start.genesis_hash, start.number, start.validator_set())
         context = CoreContext(domain, signer, restored.observes, counters=counters or Counters())
-        tree = BlockTree(_head(restored), restored.roots, restored.pending)
+        tree = BlockTree(head_of(restored), restored.roots, restored.pending)
         dissemination = Dissemination(context, batches)
         queue = ExecutionQueue(tree, dissemination.book, context.outbox)
         record = restored.record
@@ -103,6 +102,9 @@ class NodeCore:
             stragglers=Stragglers(rules, context.outbox),
         )
         self._parts = parts
+        self._outbox = context.outbox
+        self._epoch = start.number
+        self._validators_count = len(domain.validators)
         self._restored: Restored | None = restored
         self._agreement = Agreement(parts, start.certificate)
         self._recovery = Recovery(domain.validators)
@@ -128,35 +130,35 @@ class NodeCore:
 
     def step(self, input_: Input, now_ms: int) -> list[Effect]:
         """Take one input and give its effects, in order."""
-        outbox = self._parts.context.outbox
         if self._is_done:
             return []
-        self._agreement.now_ms = now_ms
-        committed = self._parts.tree.head.block.height
-        self._agreement.last_proposed = ()
+        parts, agreement = self._parts, self._agreement
+        head = parts.tree.head
+        agreement.now_ms = now_ms
+        agreement.last_proposed = ()
         try:
             self._handle(input_, now_ms)
-            self._agreement.count_own_votes()
-            self._parts.dissemination.send_new(self._agreement.last_proposed, now_ms)
-            self._end_epoch_if_possible()
+            agreement.count_own_votes()
+            parts.dissemination.send_new(agreement.last_proposed, now_ms)
+            if agreement.is_over:
+                self._end_epoch_if_possible()
         except InvariantError as error:
             # Nothing that this step signed may leave: the barrier of its record is dropped too.
-            outbox.take(None)
+            self._outbox.take(None)
             self._is_done = True
             return [Halt(str(error))]
-        if self._parts.tree.head.block.height > committed:
+        if parts.tree.head is not head:
             self._progress_ms = now_ms
-        return outbox.take(self._barrier())
+        return self._outbox.take(self._barrier())
 
     def _end_epoch_if_possible(self) -> None:
-        """End, once the last block is durable and no client waits for a verdict."""
-        head, dissemination = self._parts.tree.head.block, self._parts.dissemination
-        is_final = self._agreement.is_over and head.next_set_hash is not None
-        if is_final and self._durable >= head.height:
-            leftovers = dissemination.leftovers()
+        """End what is over, once the last block is durable and no client waits for a verdict."""
+        head = self._parts.tree.head.block
+        if head.next_set_hash is not None and self._durable >= head.height:
+            leftovers = self._parts.dissemination.handover.leftovers()
             if leftovers is not None:
                 self._is_done = True
-                self._parts.context.outbox.add(leftovers)
+                self._outbox.add(leftovers)
 
     def _barrier(self) -> Persist | None:
         agreement = self._agreement
@@ -171,12 +173,12 @@ class NodeCore:
 
     def _handle(self, input_: Input, now_ms: int) -> None:
         match input_:
-            case PeerMessage(peer, _):
+            case PeerMessage():
                 try:
                     if self._is_of_this_epoch(input_, now_ms):
                         self._on_message(input_, now_ms)
                 except PeerFault as fault:
-                    self._penalize(peer, fault.offence, fault.detail)
+                    self._penalize(input_.peer, fault.offence, fault.detail)
             case TimerFired():
                 self._on_timer(input_, now_ms)
             case Submitted(ticket, entries):
@@ -200,35 +202,35 @@ class NodeCore:
 
     def _is_guest(self, peer: NodeIndex) -> bool:
         """Say whether a peer is none of the epoch's validators: it is served, and no more."""
-        return peer >= len(self._parts.context.domain.validators)
+        return peer >= self._validators_count
 
     def _is_of_this_epoch(self, input_: PeerMessage, now_ms: int) -> bool:
         """Say whether to look at a message. Of another epoch it is answered, not looked at."""
-        spoken, present = epoch_of(input_.message), self._parts.context.domain.epoch
-        if spoken is not None and spoken != present:
+        spoken = input_.message.epoch
+        if spoken is not None and spoken != self._epoch:
             self._parts.stragglers.answer_epoch(input_.peer, spoken, now_ms)
             return False
         return not self._is_guest(input_.peer) or isinstance(input_.message, REQUESTS)
 
     def _on_message(self, input_: PeerMessage, now_ms: int) -> None:
-        agreement, peer = self._agreement, input_.peer
-        match input_.message:
-            case ProposalMessage(proposal):
-                agreement.on_proposal(peer, proposal)
-            case VoteMessage(vote):
-                agreement.on_vote(peer, vote)
-            case TimeoutMessage(timeout):
-                agreement.on_timeout(peer, timeout)
-            case TimeoutCertificateMessage(certificate):
-                agreement.on_timeout_certificate(certificate)
-            case SyncInfo() as info:
-                self._on_proven_round(peer, agreement.on_sync_info(info))
-            case EpochEnd(certificate):
-                agreement.on_epoch_end(certificate)
-            case ProposalResponse(proposal):
-                agreement.on_requested_proposal(proposal)
-            case BlocksResponse() as answer:
-                self._on_blocks(answer)
+        agreement, peer, message = self._agreement, input_.peer, input_.message
+        match message:  # what comes most often is asked first
+            case VoteMessage():
+                agreement.on_vote(peer, message.vote)
+            case ProposalMessage():
+                agreement.on_proposal(peer, message.proposal)
+            case TimeoutMessage():
+                agreement.on_timeout(peer, message.timeout)
+            case TimeoutCertificateMessage():
+                agreement.on_timeout_certificate(message.certificate)
+            case SyncInfo():
+                self._on_proven_round(peer, agreement.on_sync_info(message))
+            case EpochEnd():
+                agreement.on_epoch_end(message.certificate)
+            case ProposalResponse():
+                agreement.on_requested_proposal(message.proposal)
+            case BlocksResponse():
+                self._on_blocks(message)
             case BatchMessage() | AckMessage() | CertificateMessage():
                 self._on_dissemination(input_)
             case _:
@@ -251,7 +253,7 @@ class NodeCore:
                 self._agreement.maybe_vote()
 
     def _on_request(self, input_: PeerMessage, now_ms: int) -> None:
-        outbox, peer = self._parts.context.outbox, input_.peer
+        outbox, peer = self._outbox, input_.peer
         if not self._allowance.take(peer, now_ms):
             return
         match input_.message:
@@ -364,37 +366,8 @@ class NodeCore:
 
     def _penalize(self, peer: NodeIndex, offence: Offence, detail: str) -> None:
         self._count_fault(offence)
-        self._parts.context.outbox.add(Penalize(peer, offence, detail))
+        self._outbox.add(Penalize(peer, offence, detail))
 
     def _count_fault(self, offence: Offence) -> None:
         faults = self.counters.peer_faults
         faults[offence] = faults.get(offence, 0) + 1
-
-
-def _head(restored: Restored) -> TreeBlock:
-    """Give the committed head: the last applied block, or the one that opened the epoch.
-
-    That one belongs to the epoch before. Here it stands for round 0 and has executed itself.
-    """
-    if not restored.roots:
-        msg = "the chain store gives no ledger root"
-        raise InvariantError(msg)
-    if restored.recent:
-        head = restored.recent[-1]
-        return TreeBlock(block_id(head), head, None)
-    start = restored.start
-    opening = Block(
-        epoch=start.number,
-        round=Round(0),
-        height=start.height,
-        parent_id=start.block_id,
-        executed_height=start.height,
-        ledger_root=restored.roots[-1].digest,
-        next_set_hash=None,
-        qc=start.certificate,
-        tc=None,
-        payload=(),
-        time_ms=start.time_ms,
-        author=NodeIndex(0),
-    )
-    return TreeBlock(start.block_id, opening, None)

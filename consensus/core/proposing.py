@@ -119,8 +119,10 @@ class Judge:
         """Give the block that ``vote`` is for, if it implies another commit, as far as known."""
         tree = self._parts.tree
         voted = tree.get(vote.block_id)
-        parent = None if voted is None else tree.get(voted.block.parent_id)
-        if voted is None or parent is None or vote.round != voted.block.round:
+        if voted is None or vote.round != voted.block.round:
+            return None
+        parent = tree.get(voted.block.parent_id)
+        if parent is None:
             return None
         closing = tree.closing(parent)
         if closing is None and parent.block.next_set_hash is not None:

@@ -4,16 +4,17 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
+from consensus.core.blocktree import TreeBlock
 from consensus.core.leader import schedule_blocks
 from consensus.core.ports import PendingSet, Restored
 from consensus.core.safety_record import SafetyRecord, first_record, record_of_epoch
-from ledger.core.block import Block, LedgerRoot, Proposal, decode_batch
+from ledger.core.block import Block, LedgerRoot, Proposal, block_id, decode_batch
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError
-from ledger.core.ids import BatchId, Epoch, Height, PublicKey, Round
+from ledger.core.ids import BatchId, Epoch, Height, NodeIndex, PublicKey, Round
 from ledger.core.limits import ROOTS_KEPT_MAX
 
-__all__ = ["ChainSource", "restored_from"]
+__all__ = ["ChainSource", "head_of", "restored_from"]
 
 T = TypeVar("T")
 
@@ -82,6 +83,38 @@ def restored_from(
         carried=() if observes else tuple(_own_entries_before(chain, start, key)),
         observes=observes,
     )
+
+
+def head_of(restored: Restored) -> TreeBlock:
+    """Give the committed head at the start: the last applied block, or what opened the epoch.
+
+    That belongs to the epoch before. Here it stands for round 0 and has executed itself.
+
+    Raises:
+        InvariantError: the chain store gives no ledger root.
+    """
+    if not restored.roots:
+        msg = "the chain store gives no ledger root"
+        raise InvariantError(msg)
+    if restored.recent:
+        head = restored.recent[-1]
+        return TreeBlock(block_id(head), head, None)
+    start = restored.start
+    opening = Block(
+        epoch=start.number,
+        round=Round(0),
+        height=start.height,
+        parent_id=start.block_id,
+        executed_height=start.height,
+        ledger_root=restored.roots[-1].digest,
+        next_set_hash=None,
+        qc=start.certificate,
+        tc=None,
+        payload=(),
+        time_ms=start.time_ms,
+        author=NodeIndex(0),
+    )
+    return TreeBlock(start.block_id, opening, None)
 
 
 def _end_round(chain: ChainSource, epoch: Epoch, start: EpochStart) -> Round:

@@ -108,7 +108,8 @@ class SafetyRules:
             InvariantError: it holds a vote of this key that the record does not know of: an old
                 record was put back, and signing on would be signing twice.
         """
-        if any(signer == self.index for signer, _ in qc.signatures):
+        is_beyond = qc.round > self.record.acted_round  # else the record knows of it
+        if is_beyond and any(signer == self.index for signer, _ in qc.signatures):
             self.note_own_statement(qc.round)
         self._note_epoch_end(qc)
         if qc.round > self.record.high_qc.round:
@@ -125,7 +126,8 @@ class SafetyRules:
         Raises:
             InvariantError: as :meth:`note_certificate`.
         """
-        if any(entry.signer == self.index for entry in tc.entries):
+        is_beyond = tc.round > self.record.acted_round
+        if is_beyond and any(entry.signer == self.index for entry in tc.entries):
             self.note_own_statement(tc.round)
         if self.record.high_tc is None or tc.round > self.record.high_tc.round:
             self._change(high_tc=tc)

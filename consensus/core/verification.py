@@ -5,9 +5,9 @@ timeouts. Each (signer, message, signature) is verified once; a bounded memory a
 The same certificate arrives in every message of a round: whole ones are remembered too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from ledger.core.certificate import Domain, QuorumCertificate
+from ledger.core.certificate import Domain, QuorumCertificate, TimeoutCertificate
 from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import Epoch, NodeIndex
 from ledger.core.limits import VERIFIED_CERTIFICATES_MAX, VERIFIED_SIGNATURES_MAX
@@ -20,12 +20,13 @@ __all__ = ["RememberingDomain"]
 class RememberingDomain(Domain):
     """A domain that verifies each distinct signature once."""
 
-    __slots__ = ("_certificates", "_known")
+    __slots__ = ("_certificates", "_known", "_timeout_certificates")
 
     def __init__(self, genesis_hash: bytes, epoch: Epoch, validators: ValidatorSet) -> None:
         super().__init__(genesis_hash, epoch, validators)
         self._known: dict[SignatureCheck, None] = {}
         self._certificates: dict[QuorumCertificate, None] = {}
+        self._timeout_certificates: dict[TimeoutCertificate, None] = {}
 
     def has_verified(self, certificate: QuorumCertificate) -> bool:
         """Say whether exactly this certificate, with these signatures, was found valid."""
@@ -37,9 +38,20 @@ class RememberingDomain(Domain):
             del self._certificates[next(iter(self._certificates))]
         self._certificates[certificate] = None
 
+    def require_timeout_certificate(
+        self, certificate: TimeoutCertificate, verify_qc: Callable[[QuorumCertificate], None]
+    ) -> None:
+        """As :meth:`TimeoutCertificate.verify`, unless exactly this one was found valid before."""
+        if certificate not in self._timeout_certificates:
+            certificate.verify(self, verify_qc)
+            if len(self._timeout_certificates) >= VERIFIED_CERTIFICATES_MAX:
+                del self._timeout_certificates[next(iter(self._timeout_certificates))]
+            self._timeout_certificates[certificate] = None
+
     def verdicts(self, checks: list[SignatureCheck]) -> list[bool]:
         """Give the verdict of each check; the good ones are remembered."""
-        unknown = [check for check in checks if check not in self._known]
+        known = self._known
+        unknown = [check for check in checks if check not in known]
         if not unknown:
             return [True] * len(checks)
         fresh = dict(zip(unknown, verify_many(unknown), strict=True))

@@ -4,14 +4,13 @@ import msgspec
 
 from consensus.core.verification import RememberingDomain
 from ledger.core.certificate import (
-    Commit,
     QuorumCertificate,
     Timeout,
     TimeoutCertificate,
     TimeoutEntry,
     Vote,
 )
-from ledger.core.ids import BlockId, NodeIndex, Round
+from ledger.core.ids import NodeIndex, Round
 from ledger.core.limits import VOTES_BEHIND_ROUNDS
 
 __all__ = ["Collected", "TimeoutCollector", "VoteCollector"]
@@ -40,7 +39,11 @@ class _RoundVotes:
 
 
 _NOTHING = Collected()
-_Choice = tuple[BlockId, Commit | None]
+
+
+def _are_alike(one: Vote, other: Vote) -> bool:
+    """Say whether two votes of a round are for the same."""
+    return one.block_id == other.block_id and one.commit == other.commit
 
 
 class VoteCollector:
@@ -53,20 +56,27 @@ class VoteCollector:
 
     def __init__(self, domain: RememberingDomain) -> None:
         self._domain = domain
+        self._quorum = domain.validators.quorum
         self._rounds: dict[Round, _RoundVotes] = {}
 
     def add(self, vote: Vote) -> Collected:
         """Add a vote that came from its signer's own connection (or is this node's own)."""
-        votes = self._rounds.setdefault(vote.round, _RoundVotes())
-        slots = votes.slots
-        first = slots.get(vote.signer)
+        votes = self._rounds.get(vote.round)
+        if votes is None:
+            votes = self._rounds[vote.round] = _RoundVotes()
+        first = votes.slots.get(vote.signer)
         if first is not None:
-            same = (first.block_id, first.commit) == (vote.block_id, vote.commit)
-            return _NOTHING if same else Collected(contradicted=first)
-        slots[vote.signer] = vote
-        choice: _Choice = (vote.block_id, vote.commit)
-        supporters = [v for v in slots.values() if (v.block_id, v.commit) == choice]
-        if votes.certified or len(supporters) < self._domain.validators.quorum:
+            return _NOTHING if _are_alike(first, vote) else Collected(contradicted=first)
+        votes.slots[vote.signer] = vote
+        if votes.certified or len(votes.slots) < self._quorum:
+            return _NOTHING
+        return self._certify(votes, vote)
+
+    def _certify(self, votes: _RoundVotes, vote: Vote) -> Collected:
+        """Make the certificate of what ``vote`` is for, if a quorum of valid votes is for it."""
+        slots = votes.slots
+        supporters = [v for v in slots.values() if _are_alike(v, vote)]
+        if len(supporters) < self._quorum:
             return _NOTHING
         verdicts = self._domain.verdicts([v.check(self._domain) for v in supporters])
         forgers = tuple(v.signer for v, ok in zip(supporters, verdicts, strict=True) if not ok)
@@ -75,11 +85,12 @@ class VoteCollector:
         valid = sorted(
             (v for v, ok in zip(supporters, verdicts, strict=True) if ok), key=lambda v: v.signer
         )
-        if len(valid) < self._domain.validators.quorum:
+        if len(valid) < self._quorum:
             return Collected(forgers=forgers)
         votes.certified = True
         rows = tuple((v.signer, v.signature) for v in valid)
         certificate = QuorumCertificate(vote.epoch, vote.round, vote.block_id, vote.commit, rows)
+        self._domain.note_verified(certificate)
         return Collected(certificate=certificate, forgers=forgers)
 
     @staticmethod
