@@ -64,6 +64,14 @@ trusted lists that such events change, and prove what they held at a height.
   429 and 503 carry `Retry-After`.
 """
 
+_BEARER: Json = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API token of this gateway, or an access token of an issuer that it accepts. "
+    "Each operation says which scope it needs; what anonymous clients may do without a token is "
+    "the operator's choice: by default `read` and `publish`.",
+}
+
 
 class Parameter(NamedTuple):
     """One parameter of an operation; ``place`` is ``query``, ``path`` or ``header``."""
@@ -125,7 +133,11 @@ def describe_api(operations: Sequence[Operation], version: str) -> Json:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(op.tag for op in operations)],
         "paths": paths,
-        "components": {"schemas": {name: _ecma(schema) for name, schema in schemas.items()}},
+        "security": [{}, {"bearer": []}],
+        "components": {
+            "schemas": {name: _ecma(schema) for name, schema in schemas.items()},
+            "securitySchemes": {"bearer": _BEARER},
+        },
     }
 
 

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from ledger.core.errors import ConcordatError, RejectCode
 from pubsub.core.documents import Receipt
 
-__all__ = ["HttpCode", "Problem", "Refusal", "problem_status"]
+__all__ = ["Code", "HttpCode", "Problem", "Refusal", "problem_status"]
 
 
 class HttpCode(StrEnum):
@@ -25,6 +25,7 @@ class HttpCode(StrEnum):
     ENTRY_NOT_FOUND = "entry_not_found"
     EVENT_NOT_FOUND = "event_not_found"
     EVENT_REFUSED = "event_refused"
+    FORBIDDEN = "forbidden"
     INTERNAL_ERROR = "internal_error"
     INVALID_PARAMETER = "invalid_parameter"
     LIST_NOT_FOUND = "list_not_found"
@@ -39,6 +40,7 @@ class HttpCode(StrEnum):
     SHUTTING_DOWN = "shutting_down"
     STORE_UNAVAILABLE = "store_unavailable"
     TOO_MANY_STREAMS = "too_many_streams"
+    UNAUTHENTICATED = "unauthenticated"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
 
 
@@ -67,6 +69,7 @@ _PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
     HttpCode.ENTRY_NOT_FOUND: (404, "There is no such entry"),
     HttpCode.EVENT_NOT_FOUND: (404, "There is no such event"),
     HttpCode.EVENT_REFUSED: (404, "The event was refused and is not in the ledger"),
+    HttpCode.FORBIDDEN: (403, "This principal may not do that"),
     HttpCode.INTERNAL_ERROR: (500, "The gateway failed"),
     HttpCode.INVALID_PARAMETER: (400, "A parameter is unknown or invalid"),
     HttpCode.LIST_NOT_FOUND: (404, "There is no such list"),
@@ -81,6 +84,7 @@ _PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
     HttpCode.SHUTTING_DOWN: (503, "The gateway is shutting down"),
     HttpCode.STORE_UNAVAILABLE: (503, "The chain store cannot be read yet"),
     HttpCode.TOO_MANY_STREAMS: (503, "Too many streams are open"),
+    HttpCode.UNAUTHENTICATED: (401, "A valid token is needed"),
     HttpCode.UNSUPPORTED_MEDIA_TYPE: (415, "The media type is not supported"),
 }
 _TRY_AGAIN: Final = frozenset({429, 503})

@@ -30,6 +30,7 @@ from pubsub.core.documents import (
 )
 from pubsub.core.openapi import Answer, Json, Operation, Parameter, reference
 from pubsub.core.problems import HttpCode
+from pubsub.core.rights import Scope
 from pubsub.io import operations, publish, reads
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.snapshot_api import SNAPSHOT_ENDPOINTS
@@ -332,18 +333,18 @@ _METRICS = Operation(
 )
 
 ENDPOINTS: Final = (
-    Endpoint(_PUBLISH, publish.publish),
-    Endpoint(_LIST, reads.get_events),
-    Endpoint(_GET, reads.get_event),
-    Endpoint(_PROOF, reads.get_proof),
-    Endpoint(_STREAM, reads.get_stream),
+    Endpoint(_PUBLISH, publish.publish, Scope.PUBLISH),
+    Endpoint(_LIST, reads.get_events, Scope.READ),
+    Endpoint(_GET, reads.get_event, Scope.READ),
+    Endpoint(_PROOF, reads.get_proof, Scope.READ),
+    Endpoint(_STREAM, reads.get_stream, Scope.READ),
     *TRUST_ENDPOINTS,
-    Endpoint(_BLOCK, reads.get_block),
-    Endpoint(_VALIDATORS, reads.get_validators),
-    Endpoint(_GENESIS, reads.get_genesis),
+    Endpoint(_BLOCK, reads.get_block, Scope.READ),
+    Endpoint(_VALIDATORS, reads.get_validators, Scope.PUBLIC),
+    Endpoint(_GENESIS, reads.get_genesis, Scope.PUBLIC),
     *SNAPSHOT_ENDPOINTS,
-    Endpoint(_STATUS, operations.get_status),
-    Endpoint(_LIVEZ, operations.get_livez),
-    Endpoint(_READYZ, operations.get_readyz),
-    Endpoint(_METRICS, operations.get_metrics),
+    Endpoint(_STATUS, operations.get_status, Scope.PUBLIC),
+    Endpoint(_LIVEZ, operations.get_livez, Scope.PUBLIC),
+    Endpoint(_READYZ, operations.get_readyz, Scope.PUBLIC),
+    Endpoint(_METRICS, operations.get_metrics, Scope.PUBLIC),
 )

@@ -7,6 +7,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from pubsub.core.openapi import Operation
+from pubsub.core.problems import Code, HttpCode
+from pubsub.core.rights import Scope
 from pubsub.io.state import Gateway
 
 __all__ = ["Endpoint", "Handler"]
@@ -15,7 +17,20 @@ Handler = Callable[[Gateway, Request], Awaitable[ASGIApp]]
 
 
 class Endpoint(NamedTuple):
-    """One operation and what answers it."""
+    """One operation, what answers it, and the scope that whoever asks needs."""
 
     operation: Operation
     handler: Handler
+    scope: Scope
+
+    def described(self) -> Operation:
+        """Give the operation as its description shows it: with its scope, and what lacks it."""
+        operation = self.operation
+        errors: tuple[Code, ...] = (HttpCode.UNAUTHENTICATED,)
+        text = operation.description
+        if self.scope is not Scope.PUBLIC:
+            errors = (*errors, HttpCode.FORBIDDEN)
+            text += f" Needs the scope `{self.scope}`."
+        return operation._replace(
+            description=text, errors=tuple(dict.fromkeys((*operation.errors, *errors)))
+        )

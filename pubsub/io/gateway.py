@@ -51,7 +51,7 @@ def create_app(settings: GatewaySettings, facades: Sequence[Facade] = ()) -> Sta
     The shared state is ``app.state.gateway``.
     """
     gateway = Gateway(settings)
-    document = describe_api([endpoint.operation for endpoint in ENDPOINTS], VERSION)
+    document = describe_api([endpoint.described() for endpoint in ENDPOINTS], VERSION)
     text, page = msgspec.json.encode(document), api_page(document)
 
     async def openapi(_request: Request) -> Response:
@@ -119,13 +119,17 @@ async def _dispatch(methods: dict[str, _Serve], request: Request) -> ASGIApp:
 
 
 def _serve(gateway: Gateway, endpoint: Endpoint) -> _Serve:
-    """Wrap a handler: errors become problems, and everything is counted."""
-    operation, handler = endpoint
+    """Wrap a handler: rights are required, errors become problems, everything is counted.
+
+    The handler finds who asks at ``request.state.principal``.
+    """
+    operation, handler, scope = endpoint
     seconds = gateway.metrics.seconds.labels(operation.path)
 
     async def serve(request: Request) -> ASGIApp:
         begun = time.perf_counter()
         try:
+            request.state.principal = await gateway.rights.require(request, scope)
             answer = await handler(gateway, request)
         except Exception as error:  # noqa: BLE001 - every error has a problem document
             if isinstance(error, InvariantError):

@@ -31,6 +31,7 @@ from ledger.io.chain_store import ChainStore
 from pubsub.core.openapi import Answer, Json, Operation, Parameter
 from pubsub.core.parameters import Parameters
 from pubsub.core.problems import HttpCode, Refusal
+from pubsub.core.rights import Scope
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.state import Gateway
 
@@ -184,8 +185,8 @@ _LOG = _operation(
 )
 
 SNAPSHOT_ENDPOINTS: Final = (
-    Endpoint(_MANIFEST, get_manifest),
-    Endpoint(_BLOCKS, get_blocks),
-    Endpoint(_STATE, get_state),
-    Endpoint(_LOG, get_log),
+    Endpoint(_MANIFEST, get_manifest, Scope.READ),
+    Endpoint(_BLOCKS, get_blocks, Scope.READ),
+    Endpoint(_STATE, get_state, Scope.READ),
+    Endpoint(_LOG, get_log, Scope.READ),
 )

@@ -7,7 +7,7 @@ ends, because an answer from it could not be trusted.
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -31,6 +31,7 @@ from pubsub.io.body import Bodies
 from pubsub.io.feed import Feed
 from pubsub.io.finality import Finality
 from pubsub.io.node_link import NodeLink
+from pubsub.io.rights import Rights, RightsSettings
 from pubsub.io.store_access import StoreAccess
 
 __all__ = ["Gateway", "GatewaySettings", "Metrics"]
@@ -50,6 +51,7 @@ class GatewaySettings:
         streams_max: event streams open at one time.
         connections_max: HTTP connections open at one time, streams included.
         heartbeat_ms: a stream is never silent for longer.
+        rights: who may do what.
     """
 
     chain_dir: Path
@@ -59,6 +61,7 @@ class GatewaySettings:
     streams_max: int = GATEWAY_STREAMS_MAX
     connections_max: int = GATEWAY_CONNECTIONS_MAX
     heartbeat_ms: int = GATEWAY_HEARTBEAT_MS
+    rights: RightsSettings = field(default_factory=RightsSettings)
 
 
 class Metrics:
@@ -110,6 +113,7 @@ class Gateway:
         self.finality = Finality(self.access)
         self.feed = Feed()
         self.bodies = Bodies()
+        self.rights = Rights(settings.rights)
         self.metrics = Metrics()
         self.streams_count = 0
         self.list_counts: tuple[bytes, list[ListSummary]] = (b"", [])

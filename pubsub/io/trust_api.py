@@ -16,6 +16,7 @@ from ledger.core.trust.bodies import LISTS
 from pubsub.core.api_examples import EVENT_ID
 from pubsub.core.openapi import Answer, Json, Operation, Parameter, reference
 from pubsub.core.problems import HttpCode
+from pubsub.core.rights import Scope
 from pubsub.core.trust_documents import (
     EntriesDocument,
     EntryDocument,
@@ -263,10 +264,10 @@ def _proof(
 
 
 TRUST_ENDPOINTS: Final = (
-    Endpoint(_LISTS, trust_reads.get_lists),
-    Endpoint(_ENTRIES, trust_reads.get_entries),
+    Endpoint(_LISTS, trust_reads.get_lists, Scope.READ),
+    Endpoint(_ENTRIES, trust_reads.get_entries, Scope.READ),
     # Before the entries themselves, whose ids may hold slashes: the first path that fits counts.
-    Endpoint(_REVISIONS, trust_reads.get_revisions),
+    Endpoint(_REVISIONS, trust_reads.get_revisions, Scope.READ),
     Endpoint(
         _proof(
             _ONE_ENTRY.path,
@@ -276,10 +277,11 @@ TRUST_ENDPOINTS: Final = (
             (HttpCode.LIST_NOT_FOUND,),
         ),
         trust_reads.get_entry_proof,
+        Scope.READ,
     ),
-    Endpoint(_ONE_ENTRY, trust_reads.get_entry),
-    Endpoint(_PARTICIPANTS, trust_reads.get_participants),
-    Endpoint(_ONE_PARTICIPANT, trust_reads.get_participant),
+    Endpoint(_ONE_ENTRY, trust_reads.get_entry, Scope.READ),
+    Endpoint(_PARTICIPANTS, trust_reads.get_participants, Scope.READ),
+    Endpoint(_ONE_PARTICIPANT, trust_reads.get_participant, Scope.READ),
     Endpoint(
         _proof(
             _ONE_PARTICIPANT.path,
@@ -288,21 +290,25 @@ TRUST_ENDPOINTS: Final = (
             (_PARTICIPANT,),
         ),
         trust_reads.get_participant_proof,
+        Scope.READ,
     ),
-    Endpoint(_GOVERNANCE, trust_reads.get_governance),
+    Endpoint(_GOVERNANCE, trust_reads.get_governance, Scope.READ),
     Endpoint(
         _proof(_GOVERNANCE.path, "getGovernanceProof", "who governs", ()),
         trust_reads.get_governance_proof,
+        Scope.READ,
     ),
     Endpoint(
         _proof("/v1/validators", "getValidatorsProof", "who the validators are", ()),
         trust_reads.get_validators_proof,
+        Scope.READ,
     ),
-    Endpoint(_ONE_PROPOSAL, trust_reads.get_proposal),
+    Endpoint(_ONE_PROPOSAL, trust_reads.get_proposal, Scope.READ),
     Endpoint(
         _proof(
             _ONE_PROPOSAL.path, "getProposalProof", "a proposal and its approvals", (_PROPOSAL,)
         ),
         trust_reads.get_proposal_proof,
+        Scope.READ,
     ),
 )
