@@ -288,7 +288,6 @@ DESMOS_SYNC_IDS_MAX: Final = 1_000  # entities that one request of others may as
 DESMOS_CALL_MS_MAX: Final = 60_000  # one exchange with a peer
 DESMOS_AUDIT_PAGE_MAX: Final = 1_000  # records of the audit in one answer
 DESMOS_TOKEN_EARLY_MS: Final = 30_000  # a token is replaced so long before it ends
-DESMOS_CHECKED_MAX: Final = 1_024  # entities fetched and not stored yet, whose hash is kept
 DESMOS_SHELF_PAGE: Final = 1_000  # entities read at one time for a discovery
 DESMOS_VERSIONS_MAX: Final = 64  # newest changes in which a published version is looked for
 DESMOS_SYNC_RETRY_MS: Final = 60_000  # pause after a synchronisation that failed

@@ -15,6 +15,7 @@ from adapters.tmf.desmos.hash import digest
 from adapters.tmf.desmos.kinds import RESOURCES, TYPES
 from adapters.tmf.desmos.ngsi import from_ngsi, to_ngsi
 from adapters.tmf.entity import JsonObject, canonical
+from adapters.tmf.replication.form import Taken
 from adapters.tmf.resources.registry import RESOURCES as REGISTRY
 from ledger.core.errors import DecodeError
 
@@ -26,12 +27,14 @@ class Parcel(NamedTuple):
 
     Attributes:
         hash: H of it, as it was sent.
+        text: as it was sent.
     """
 
     id: str
     type: str
     hash: str
     entity: JsonObject
+    text: str
 
     @property
     def resource(self) -> str | None:
@@ -48,6 +51,21 @@ class Parcel(NamedTuple):
         if resource is None:
             raise DecodeError("an entity of a type that is not taken")
         return from_ngsi(self.entity) | {"href": resource.href(self.id)}
+
+    def taken(self) -> Taken:
+        """Give it as replication stores it.
+
+        Raises:
+            DecodeError: as for :meth:`document`.
+        """
+        document = self.document()
+        assert self.resource is not None, "it has a document"
+        try:
+            says_all = digest(entity_bytes(self.resource, document).decode()) == self.hash
+        except ValueError:  # a number that no entity here may have: it will be refused
+            says_all = True
+        original = b"" if says_all else self.text.encode()
+        return Taken(self.resource, self.id, document, hash=self.hash, original=original)
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -99,4 +117,4 @@ def _parcel(text: str) -> Parcel:
     id_, type_ = entity.get("id"), entity.get("type")
     if not (isinstance(id_, str) and id_ and isinstance(type_, str)):
         raise DecodeError("an entity has an id and a type")
-    return Parcel(id_, type_, hash_, entity)
+    return Parcel(id_, type_, hash_, entity, text)

@@ -27,10 +27,11 @@ from adapters.tmf.desmos.audit_log import (
     last_record,
     record_of_link,
 )
-from adapters.tmf.desmos.bundles import Parcel, entity_bytes, read_bundle
+from adapters.tmf.desmos.bundles import entity_bytes, read_bundle
 from adapters.tmf.desmos.hash import digest, hashed_name, next_link
 from adapters.tmf.desmos.kinds import RESOURCES, TYPES
 from adapters.tmf.desmos.offers import is_replicable, offer_of
+from adapters.tmf.desmos.originals import keep_original
 from adapters.tmf.entity import Change, JsonObject
 from adapters.tmf.replication.core.model import NONE, Code, Told
 from adapters.tmf.replication.form import Draft, FetchFailed, Taken
@@ -38,7 +39,6 @@ from adapters.tmf.replication.shared import kebab_of, name_of, tags_for
 from adapters.tmf.store.ports import Writing
 from ledger.core.errors import DecodeError
 from ledger.core.event import Event
-from ledger.core.limits import DESMOS_CHECKED_MAX
 from pubsub.client.identity import EventContent
 
 __all__ = ["PATH", "DesmosForm", "DesmosMember", "EntitySource", "Place", "place_of"]
@@ -110,7 +110,6 @@ class DesmosForm:
         self._source = source
         self._log = log
         self._now_ms = now_ms
-        self._checked: dict[str, tuple[bytes, str]] = {}  # hashes, until they are recorded
 
     # --- own changes ------------------------------------------------------------------------
 
@@ -219,23 +218,22 @@ class DesmosForm:
         try:
             # What comes with it is as its owner has it: nobody else vouches for it.
             others = (parcel for parcel in parcels if parcel.resource and parcel.id != root.id)
-            taken = _taken(root)._replace(others=tuple(map(_taken, others)))
+            return root.taken()._replace(others=tuple(other.taken() for other in others))
         except DecodeError as error:
             raise FetchFailed("refused", Code.MALFORMED, str(error)) from None
-        self._checked[told.key] = (told.version, root.hash)
-        while len(self._checked) > DESMOS_CHECKED_MAX:
-            del self._checked[next(iter(self._checked))]
-        return taken
 
-    def taken(self, txn: Writing, told: Told) -> None:
+    def taken(self, txn: Writing, told: Told, taken: Taken | None) -> None:
         """Record that the node holds what was told, or its end."""
         place = place_of(told.location)
         assert place is not None, "told by read"
-        version, hash_ = self._checked.pop(told.key, (NONE, ""))
+        resource = name_of(told.resource)
+        keep_original(txn, resource, place.id, taken)
+        for other in taken.others if taken else ():
+            keep_original(txn, other.resource, other.id, other)
         record = AuditedVersion(
             entity_id=place.id,
-            entity_type=TYPES[name_of(told.resource)],
-            entity_hash=hash_ if version == told.version else "",
+            entity_type=TYPES[resource],
+            entity_hash=taken.hash if taken else "",
             entity_hashlink=(told.previous if told.is_end else told.version).hex(),
             data_location=told.location,
             trader=Trader.CONSUMER,
@@ -248,13 +246,6 @@ def _last_link(txn: Writing, name: EntityName) -> str | None:
     """Give the newest link of an own entity's chain; None where a chain begins."""
     last = last_record(txn.connection, name, Trader.PRODUCER, _FINAL)
     return last.entity_hashlink if last and last.status == AuditStatus.PUBLISHED else None
-
-
-def _taken(parcel: Parcel) -> Taken:
-    """Give an entity as a TM Forum document. Raises DecodeError."""
-    document = parcel.document()
-    assert parcel.resource is not None, "it has a document"
-    return Taken(parcel.resource, parcel.id, document)
 
 
 def _name(id_: str) -> str:

@@ -1,5 +1,7 @@
 """What this node gives to other Desmoses: an entity with what belongs to it, and a list of all.
 
+An entity of another member is given as that member sent it, so that it has the hash that was told.
+
 Owns which entities belong to one: those of the same origin that it refers to, and these again,
 referred ones first. Nothing is given that the asking organisation may not see.
 """
@@ -20,6 +22,7 @@ from adapters.tmf.desmos.bundles import entity_bytes
 from adapters.tmf.desmos.hash import digest
 from adapters.tmf.desmos.kinds import TYPES
 from adapters.tmf.desmos.offers import Offer, is_replicable, offer_of
+from adapters.tmf.desmos.originals import original_of
 from adapters.tmf.entities.service import Entities
 from adapters.tmf.entity import Entity, JsonObject, content_hash
 from adapters.tmf.query.model import Query
@@ -57,9 +60,10 @@ class Shelf:
         Raises:
             TmfError: 404, there is none that the caller may see.
         """
+        caller = _marketplace(caller)
         root = self._root(reading, caller, id_)
         document = _version(reading, root, link) if link else root.document()
-        found = {(root.resource, id_): entity_bytes(root.resource, document)}
+        found = {(root.resource, id_): _entity_bytes(reading, root, document)}
         open_, asked = [document], {(root.resource, id_)}
         while open_:
             for name in _references(open_.pop(0)):
@@ -70,19 +74,20 @@ class Shelf:
                 entity = self._visible(reading, caller, *name)
                 if entity is not None and entity.origin == root.origin:
                     document = entity.document()
-                    found[name] = entity_bytes(entity.resource, document)
+                    found[name] = _entity_bytes(reading, entity, document)
                     open_.append(document)
         return list(reversed(found.values()))
 
     def offers(self, reading: Reading, caller: Caller) -> Iterator[Offer]:
         """Tell of all entities that the policies let go and the caller may see."""
-        now_ms = self._now_ms()
+        caller, now_ms = _marketplace(caller), self._now_ms()
         for resource, type_ in TYPES.items():
             for entity in self._every(reading, caller, resource):
                 document = entity.document()
                 offer = offer_of(type_, document)
                 if is_replicable(offer, now_ms):
-                    hash_ = self._hashes.of(entity)
+                    original = original_of(reading.connection, entity)
+                    hash_ = original.hash if original else self._hashes.of(entity)
                     link = _link(reading, EntityName(offer.id, type_)) or hash_
                     yield msgspec.structs.replace(offer, hash=hash_, hashlink=link)
 
@@ -133,6 +138,16 @@ class _Hashes:
             while len(self._known) > DESMOS_HASHES_REMEMBERED_MAX:
                 self._known.popitem(last=False)
         return hash_
+
+
+def _marketplace(caller: Caller) -> Caller:
+    return msgspec.structs.replace(caller, is_marketplace=True)
+
+
+def _entity_bytes(reading: Reading, entity: Entity, document: JsonObject) -> bytes:
+    """Give an entity in NGSI-LD, another member's as it was sent; ``document`` is a version."""
+    original = original_of(reading.connection, entity)
+    return original.entity if original else entity_bytes(entity.resource, document)
 
 
 def _resources_with(reading: Reading, id_: str) -> list[str]:

@@ -19,6 +19,7 @@ from adapters.tmf.desmos.bundles import Parcel
 from adapters.tmf.desmos.hash import hashed_name
 from adapters.tmf.desmos.kinds import RESOURCES, TYPES
 from adapters.tmf.desmos.offers import Offer, is_replicable, is_wanted, offer_of
+from adapters.tmf.desmos.originals import keep_original
 from adapters.tmf.desmos.peers import DesmosPeers
 from adapters.tmf.desmos.shelf import Shelf
 from adapters.tmf.entities.service import Entities
@@ -156,7 +157,7 @@ class PeerSync:
             raise DecodeError("its hash is not the one that was told")
         if parcel.resource is None:
             return False
-        around, taken = self._around, Taken(parcel.resource, parcel.id, parcel.document())
+        around, taken = self._around, parcel.taken()
         # What belongs to an entity and was not told of itself can only be compared.
         offer = offer or offer_of(parcel.type, taken.document)
 
@@ -166,23 +167,24 @@ class PeerSync:
 
         def write(store: Store) -> bool:
             with store.write() as txn:
-                return self._store(txn, peer, (taken, offer), parcel.hash)
+                return self._store(txn, peer, taken, offer)
 
         if not await around.store.in_thread(is_news):
             return False
         await around.accepts(_told(peer, parcel.resource, parcel.id), taken)
         return await around.store.in_thread(write)
 
-    def _store(self, txn: Writing, peer: Peer, new: tuple[Taken, Offer], hash_: str) -> bool:
-        (resource, id_, document, _), offer = new
+    def _store(self, txn: Writing, peer: Peer, taken: Taken, offer: Offer) -> bool:
         if not _is_news(txn, offer):  # the ledger told of it meanwhile
             return False
-        self._around.entities.accept(txn, peer.did, REGISTRY[resource], id_, document)
+        resource, id_ = taken.resource, taken.id
+        self._around.entities.accept(txn, peer.did, REGISTRY[resource], id_, taken.document)
+        keep_original(txn, resource, id_, taken)
         version = AuditedVersion(
             entity_id=id_,
             entity_type=TYPES[resource],
-            entity_hash=hash_,
-            entity_hashlink=offer.hashlink or hash_,
+            entity_hash=taken.hash,
+            entity_hashlink=offer.hashlink or taken.hash,
             data_location=peer.url,
             trader=Trader.CONSUMER,
         )

@@ -37,6 +37,7 @@ NOBODY: Final = Comparison("id", "eq", "")
 _LAUNCHED: Final = tuple(
     Comparison("lifecycleStatus", "eq", word) for word in ("Launched", "launched")
 )
+_LEFT: Final = tuple(Comparison("lifecycleStatus", "eq", word) for word in ("Retired", "Obsolete"))
 
 
 class AccessRules(NeutralPolicy):
@@ -63,7 +64,9 @@ class AccessRules(NeutralPolicy):
         named = Comparison("relatedParty.name", "eq", caller.organisation)
         own = (named,) if caller.organisation else ()
         if kind is Kind.OFFERED:
-            return (AnyOf((*_LAUNCHED, *own)),)
+            # Others hold what was launched, and have to learn that it left the market.
+            left = _LEFT if caller.is_marketplace else ()
+            return (AnyOf((*_LAUNCHED, *left, *own)),)
         if kind is Kind.INTERNAL or not own:
             return (NOBODY,)
         return own

@@ -35,12 +35,17 @@ class Taken(NamedTuple):
         resource: lowerCamel name ("productOffering").
         others: entities that came with it and that no event vouches for. They are stored only
             while nothing else is known of them.
+        hash: what the form calls its content by, for the form's own records.
+        original: the content as it was fetched, where the form has to give it again letter by
+            letter and the document does not say all of it; empty otherwise.
     """
 
     resource: str
     id: str
     document: JsonObject
     others: "tuple[Taken, ...]" = ()
+    hash: str = ""
+    original: bytes = b""
 
 
 class FetchFailed(ConcordatError):  # noqa: N818 - what happened, not a fault of ours
@@ -104,6 +109,6 @@ class EventForm(Protocol):
         """
         ...
 
-    def taken(self, txn: Writing, told: Told) -> None:
-        """Learn that the node holds what was told, or its end, in the transaction of that."""
+    def taken(self, txn: Writing, told: Told, taken: Taken | None) -> None:
+        """Learn that the node holds what was told, in the transaction of that; None: its end."""
         ...

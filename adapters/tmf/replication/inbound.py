@@ -141,7 +141,7 @@ class Follower:
         if tracked.head.is_end and tracked.status is Status.CURRENT:
             release(txn.connection, tracked)
             after = remove_replica(self._context, txn, after)
-            self._context.forms[told.form].taken(txn, told)
+            self._context.forms[told.form].taken(txn, told, None)
         return after
 
 

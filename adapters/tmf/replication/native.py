@@ -219,7 +219,7 @@ class NativeForm:
             raise FetchFailed("refused", Code.WRONG_ENTITY, "the content is of another entity")
         return Taken(name_of(told.resource), id_, document)
 
-    def taken(self, txn: Writing, told: Told) -> None:
+    def taken(self, txn: Writing, told: Told, taken: Taken | None) -> None:
         """Nothing more is kept of it."""
 
 

@@ -79,7 +79,7 @@ def _end(context: Context, txn: Writing, line: Line, attempt: Attempt) -> Line:
     after = after._replace(tracked=advance(line.tracked, outcome, now_ms, context.spread()))
     if after.tracked.status is Status.CURRENT:
         release(txn.connection, after.tracked)
-        context.forms[attempt.told.form].taken(txn, attempt.told)
+        context.forms[attempt.told.form].taken(txn, attempt.told, attempt.taken)
     elif after.tracked.status is Status.QUARANTINED:
         because = (outcome.code, outcome.detail)
         _log.warning("quarantined", key=line.key, code=outcome.code, reason=outcome.detail)

@@ -16,7 +16,6 @@ from adapters.tmf.replication.core.model import NONE, Told
 from adapters.tmf.replication.form import FetchFailed
 from adapters.tmf.store.database import Store
 from ledger.core.event import Event
-from ledger.core.limits import DESMOS_CHECKED_MAX
 from ledger.core.signing import SeedSigner
 from pubsub.client.identity import Publisher
 from tests.adapters.dlt.desmos_hash import digest, hashlink
@@ -300,23 +299,11 @@ def test_content_of_another_type_is_refused(form: DesmosForm) -> None:
 def test_what_is_held_is_in_the_audit(world: World) -> None:
     """A version's records have its hash and link, its end the last link."""
     told = read(world.form, LINK, FIRST)
-    world.form.check(told, bundle(entity("y")))
+    taken = world.form.check(told, bundle(entity("y")))
     with world.store.write() as txn:
-        world.form.taken(txn, told)
-        world.form.taken(txn, read(world.form, "", LINK))
+        world.form.taken(txn, told, taken)
+        world.form.taken(txn, read(world.form, "", LINK), None)
     assert world.audit() == [
         *((status, SECOND, LINK) for status in ("RECEIVED", "RETRIEVED", "PUBLISHED")),
         *((status, "", LINK) for status in ("RECEIVED", "DELETED")),
     ]
-
-
-def test_hashes_that_wait_to_be_recorded_are_bounded(form: DesmosForm) -> None:
-    """The oldest is forgotten first; its record has no hash then."""
-    for number in range(DESMOS_CHECKED_MAX + 1):
-        id_ = f"c{number}"
-        hash_ = digest(json.dumps(entity(id_=id_)))
-        changes = {"subject": f"0x{digest(id_)}", "location": f"{OTHER}/{id_}?hl={hash_}"}
-        told = read(form, hash_, hash_, **changes)
-        form.check(told, bundle(entity(id_=id_)))
-    assert len(form._checked) == DESMOS_CHECKED_MAX
-    assert told.key in form._checked
