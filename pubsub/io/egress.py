@@ -2,11 +2,12 @@
 
 A URL is anybody's text, so a process must not become a way into networks that its clients cannot
 reach themselves. A name is resolved anew for each exchange, every address that it has must be
-allowed, and the connection is made to the very address that was looked at. No redirect is followed,
-no proxy of the environment used, and an answer has a limit of time and of bytes.
+allowed, and the connection is made to the very address that was looked at, while TLS and ``Host``
+keep the name. No redirect is followed, no proxy of the environment used, nothing unpacked, and an
+answer has a limit of time and of bytes.
 """
 
-import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -16,15 +17,21 @@ from functools import cache
 from typing import Final, NamedTuple
 
 import anyio
+import anyio.to_thread
 import httpx
+from anyio.lowlevel import RunVar
 
 from ledger.core.errors import Unavailable
+from pubsub.core.addresses import Address, is_internet, is_never_called, read_literal
+from pubsub.core.limits import EGRESS_LOOKUPS_MAX
 
 __all__ = ["Courier", "Egress", "EgressError", "Errand", "Reply", "require_endpoint"]
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _PORTS: Final = {"http": 80, "https": 443}
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_PORT_MAX: Final = 65_535
+_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9._-]{0,252})?\Z")
+# What ends like a number is an address to some readers (127.1, 0x7f000001), a name to others.
+_NUMERIC: Final = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)\.?\Z")
 _PLAIN: Final = {"accept-encoding": "identity"}  # what is packed has no limit before unpacking
 
 
@@ -84,12 +91,15 @@ def require_endpoint(egress: Egress, endpoint: str) -> httpx.URL:
         raise EgressError("an endpoint is an absolute http or https URL")
     if url.userinfo or url.fragment:
         raise EgressError("an endpoint has neither user nor fragment")
+    address = _read_host(url)
+    if url.port is not None and not 0 < url.port <= _PORT_MAX:
+        raise EgressError(f"a port is 1 to {_PORT_MAX}")
     if egress.hosts:
         if url.host not in egress.hosts:
             raise EgressError("the host is not among those that may be called")
     elif not egress.allows_private and (url.scheme != "https" or url.port is not None):
         raise EgressError("only https on port 443 may be called")
-    if (address := _literal(url.host)) is not None:
+    if address is not None:
         _require_address(egress, address)
     return url
 
@@ -135,7 +145,7 @@ class Courier:
                 return await self._exchange(errand, url, address)
         return await self._exchange(errand, url, last)
 
-    async def _exchange(self, errand: Errand, url: httpx.URL, address: _Address) -> Reply:
+    async def _exchange(self, errand: Errand, url: httpx.URL, address: Address) -> Reply:
         request = self._http.build_request(
             errand.method,
             url.copy_with(host=str(address)),
@@ -149,13 +159,10 @@ class Courier:
         finally:
             await answer.aclose()
 
-    async def _resolve(self, url: httpx.URL) -> list[_Address]:
+    async def _resolve(self, url: httpx.URL) -> list[Address]:
         """Give the addresses to connect to, at least one. Raises EgressError, OSError."""
-        port = url.port or _PORTS[url.scheme]
-        rows = await anyio.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-        if not rows:
-            raise OSError(f"{url.host} has no address")
-        addresses = [ipaddress.ip_address(row[4][0]) for row in rows]
+        literal = read_literal(url.host)
+        addresses = await _look_up(url) if literal is None else [literal]
         for address in addresses:
             _require_address(self._egress, address)
         return addresses
@@ -184,26 +191,48 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _literal(host: str) -> _Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
+def _read_host(url: httpx.URL) -> Address | None:
+    """Give the address that a host is; None for a name. Raises EgressError when it is neither."""
+    host = url.raw_host.decode("ascii")
+    address = read_literal(host)
+    if address is None and (not _NAME.match(host) or _NUMERIC.match(host)):
+        raise EgressError("a host is a name, or an address as it is usually written")
+    return address
 
 
-def _require_address(egress: Egress, address: _Address) -> None:
+async def _look_up(url: httpx.URL) -> list[Address]:
+    """Give the addresses of a name, at least one. Raises OSError.
+
+    The lookups have threads of their own: a name server that never answers holds up no others.
+    """
+
+    def look_up() -> list[Address]:
+        name, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
+        rows = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        addresses = [read_literal(str(row[4][0])) for row in rows]
+        return [address for address in addresses if address is not None]
+
+    found = await anyio.to_thread.run_sync(look_up, abandon_on_cancel=True, limiter=_lookups())
+    if not found:
+        raise OSError(f"{url.host} has no address")
+    return found
+
+
+def _require_address(egress: Egress, address: Address) -> None:
     """Refuse an address that nobody may be sent to."""
-    inner = _unwrapped(address)
-    if inner.is_link_local or inner.is_multicast or inner.is_unspecified:
+    if is_never_called(address):
         raise EgressError(f"{address} may not be called")  # cloud metadata, among others
-    if not (inner.is_global or egress.allows_private or egress.hosts):
+    if not (egress.allows_private or egress.hosts or is_internet(address)):
         raise EgressError(f"{address} is not on the internet")
 
 
-def _unwrapped(address: _Address) -> _Address:
-    """Give the IPv4 address that an IPv6 address stands for, or the address itself."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+_LOOKUPS: Final[RunVar[anyio.CapacityLimiter]] = RunVar("egress_lookups")
+
+
+def _lookups() -> anyio.CapacityLimiter:
+    """Give the threads of this event loop's lookups."""
+    limiter = _LOOKUPS.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(EGRESS_LOOKUPS_MAX)
+        _LOOKUPS.set(limiter)
+    return limiter
