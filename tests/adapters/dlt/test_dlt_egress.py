@@ -50,7 +50,6 @@ def test_endpoints(rules: Egress, endpoint: str, allowed: bool) -> None:
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     """Let every name have these addresses."""
-
     real = socket.getaddrinfo
 
     def resolve(host: Any, port: Any, *rest: Any, **named: Any) -> list[Any]:  # noqa: ANN401
