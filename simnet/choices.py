@@ -24,14 +24,16 @@ class Draw:
 
     def __init__(self, seed: int, key: str) -> None:
         self._name = f"{seed}|{key}"
-        self._left = int.from_bytes(blake3(self._name.encode()).digest(), "little")
+        self._left = -1  # not hashed yet: most keys decide about troubles that a run leaves out
 
     def below(self, bound: int) -> int:
         """Give an integer in [0, bound); the bias of 2**-32 or so does not matter here."""
-        if self._left < bound << 32:
-            self._name += "|"  # used up: all that followed would be zero
-            self._left = int.from_bytes(blake3(self._name.encode()).digest(), "little")
-        self._left, value = divmod(self._left, bound)
+        left = self._left
+        if left < bound << 32:
+            if left >= 0:
+                self._name += "|"  # used up: all that followed would be zero
+            left = int.from_bytes(blake3(self._name.encode()).digest(), "little")
+        self._left, value = divmod(left, bound)
         return value
 
     def hits(self, per_million: int) -> bool:
@@ -74,30 +76,22 @@ class Choices:
 
     def settle(self, key: str, drawn: int) -> int:
         """Decide about one fault: ``drawn`` when drawing, else what the plan says; 0 is none."""
-        value = self._decide(key, drawn)
-        assert isinstance(value, int), f"the plan gives a list for {key}"
-        return value
+        return 0 if self.is_over else self.settle_for_ever(key, drawn)
 
     def settle_many(self, key: str, drawn: tuple[int, ...]) -> tuple[int, ...]:
         """Decide about a fault of several numbers; () is none."""
-        value = self._decide(key, drawn)
+        if self.is_over:
+            return ()
+        value: Value = drawn if self._planned is None else self._planned.get(key, ())
         assert not isinstance(value, int), f"the plan gives a number for {key}"
+        if value:
+            self.made[key] = value
         return value
 
     def settle_for_ever(self, key: str, drawn: int) -> int:
         """Decide as :meth:`settle`, also when the chaos is over: Byzantine members do not heal."""
-        value = self._take(key, drawn)
+        value: Value = drawn if self._planned is None else self._planned.get(key, 0)
         assert isinstance(value, int), f"the plan gives a list for {key}"
-        return value
-
-    def _decide(self, key: str, drawn: Value) -> Value:
-        if self.is_over:
-            return 0 if isinstance(drawn, int) else ()
-        return self._take(key, drawn)
-
-    def _take(self, key: str, drawn: Value) -> Value:
-        nothing = 0 if isinstance(drawn, int) else ()
-        value = drawn if self._planned is None else self._planned.get(key, nothing)
         if value:
             self.made[key] = value
         return value

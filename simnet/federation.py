@@ -129,7 +129,7 @@ def own_open_entries(machine: Machine) -> set[bytes]:
     if restored.observes:
         return set()
     batches = (decode_batch(data) for _, data in restored.open_batches)
-    own = {e for batch in batches if batch.origin == machine.seat for e in batch.entries}
+    own = {e for batch in batches if batch.origin == machine.roster.seat for e in batch.entries}
     return own | set(restored.carried)
 
 

@@ -4,7 +4,7 @@ from collections import deque
 from itertools import islice
 
 from consensus.core.inputs import Input, PeerMessage, Submitted, TimerFired
-from consensus.core.messages import Lane, lane_of
+from consensus.core.messages import Lane
 from ledger.core.limits import BULK_INPUTS_MAX
 
 __all__ = ["Inbox"]
@@ -35,7 +35,7 @@ class Inbox:
     def _queue(self, item: Input) -> "deque[Input]":
         match item:
             case PeerMessage(_, message):
-                return self._urgent if lane_of(message) is Lane.CONSENSUS else self._bulk
+                return self._urgent if message.lane is Lane.CONSENSUS else self._bulk
             case TimerFired():
                 return self._timers
             case Submitted():

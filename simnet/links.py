@@ -33,6 +33,7 @@ class Link:
     __slots__ = (
         "_arrive",
         "_clogged_until_us",
+        "_is_narrow",
         "_is_sending",
         "_queues",
         "_world",
@@ -56,6 +57,7 @@ class Link:
         self._queues = tuple(LaneQueue(lane) for lane in Lane)
         self._is_sending = [False for _ in Lane]
         self._clogged_until_us = 0
+        self._is_narrow = world.scenario.weather.bytes_per_ms > 0
         self.sender = sender
         self.receiver = receiver
         self.is_up = False
@@ -66,10 +68,10 @@ class Link:
 
     def send(self, lane: Lane, frame: bytes, delay_us: int) -> None:
         """Let a frame arrive after a while, or wait its turn."""
-        weather = self._world.scenario.weather
-        if self.is_up and not weather.bytes_per_ms and not self._is_clogged:
+        if self.is_up and not self._is_narrow and not self._is_clogged:
             self._arrive(self, frame, delay_us)
             return
+        weather = self._world.scenario.weather
         held_us = delay_us - weather.latency_us - weather.jitter_us
         if held_us > 0:
             self._world.at(held_us, lambda: self._put(lane, frame))
@@ -130,7 +132,7 @@ class Link:
         self.is_up = True
         for queue in self._queues:
             queue.set_open(is_open=True)
-        self.sender.step(PeerUp(self.sender.seat_of(self.receiver)))
+        self.sender.step(PeerUp(self.sender.roster.seat_of(self.receiver.index)))
         self.pump()
 
     def lose(self) -> None:
@@ -140,7 +142,7 @@ class Link:
             self.is_up = False
             for queue in self._queues:
                 queue.set_open(is_open=False)
-            self.sender.step(PeerDown(self.sender.seat_of(self.receiver)))
+            self.sender.step(PeerDown(self.sender.roster.seat_of(self.receiver.index)))
 
     def cut(self) -> None:
         """Lose what is on the way, without anybody noticing."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from consensus.core.context import OBSERVER
 from consensus.core.departure import Departure
 from consensus.core.effects import (
     Broadcast,
@@ -41,11 +40,11 @@ from consensus.core.inputs import (
 )
 from consensus.core.messages import BatchMessage
 from consensus.core.node import NodeCore
-from ledger.core.block import batch_id
 from ledger.core.ids import Epoch, Height, NodeIndex
 from ledger.core.signing import Signer
 from simnet.actor import Actor
 from simnet.inbox import Inbox
+from simnet.roster import Roster
 from simnet.storage import Storage
 from simnet.worker import ChainWorker, StoreServer
 
@@ -61,8 +60,9 @@ class Machine:
     """A member's machine, or a twin of it.
 
     Attributes:
-        index: the number of its member in the run; ``seat`` is its index in an epoch's set.
+        index: the number of its member in the run.
         epoch: in which its core lives, or lived last.
+        roster: who is who in that epoch.
         name: the index, with a prime for a twin: as keys and traces call it.
         core: None while it is down.
         incarnation: number of starts.
@@ -87,8 +87,7 @@ class Machine:
         self.actor: Actor | None = None
         self.core: NodeCore | None = None
         self.epoch = Epoch(0)
-        self._seats: dict[bytes, NodeIndex] = {}
-        self._member_at: dict[int, NodeIndex] = {}
+        self.roster = Roster(index, (), ())
         self.incarnation = 0
         self.emits = 0
         self.crash_at = 0
@@ -143,9 +142,10 @@ class Machine:
     @property
     def now_ms(self) -> int:
         """This machine's wall clock."""
-        now_us = self.world.now_us
+        world = self.world
+        now_us = world.now_us
         drifted_us = now_us * self.drift_ppm // 1_000_000
-        return (self.world.epoch_us + now_us + drifted_us + self.clock_us) // 1_000
+        return (world.epoch_us + now_us + drifted_us + self.clock_us) // 1_000
 
     # --- life -------------------------------------------------------------------------------
 
@@ -168,12 +168,7 @@ class Machine:
         world, restored = self.world, self.storage.restored()
         restored = msgspec.structs.replace(restored, carried=(*carried, *restored.carried))
         self.epoch, self._observes = restored.start.number, restored.observes
-        self._seats = {m.key: NodeIndex(i) for i, m in enumerate(restored.start.members)}
-        self._member_at = {
-            self._seats[other.signer.public_key]: other.index
-            for other in world.machines
-            if self.sees(other)
-        }
+        self.roster = Roster(self.index, world.machines, restored.start.members)
         if not restored.observes and self.storage.safety.record().epoch < self.epoch:
             self.storage.begin_epoch(restored.record)
         self.core = NodeCore(self.signer, restored, self.storage, world.tuning)
@@ -197,26 +192,6 @@ class Machine:
         for item in inputs:
             self.step(item)
         network.on_start(self)
-
-    # --- who is who in its epoch --------------------------------------------------------------
-
-    @property
-    def seat(self) -> NodeIndex:
-        """Its index among the validators of its epoch, or one beyond all of them."""
-        return self.seat_of(self)
-
-    def sees(self, other: "Machine") -> bool:
-        """Say whether another machine's member is a validator of this one's epoch."""
-        return other.signer.public_key in self._seats
-
-    def seat_of(self, other: "Machine") -> NodeIndex:
-        """Give the index of another machine's member, as this one sees it: perhaps a guest's."""
-        guest = NodeIndex(OBSERVER + 1 + other.index)
-        return self._seats.get(other.signer.public_key, guest)
-
-    def member_at(self, seat: int) -> int:
-        """Give the number of the member that this machine sees at an index, or -1."""
-        return seat - OBSERVER - 1 if seat > OBSERVER else self._member_at.get(seat, -1)
 
     def crash(self, *, is_noticed: bool = True) -> None:
         """Stop, with what is durable; peers notice at once, or when it starts again."""
@@ -272,13 +247,19 @@ class Machine:
         """Give the core one input and carry out what it wants, now or when it is its turn."""
         if self.core is None:
             return
-        for item in (input_,) if self.actor is None else self.actor.incoming(input_):
-            if self._is_busy:
-                self._inbox.put(item)
-            else:
-                self._step(item)
-                if self._inbox.count:
-                    self._drain()
+        if self.actor is None:
+            self._take(input_)
+        else:
+            for item in self.actor.incoming(input_):
+                self._take(item)
+
+    def _take(self, item: Input) -> None:
+        if self._is_busy:
+            self._inbox.put(item)
+        else:
+            self._step(item)
+            if self._inbox.count:
+                self._drain()
 
     def _drain(self) -> None:
         """Do what came in meanwhile, in the order of the shell's inbox."""
@@ -298,26 +279,29 @@ class Machine:
     def _step(self, input_: Input) -> None:
         if self.core is None:
             return
-        for observer in self.world.observers:
-            observer.on_input(self, input_)
-        self._carry_out(iter(self.core.step(input_, self.now_ms)))
+        for look in self.world.on_input:
+            look(self, input_)
+        effects = self.core.step(input_, self.now_ms)
+        if effects:
+            self._carry_out(iter(effects))
 
     def _carry_out(self, effects: Iterator[Effect]) -> None:
         """Carry out effects until there are none, or it is down, or the loop stands still."""
-        world, incarnation = self.world, self.incarnation
+        world, core, handlers = self.world, self.core, self._handlers
         self._is_busy = True
         for effect in effects:
             self.emits += 1
             if self.emits == self.crash_at and world.faults.crash_now(self):
                 return
-            for observer in world.observers:
-                observer.on_effect(self, effect)
-            for twisted in (effect,) if self.actor is None else self.actor.outgoing(effect):
-                self._handlers[type(twisted)](twisted)
-            if self.incarnation != incarnation or self.core is None:
-                return
-            if isinstance(effect, EndEpoch):
-                return  # always the last, and the next core has begun
+            for look in world.on_effect:
+                look(self, effect)
+            if self.actor is None:
+                handlers[type(effect)](effect)
+            else:
+                for twisted in self.actor.outgoing(effect):
+                    handlers[type(twisted)](twisted)
+            if self.core is not core:
+                return  # it is down, or has begun anew, or the core of the next epoch has begun
             if self._unwritten is not None:
                 self._rest = effects
                 return
@@ -331,7 +315,7 @@ class Machine:
     def _persist(self, effect: Persist) -> None:
         for proposal in effect.proposals:
             for encoded in proposal.inline:
-                self.storage.mark_checked(batch_id(encoded))
+                self.storage.mark_encoded_checked(encoded)
         self._unwritten = effect
         delay_us = self.world.faults.disk.persist_us(self)
         if delay_us is not None and self._unwritten is effect:
@@ -358,7 +342,7 @@ class Machine:
 
     def _broadcast(self, effect: Broadcast) -> None:
         if isinstance(effect.message, BatchMessage):
-            self.storage.mark_checked(batch_id(effect.message.batch))
+            self.storage.mark_encoded_checked(effect.message.batch)
         self.world.network.broadcast(self, effect.message)
 
     def _set_timer(self, effect: SetTimer) -> None:

@@ -4,7 +4,9 @@ Delays have heavy tails: a message that is held back and released rounds later r
 a lost one never does. Links keep no order. Each decision is keyed by link, label and occurrence.
 """
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from consensus.core.inputs import PeerMessage
 from consensus.core.messages import (
@@ -17,7 +19,6 @@ from consensus.core.messages import (
     VoteMessage,
     decode_message,
     encode_message,
-    lane_of,
 )
 from ledger.core.ids import NodeIndex
 from ledger.core.limits import PEER_COOLDOWN_MS
@@ -34,21 +35,21 @@ _DECODED_MAX: Final = 256
 _Packed = tuple[bytes, str, Lane]
 
 
+_LABELS: Final[dict[type[Message], Callable[[Any], str]]] = {
+    VoteMessage: lambda message: f"vote {message.vote.round}",
+    ProposalMessage: lambda message: f"proposal {message.proposal.block.round}",
+    TimeoutMessage: lambda message: f"timeout {message.timeout.round}",
+    TimeoutCertificateMessage: lambda message: f"tc {message.certificate.round}",
+    SyncInfo: lambda message: f"sync {message.high_qc.round}",
+}
+
+
 def label_of(message: Message) -> str:
     """Name a message for keys and traces: its kind, and its round where it has one."""
-    match message:
-        case ProposalMessage(proposal):
-            return f"proposal {proposal.block.round}"
-        case VoteMessage(vote):
-            return f"vote {vote.round}"
-        case TimeoutMessage(timeout):
-            return f"timeout {timeout.round}"
-        case TimeoutCertificateMessage(certificate):
-            return f"tc {certificate.round}"
-        case SyncInfo(high_qc):
-            return f"sync {high_qc.round}"
-        case _:
-            return type(message).__name__.removesuffix("Message").lower()
+    label = _LABELS.get(type(message))
+    if label is None:
+        return type(message).__name__.removesuffix("Message").lower()
+    return label(message)
 
 
 class Network:
@@ -62,8 +63,9 @@ class Network:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._occurrences: dict[str, int] = {}
-        weather = world.scenario.weather
-        self._may_fail = world.choices.is_replay or weather.drop or weather.hold or weather.copy
+        weather = self._weather = world.scenario.weather
+        self._is_replay = world.choices.is_replay
+        self._may_fail = self._is_replay or weather.drop or weather.hold or weather.copy
         self._closed: dict[int, tuple[int, int, int, bool]] = {}
         self._decoded: dict[bytes, Message] = {}
         self._outgoing: dict[str, dict[int, list[Link]]] = {}
@@ -110,7 +112,7 @@ class Network:
 
     def silence(self, machine: "Machine", offender: NodeIndex) -> None:
         """Do not hear a peer for as long as the shell does not."""
-        for other in self._world.machines_of(NodeIndex(machine.member_at(offender))):
+        for other in self._world.machines_of(NodeIndex(machine.roster.member_at(offender))):
             self.links[other.name, machine.name].reset(PEER_COOLDOWN_MS * 1_000)
 
     def heal(self) -> None:
@@ -144,15 +146,14 @@ class Network:
 
     def broadcast(self, sender: "Machine", message: Message) -> None:
         """Send a message to every other member; it is encoded once."""
-        frame = encode_message(message)
-        label, lane = label_of(message), lane_of(message)
-        for receiver in self._world.members_seen_by(sender):
-            self._send(sender, NodeIndex(receiver), message, (frame, label, lane))
+        packed = encode_message(message), label_of(message), message.lane
+        for receiver in sender.roster.others:
+            self._send(sender, receiver, message, packed)
 
     def send(self, sender: "Machine", receiver: NodeIndex, message: Message) -> None:
         """Send a message to one member."""
-        packed = encode_message(message), label_of(message), lane_of(message)
-        member = sender.member_at(receiver)
+        packed = encode_message(message), label_of(message), message.lane
+        member = sender.roster.member_at(receiver)
         if member in self._outgoing[sender.name]:
             self._send(sender, NodeIndex(member), message, packed)
 
@@ -161,8 +162,8 @@ class Network:
     ) -> None:
         """Decide what becomes of a message, and let it arrive."""
         world = self._world
-        for observer in world.observers:
-            observer.on_sent(sender, receiver, message)
+        for look in world.on_sent:
+            look(sender, receiver, message)
         frame, label, lane = packed
         self.bytes_sent += len(frame)
         key = f"{sender.name}>{receiver} {label}"
@@ -170,17 +171,16 @@ class Network:
         self._occurrences[key] = occurrence + 1
         if occurrence:
             key = f"{key} #{occurrence}"
-        weather, choices = world.scenario.weather, world.choices
-        draw = choices.draw(key)
-        delay_us = weather.latency_us + draw.below(weather.jitter_us + 1)
+        weather, draw = self._weather, world.choices.draw(key)
+        delay_us = weather.latency_us
+        if weather.jitter_us:
+            delay_us += draw.below(weather.jitter_us + 1)
         copied_us = 0
-        if self._may_fail and not choices.is_over:
-            if choices.settle(f"drop {key}", int(draw.hits(weather.drop))):
-                world.tell_fault(f"drop {key}", 1)
+        if self._may_fail and not world.choices.is_over:
+            if self._settle("drop", key, int(draw.hits(weather.drop))):
                 return
-            held_us = self._delay("hold", key, draw, weather.hold)
-            copied_us = self._delay("copy", key, draw, weather.copy)
-            delay_us += held_us
+            delay_us += self._settle("hold", key, self._late_us(draw, weather.hold))
+            copied_us = self._settle("copy", key, self._late_us(draw, weather.copy))
         if self._closed:
             cut = self._cut(sender.index, receiver)
             if cut is not None:
@@ -193,24 +193,28 @@ class Network:
             if copied_us:
                 link.send(lane, frame, delay_us + copied_us)
 
-    def _delay(self, what: str, key: str, draw: Draw, per_million: int) -> int:
-        """Settle whether, and for how long, a message is held back or its copy is late."""
-        world = self._world
-        drawn_us = draw.heavy(world.scenario.weather.hold_us) if draw.hits(per_million) else 0
-        delay_us = world.choices.settle(f"{what} {key}", drawn_us)
-        if delay_us:
-            world.tell_fault(f"{what} {key}", delay_us)
-        return delay_us
+    def _late_us(self, draw: Draw, per_million: int) -> int:
+        """Draw how late a message or its copy is; so many in a million are late at all."""
+        return draw.heavy(self._weather.hold_us) if draw.hits(per_million) else 0
+
+    def _settle(self, what: str, key: str, drawn: int) -> int:
+        """Settle whether a message is lost, or how long it is held back or its copy is late."""
+        if not (drawn or self._is_replay):
+            return 0
+        key, world = f"{what} {key}", self._world
+        value = world.choices.settle(key, drawn)
+        if value:
+            world.tell_fault(key, value)
+        return value
 
     def _arrive(self, link: Link, frame: bytes, delay_us: int) -> None:
-        epoch = link.epoch
+        self._world.at(delay_us, partial(self._give, link, link.epoch, frame))
 
-        def give() -> None:
-            if link.epoch == epoch:
-                seat = link.receiver.seat_of(link.sender)
-                link.receiver.step(PeerMessage(seat, self._decode(frame)))
-
-        self._world.at(delay_us, give)
+    def _give(self, link: Link, epoch: int, frame: bytes) -> None:
+        if link.epoch == epoch:
+            receiver = link.receiver
+            seat = receiver.roster.seat_of(link.sender.index)
+            receiver.step(PeerMessage(seat, self._decode(frame)))
 
     def _decode(self, frame: bytes) -> Message:
         """Decode a frame once for all its receivers: messages never change."""

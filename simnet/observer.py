@@ -29,7 +29,10 @@ class PromiseError(Exception):
 
 
 class Observer:
-    """Base of checkers, audits, traces and pictures; every method does nothing here."""
+    """Base of checkers, audits, traces and pictures; every method does nothing here.
+
+    A method that does nothing is not called where calls are many: see ``World.watch``.
+    """
 
     def on_begin(self, world: "World") -> None:
         """The world stands; no machine has started."""

@@ -43,6 +43,10 @@ class Storage(BatchIndex, Protocol):
         """Remember until the next crash that all signatures of a batch are valid."""
         ...
 
+    def mark_encoded_checked(self, encoded: bytes) -> None:
+        """As :meth:`mark_checked`, of an encoded batch."""
+        ...
+
     def store_batch(self, batch_id: BatchId, batch: bytes) -> None:
         """Put a batch into the open transaction."""
         ...

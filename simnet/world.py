@@ -37,6 +37,8 @@ class World:
         now_us: virtual time since the run began.
         epoch_us: the true wall clock at its beginning.
         faulty: indexes of the Byzantine members, and of those who put an old record back.
+        observers: in the order in which they are told of anything.
+        on_input, on_effect, on_sent: those methods of theirs that do something.
         is_calm: whether the chaos is over.
         applied: number of blocks that were applied by all machines together.
     """
@@ -52,7 +54,8 @@ class World:
         self.choices = choices
         self.genesis: Genesis = federation.genesis
         self.federation = federation
-        self.observers: list[Observer] = list(observers)
+        self.observers: tuple[Observer, ...] = ()
+        self.watch(*observers)
         self.tuning = _tuning(scenario)
         self.now_us = 0
         self.epoch_us = self.genesis.time_ms * 1_000
@@ -74,15 +77,18 @@ class World:
         """Give the machines of a member: one, or two twins."""
         return self._of[index]
 
-    def members_seen_by(self, machine: Machine) -> list[int]:
-        """Give the numbers of the other validators of a machine's epoch."""
-        numbers = [index for index, (first, *_) in self._of.items() if machine.sees(first)]
-        return [index for index in numbers if index != machine.index]
-
     @property
     def honest(self) -> list[Machine]:
         """The machines of members that follow the protocol."""
         return [machine for machine in self.machines if machine.is_honest]
+
+    def watch(self, *observers: Observer) -> None:
+        """Let observers see what comes, after those that do already."""
+        self.observers = (*self.observers, *observers)
+        watching = self.observers
+        self.on_input = [o.on_input for o in watching if _looks(o, Observer.on_input)]
+        self.on_effect = [o.on_effect for o in watching if _looks(o, Observer.on_effect)]
+        self.on_sent = [o.on_sent for o in watching if _looks(o, Observer.on_sent)]
 
     # --- time -------------------------------------------------------------------------------
 
@@ -192,6 +198,11 @@ class World:
         """Let observers know that a fault happens now."""
         for observer in self.observers:
             observer.on_fault(key, value)
+
+
+def _looks(observer: Observer, method: Callable[..., None]) -> bool:
+    """Say whether an observer does something in a method of its base."""
+    return getattr(type(observer), method.__name__) is not method
 
 
 def _tuning(scenario: Scenario) -> Tuning:

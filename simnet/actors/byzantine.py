@@ -75,9 +75,9 @@ class Byzantine(Actor):
             yield Send(peer, decode_message(encode_message(message)))
         except DecodeError:
             # The shell disconnects, and tells the core who it was.
-            me, member = self.machine, self.machine.member_at(peer)
+            me, member = self.machine, self.machine.roster.member_at(peer)
             for machine in [m for m in me.world.machines if m.index == member]:
-                fault = PeerMisbehaved(machine.seat_of(me), Offence.MALFORMED)
+                fault = PeerMisbehaved(machine.roster.seat_of(me.index), Offence.MALFORMED)
                 machine.later(1_000, partial(msgspec.structs.replace, fault))
 
     def say_to_all(self, message: Message) -> Iterable[Effect]:

@@ -20,10 +20,10 @@ class Accusations(Checker):
 
     def _on_penalty(self, machine: "Machine", effect: Penalize) -> None:
         what = f"{machine.name} penalises {effect.peer} for {effect.offence}: {effect.detail}"
-        require(machine.member_at(effect.peer) in machine.world.faulty, "accusation", what)
+        require(machine.roster.member_at(effect.peer) in machine.world.faulty, "accusation", what)
 
     def _on_evidence(self, machine: "Machine", effect: RecordEvidence) -> None:
         what = f"{machine.name} holds evidence of a {effect.kind} of {effect.offender}"
-        offender = machine.member_at(effect.offender)
+        offender = machine.roster.member_at(effect.offender)
         require(offender in machine.world.faulty, "accusation", what)
         require(effect.first != effect.second, "accusation", f"{what} that shows nothing")

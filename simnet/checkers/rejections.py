@@ -40,7 +40,10 @@ class Rejections(Checker):
 
     def _on_message(self, machine: "Machine", input_: PeerMessage) -> None:
         self._peer = -1
-        if machine.member_at(input_.peer) in machine.world.faulty and machine.core is not None:
+        if (
+            machine.roster.member_at(input_.peer) in machine.world.faulty
+            and machine.core is not None
+        ):
             if isinstance(input_.message, VoteMessage | AckMessage):
                 return
             self._machine, self._peer = machine.name, input_.peer

@@ -39,7 +39,7 @@ class _Later(Checker):
     """Calls those who watch only what happens after the chaos."""
 
     def on_calm(self, world: "World") -> None:
-        world.observers.append(Livelock(world))
+        world.watch(Livelock(world))
 
 
 def standard_checkers(scenario: Scenario) -> list[Observer]:

@@ -12,7 +12,7 @@ from consensus.core.restoring import restored_from
 from consensus.core.safety_record import SafetyRecord
 from consensus.core.serving import blocks_from, end_of_epoch
 from ledger.core.admission import Verdict, examine_batch, examine_entries
-from ledger.core.block import Block, LedgerRoot
+from ledger.core.block import Block, LedgerRoot, batch_id
 from ledger.core.chain_check import chain_fault
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError
@@ -87,14 +87,18 @@ class FullStorage:
         """Remember that all signatures of a batch are valid, so that applying skips them."""
         self._checked.add(batch_id)
 
+    def mark_encoded_checked(self, encoded: bytes) -> None:
+        """As :meth:`mark_checked`, of an encoded batch."""
+        self.mark_checked(batch_id(encoded))
+
     def store_batch(self, batch_id: BatchId, batch: bytes) -> None:
         """Put a batch into the open transaction."""
         self.chain.store_batch(batch_id, batch)
 
     def execute(self, effect: Execute) -> Executed:
         """Apply a block to the open transaction."""
-        for batch_id, batch in effect.batches:
-            self.chain.store_batch(batch_id, batch)
+        for id_, batch in effect.batches:
+            self.chain.store_batch(id_, batch)
         result = execute_block(
             self.chain, effect.block_id, effect.block, self._checked.__contains__
         )

@@ -55,7 +55,8 @@ def record_kept_at_round_entry_only(stage: Stage) -> None:
 
     Agreement alone is judged then: other checkers would see at once what is not kept.
     """
-    stage.world.observers[:] = [Panel([Agreement()]), _RoundEntryOnly()]
+    stage.world.observers = ()
+    stage.world.watch(Panel([Agreement()]), _RoundEntryOnly())
     for machine in stage.machines.values():
         machine._handlers[Persist] = lambda _effect: None
 

@@ -124,8 +124,8 @@ class _Wire(Network):
     def send(self, sender: Machine, receiver: NodeIndex, message: Message) -> None:
         """Put a message on the wire, once for each machine of the receiver."""
         round_ = 0 if sender.core is None else sender.core._parts.pacemaker.round
-        for observer in self._world.observers:
-            observer.on_sent(sender, receiver, message)
+        for look in self._world.on_sent:
+            look(sender, receiver, message)
         for machine in self._world.machines_of(receiver):
             self.parcels.append(Parcel(sender, machine, message, round_))
 
@@ -191,7 +191,7 @@ class Stage:
             seed=0, validators=validators, submissions=0, actors=tuple(a for a in actors if a[1])
         )
         self.world = World(scenario, Choices(0, {}), federation, observers)
-        self.world.observers += standard_checkers(scenario)
+        self.world.watch(*standard_checkers(scenario))
         self.world.faulty = {index for index, _ in actors}
         self.world.tuning = Tuning(idle_interval_ms=0, root_flush_ms=0)
         self._wire = _Wire(self.world)
