@@ -7,6 +7,13 @@ from typing import Final
 
 # --- rights ---------------------------------------------------------------------------------
 RIGHTS_PATTERNS_CACHED: Final = 4096  # compiled topic patterns of principals
+TOKENS_COUNT_MAX: Final = 1_000  # API tokens of one gateway that are not revoked
+TOKEN_GONE_KEPT_MAX: Final = 1_000  # revoked ones that are still listed
+TOKEN_TOPICS_COUNT_MAX: Final = 64  # patterns of one token
+TOKEN_FILE_BYTES_MAX: Final = 32 * 2**20  # both, each with patterns as long as they may be, halved
+TOKEN_WATCH_MS: Final = 1_000  # the file of tokens is looked at so often
+TOKEN_USE_WRITE_MS: Final = 60_000  # when tokens were last used is written so often
+AUTHORIZATION_CHARS_MAX: Final = 12_288  # of a header: less than what all headers may have
 
 # --- interests: what a subscriber wants -------------------------------------------------------
 INTEREST_TOPICS_MAX: Final = 32  # topic patterns of one interest
@@ -15,3 +22,79 @@ INTEREST_DEPTH_MAX: Final = 8  # filters inside filters
 
 # --- egress: calling strangers ----------------------------------------------------------------
 EGRESS_LOOKUPS_MAX: Final = 32  # names that are looked up at one time: each holds a thread
+
+# --- consumers ------------------------------------------------------------------------------
+CONSUMERS_MAX: Final = 10_000  # in one gateway; 2 KiB of memory each and one index entry
+CONSUMERS_PER_OWNER_MAX: Final = 1_000  # of one principal
+CONSUMER_NAME_CHARS_MAX: Final = 64
+CONSUMER_OWNER_CHARS_MAX: Final = 512  # an issuer and a subject of OIDC
+CONSUMER_METADATA_MAX: Final = 16  # pairs
+CONSUMER_METADATA_CHARS_MAX: Final = 256  # of each name and each value
+CONSUMER_ACK_WAIT_MS: Final = 30_000  # an event that is not settled by then counts as failed
+CONSUMER_ACK_WAIT_MS_MIN: Final = 100
+CONSUMER_ACK_WAIT_MS_MAX: Final = 24 * 3_600_000
+CONSUMER_IN_FLIGHT: Final = 1_000  # events given out and not settled, when not said otherwise
+CONSUMER_IN_FLIGHT_MAX: Final = 10_000  # 12 bytes of each are rewritten with every transaction
+CONSUMER_DELIVERIES_MAX: Final = 1_000_000  # the most attempts that can be asked for
+CONSUMER_BACKOFF_MS: Final = (1_000, 5_000, 30_000, 120_000, 600_000)  # after each failure
+CONSUMER_BACKOFFS_MAX: Final = 32  # steps; the last one is repeated
+CONSUMER_BACKOFF_MS_MIN: Final = 100  # a loop of failures takes at least so long for each round
+CONSUMER_DELAY_MS_MAX: Final = 7 * 24 * 3_600_000  # of a negative acknowledgement, and of a step
+CONSUMER_INACTIVE_MS_MIN: Final = 1_000
+CONSUMER_INACTIVE_MS_MAX: Final = 366 * 24 * 3_600_000
+CONSUMER_REASON_CHARS_MAX: Final = 256  # why an event was given up
+CONSUMER_DEAD_LETTERS_MAX: Final = 10_000  # of one consumer; when they are all there, none dies
+CONSUMER_FETCH_EVENTS: Final = 100  # events of one fetch when the client does not say
+CONSUMER_FETCH_EVENTS_MAX: Final = 1_000
+CONSUMER_FETCH_BYTES_MAX: Final = 4 * 2**20  # entries of one fetch together
+CONSUMER_FETCH_WAIT_MS: Final = 0  # a fetch waits for events when the client asks for it
+CONSUMER_FETCH_WAIT_MS_MAX: Final = 60_000
+CONSUMER_FETCHES_WAITING_MAX: Final = 256  # that wait at one consumer
+CONSUMER_SETTLED_MAX: Final = 10_000  # events named by one settlement: all that can be in flight
+CONSUMER_KNOWN_AHEAD_MAX: Final = 256  # matching sequences that are remembered for one consumer
+CONSUMER_PAGE_EVENTS: Final = 256  # events that one read of the log gives a consumer
+CONSUMER_POSITION_LAG_MAX: Final = 10_000  # entries passed before a position is stored
+CONSUMER_LIST_MAX: Final = 1_000  # consumers or dead letters in one answer
+CONSUMER_LIST: Final = 100
+
+# --- webhooks ---------------------------------------------------------------------------------
+WEBHOOKS_MAX: Final = 1_000  # registrations of one gateway: each has a task and a cursor
+WEBHOOKS_OWNER_MAX: Final = 100  # registrations of one principal
+WEBHOOK_URL_CHARS_MAX: Final = 2_048
+WEBHOOK_AUTHORIZATION_CHARS_MAX: Final = 4_096  # a bearer token of the receiver's
+WEBHOOK_BATCH_EVENTS_MAX: Final = 100
+WEBHOOK_BATCH_EVENTS: Final = 20
+WEBHOOK_BATCH_BYTES_MAX: Final = 2**20
+WEBHOOK_BATCH_BYTES: Final = 2**18  # what common servers take without being told to
+WEBHOOK_IN_FLIGHT_MAX: Final = 32  # requests to one endpoint at one time
+WEBHOOK_IN_FLIGHT: Final = 8
+WEBHOOK_RATE_MAX: Final = 1_000_000  # deliveries a minute that an endpoint may allow
+WEBHOOK_KEY_BYTES: Final = 32  # Standard Webhooks: 24 to 64
+WEBHOOK_KEYS_MAX: Final = 4  # keys of one kind that sign at one time: headers stay short
+WEBHOOK_OVERLAP_MS: Final = 24 * 3_600_000  # a replaced key still signs for so long
+WEBHOOK_OVERLAP_MS_MAX: Final = 7 * 24 * 3_600_000
+WEBHOOK_TOLERANCE_S: Final = 300  # Standard Webhooks: how old or new a verified delivery may be
+WEBHOOK_SIGNATURES_MAX: Final = 16  # of one header that is verified
+WEBHOOK_RETRY_MS: Final = (  # Standard Webhooks: after the first attempt; the last one is final
+    5_000,
+    5 * 60_000,
+    30 * 60_000,
+    2 * 3_600_000,
+    5 * 3_600_000,
+    10 * 3_600_000,
+    14 * 3_600_000,
+    20 * 3_600_000,
+    24 * 3_600_000,
+)
+WEBHOOK_RETRY_AFTER_MS_MAX: Final = 24 * 3_600_000  # an endpoint's own wish counts up to this
+WEBHOOK_CIRCUIT_MS: Final = 1_000  # pause of an endpoint after a failure; doubles from then on
+WEBHOOK_CIRCUIT_MS_MAX: Final = 5 * 60_000  # a dead endpoint costs one attempt in this time
+WEBHOOK_FAILING_MS_MAX: Final = 5 * 24 * 3_600_000  # longer than the schedule: then disabled
+WEBHOOK_DEADLINE_MS: Final = 10_000  # one attempt, from the name's lookup to the answer's end
+WEBHOOK_ANSWER_BYTES_MAX: Final = 65_536  # read of an answer, and thrown away
+WEBHOOK_DELIVERIES_MAX: Final = 128  # attempts at one time, to endpoints that answer
+WEBHOOK_RETRIES_MAX: Final = 16  # attempts at one time, to endpoints that failed the last time
+WEBHOOK_ATTEMPTS_KEPT: Final = 100  # last attempts of one endpoint that can be listed
+WEBHOOK_IDLE_MS: Final = 20_000  # an endpoint without events keeps its connections so long
+WEBHOOK_REDELIVERIES_MAX: Final = 10  # events of one manual redelivery
+WEBHOOK_BODY_BYTES_MAX: Final = 2**16  # a request about a registration

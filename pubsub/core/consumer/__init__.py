@@ -1,0 +1,1 @@
+"""Durable consumers as a pure state machine: who was given what, and what became of it."""

@@ -1,0 +1,58 @@
+"""What the engine gives to those who pull, and what it tells about a consumer."""
+
+from typing import NamedTuple
+
+from ledger.core.event import OpenEntry
+from ledger.core.ids import Height, Sequence
+from pubsub.core.consumer.config import ConsumerConfig
+
+__all__ = ["ConsumerView", "Delivery", "Lag"]
+
+
+class Delivery(NamedTuple):
+    """One event that is given out.
+
+    Attributes:
+        deliveries: how often it has been given out now, 1 the first time.
+    """
+
+    sequence: Sequence
+    height: Height
+    opened: OpenEntry
+    deliveries: int
+
+
+class Lag(NamedTuple):
+    """How far a consumer is behind the log.
+
+    Attributes:
+        events: matching events that were never given out; where ``is_exact`` is false, entries of
+            the log that were not looked at, of which not all need to match.
+    """
+
+    events: int
+    is_exact: bool
+
+
+class ConsumerView(NamedTuple):
+    """One consumer at a moment.
+
+    Attributes:
+        position: the next sequence that it has not looked at.
+        in_flight: events given out and not settled; waiting: those that wait for another attempt.
+        paused_until_ms: nothing is given out before; None when it is not paused.
+        delivered, redelivered, acknowledged: events in all so far.
+    """
+
+    config: ConsumerConfig
+    owner: str
+    created_ms: int
+    position: Sequence
+    in_flight: int
+    waiting: int
+    dead_letters: int
+    paused_until_ms: int | None
+    delivered: int
+    redelivered: int
+    acknowledged: int
+    lag: Lag
