@@ -6,7 +6,7 @@ symmetric algorithms are no algorithms here. Keys inside a token's header are ne
 """
 
 import binascii
-from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -18,9 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from adapters.credentials.access import AccessRefused, Refusal
-from adapters.credentials.members import Json, Reader, malformed, read_json
+from adapters.credentials.members import Json, Reader, malformed
+from ledger.core.errors import DecodeError
 from ledger.core.limits import RSA_BITS_MAX, RSA_BITS_MIN, TOKEN_CHARS_MAX, TOKEN_HEADER_CHARS_MAX
 from ledger.core.signing import is_acceptable_key
+from pubsub.core.compact_jws import decode_base64url as strict_base64url
+from pubsub.core.compact_jws import encode_base64url, read_compact_jws
 
 __all__ = [
     "ALGORITHMS",
@@ -40,7 +43,6 @@ ALGORITHMS: Final = ("ES256", "ES256K", "EdDSA", "Ed25519", "RS256")
 Public = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 _ALIASES: Final = {"Ed25519": "EdDSA"}  # its new name, RFC 9864
-_PARTS: Final = 3
 _COORDINATE_BYTES: Final = 32
 _EXPONENT_MAX: Final = 2**32
 _CURVES: Final[dict[str, tuple[str, type[ec.EllipticCurve]]]] = {
@@ -84,20 +86,12 @@ class VerifyingKey(NamedTuple):
 # --- encodings ------------------------------------------------------------------------------
 
 
-def encode_base64url(data: bytes) -> str:
-    """Encode without padding."""
-    return urlsafe_b64encode(data).decode().rstrip("=")
-
-
 def decode_base64url(text: str, what: str) -> bytes:
     """Decode the one encoding of some bytes. Raises AccessRefused(MALFORMED)."""
     try:
-        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        data = b""
-    if encode_base64url(data) != text:
-        raise malformed(f"{what} is not base64url")
-    return data
+        return strict_base64url(text)
+    except DecodeError as error:
+        raise malformed(f"{what}: {error}") from None
 
 
 def decode_base64(text: str, what: str) -> bytes:
@@ -117,20 +111,15 @@ def parse_jws(token: str, what: str = "token") -> Jws:
     Raises:
         AccessRefused: MALFORMED, or ALGORITHM when it names none of ours.
     """
-    if len(token) > TOKEN_CHARS_MAX:
-        raise malformed(f"{what} is longer than {TOKEN_CHARS_MAX}")
-    parts = token.split(".")
-    if len(parts) != _PARTS or not token.isascii() or len(parts[0]) > TOKEN_HEADER_CHARS_MAX:
-        raise malformed(f"{what} is no compact JWS")
-    header = read_json(decode_base64url(parts[0], f"{what} header"), f"{what} header")
-    alg = header.get("alg")
-    if alg not in ALGORITHMS:
+    try:
+        jws = Jws(*read_compact_jws(token, TOKEN_CHARS_MAX, TOKEN_HEADER_CHARS_MAX))
+    except DecodeError as error:
+        raise malformed(f"{what}: {error}") from None
+    if jws.header.get("alg") not in ALGORITHMS:
         raise AccessRefused(Refusal.ALGORITHM, f"{what}: allowed are {', '.join(ALGORITHMS)}")
-    if "crit" in header or "b64" in header:
+    if "crit" in jws.header or "b64" in jws.header:
         raise malformed(f"{what}: critical header parameters are not understood")
-    payload = read_json(decode_base64url(parts[1], f"{what} payload"), f"{what} payload")
-    signature = decode_base64url(parts[2], f"{what} signature")
-    return Jws(header, payload, f"{parts[0]}.{parts[1]}".encode(), signature)
+    return jws
 
 
 def verify_jws(jws: Jws, key: VerifyingKey, what: str = "token") -> None:

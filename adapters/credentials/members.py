@@ -8,16 +8,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from adapters.credentials.access import AccessRefused, Refusal
 from ledger.core.errors import DecodeError
 from ledger.core.limits import INT_MAX
-from pubsub.core.strict_json import require_strict_json
+from pubsub.core.compact_jws import Json, read_json_object
 
 __all__ = ["Json", "Reader", "malformed", "moment", "read_json", "seconds", "strings"]
 
-Json = Mapping[str, object]
 _MILLISECONDS_FROM: Final = 10**11  # the year 5138 in seconds, 1973 in milliseconds
 
 
@@ -29,13 +26,9 @@ def malformed(detail: str) -> AccessRefused:
 def read_json(data: bytes, what: str) -> dict[str, object]:
     """Decode a JSON object. Raises AccessRefused(MALFORMED)."""
     try:
-        require_strict_json(data)
-        value: object = msgspec.json.decode(data)
-    except (DecodeError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return read_json_object(data)
+    except DecodeError as error:
         raise malformed(f"{what}: {error}") from None
-    if not isinstance(value, dict):
-        raise malformed(f"{what} is no JSON object")
-    return value
 
 
 class Reader:
