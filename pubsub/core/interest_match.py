@@ -13,12 +13,12 @@ from ledger.core.topics import TopicPattern
 from pubsub.core.cloudevents import time_text
 from pubsub.core.interest import Attribute, Compare, Filter, Interest
 
-__all__ = ["Predicate", "compile_interest"]
+__all__ = ["ATTRIBUTE_TEXTS", "Predicate", "compile_interest"]
 
 Predicate = Callable[[Event, EventId], bool]
 """Says whether an event is wanted."""
 
-_TEXTS: Final[dict[Attribute, Callable[[Event, EventId], str]]] = {
+ATTRIBUTE_TEXTS: Final[dict[Attribute, Callable[[Event, EventId], str]]] = {
     "id": lambda _, id_: id_.hex(),
     "source": lambda event, _: event.publisher,
     "type": lambda event, _: event.type,
@@ -31,6 +31,8 @@ _TEXTS: Final[dict[Attribute, Callable[[Event, EventId], str]]] = {
     "previoushash": lambda event, _: event.previous_hash.hex(),
     "publisherkey": lambda event, _: event.key.hex(),
 }
+"""An attribute as text, empty when the event does not have it; ``tags`` is none, but several."""
+
 _COMPARE: Final[dict[str, Callable[[str, str], bool]]] = {
     "exact": str.__eq__,
     "prefix": str.startswith,
@@ -75,7 +77,7 @@ def _compare(dialect: str, name: Attribute, value: str) -> Predicate:
     compare = _COMPARE[dialect]
     if name == "tags":
         return lambda event, _: any(compare(tag, value) for tag in event.tags)
-    text = _TEXTS[name]
+    text = ATTRIBUTE_TEXTS[name]
     return lambda event, id_: compare(text(event, id_), value)
 
 
