@@ -126,6 +126,14 @@ PROOF_PATH_HASHES_MAX: Final = 63  # [C] siblings in a log of at most 2**63 - 1 
 PROOF_HEADERS_REMEMBERED_MAX: Final = 1_024  # certified headers that a verifier does not repeat
 PROOF_SEQUENCES_REMEMBERED_MAX: Final = 65_536  # events that a verifier compares later ones with
 
+# --- transparency log -----------------------------------------------------------------------
+CHECKPOINT_REFRESH_S: Final = 60  # [C] a log that does not grow is signed anew so often
+CHECKPOINTS_PENDING_MAX: Final = 4  # newest checkpoints for which signatures are collected
+NOTE_BYTES_MAX: Final = 256 * 2**10  # a checkpoint that 100 validators signed, many times
+NOTE_SIGNATURES_MAX: Final = 256
+POLICY_BYTES_MAX: Final = 256 * 2**10
+POLICY_NAMES_MAX: Final = 1_024  # witnesses and groups of one policy
+
 # --- gateway --------------------------------------------------------------------------------
 GATEWAY_BODY_BYTES_MAX: Final = 4 * 2**20  # one request body: bulk and batch
 GATEWAY_EVENT_BODY_BYTES_MAX: Final = 256 * 2**10  # one CloudEvent as JSON, base64 included

@@ -54,6 +54,7 @@ __all__ = [
     "encode_bundle",
     "plain",
     "verify_bundle",
+    "verify_entry",
 ]
 
 
@@ -272,7 +273,7 @@ class Verifier:
         Raises:
             ProofError: it does not hold, or contradicts a bundle that did.
         """
-        opened = self._verify_entry(bundle.entry)
+        opened = verify_entry(bundle.entry, self.chain_id)
         root, header = bundle.root, bundle.header
         verify_inclusion(
             bundle.sequence, root.log_size, leaf_hash(bundle.entry), root.log_root, bundle.path
@@ -308,17 +309,6 @@ class Verifier:
         self._verify_certificate(header, header_id, certificate, domain)
         self._sets.require_in_its_epoch(certificate)
         return header_id
-
-    def _verify_entry(self, entry: bytes) -> OpenEntry:
-        try:
-            opened = open_entry(entry)
-        except DecodeError as error:
-            raise ProofError(f"the entry is not canonical: {error}") from None
-        if opened.event.chain_id != self.chain_id:
-            raise ProofError(f"the event is for the network {opened.event.chain_id}")
-        if not all(verify_many([signature_check(opened)])):
-            raise ProofError("the publisher's signature is wrong")
-        return opened
 
     def _verify_certificate(
         self, header: Block, header_id: BlockId, certificate: QuorumCertificate, domain: Domain
@@ -362,6 +352,23 @@ def _put(memory: dict[_K, _V], key: _K, value: _V, count_max: int) -> None:
     memory[key] = value
     if len(memory) > count_max:
         del memory[next(iter(memory))]
+
+
+def verify_entry(entry: bytes, chain_id: str) -> OpenEntry:
+    """Check that an entry is of this network and signed by the key that it names.
+
+    Raises:
+        ProofError: it is not.
+    """
+    try:
+        opened = open_entry(entry)
+    except DecodeError as error:
+        raise ProofError(f"the entry is not canonical: {error}") from None
+    if opened.event.chain_id != chain_id:
+        raise ProofError(f"the event is for the network {opened.event.chain_id}")
+    if not all(verify_many([signature_check(opened)])):
+        raise ProofError("the publisher's signature is wrong")
+    return opened
 
 
 def verify_bundle(bundle: ProofBundle, genesis: Genesis) -> VerifiedEvent:

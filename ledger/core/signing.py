@@ -3,14 +3,16 @@
 Every verdict in the system (client events, batches, votes, certificates) comes from
 ``verify_many`` or ``verify_rows``, its form for one buffer. They follow ZIP-215: nodes that
 disagreed on one signature could be forked.
-Signing is libsodium's; a verdict never is, because its rule differs.
+Signing is libsodium's; a verdict never is, because its rule differs. The one exception decides
+nothing that nodes must agree on: ``is_strictly_valid``, for what strangers verify by other rules.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
-from nacl.signing import SigningKey
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
 
 from ledger.core.ids import PublicKey
 from ledger.native.ed25519 import is_small_order, is_valid_point, verify_rows
@@ -21,6 +23,7 @@ __all__ = [
     "SignatureCheck",
     "Signer",
     "is_acceptable_key",
+    "is_strictly_valid",
     "signable",
     "verify_many",
     "verify_rows",
@@ -66,6 +69,19 @@ def signable(domain: str, digest: bytes) -> bytes:
 def verify_many(checks: Sequence[SignatureCheck]) -> list[bool]:
     """Give the ZIP-215 verdict of each (public key, message, signature)."""
     return _verify_many(checks)
+
+
+def is_strictly_valid(key: bytes, message: bytes, signature: bytes) -> bool:
+    """Give the verdict of the strictest rule in use, which is libsodium's.
+
+    RFC 8032 without the cofactor, and neither the key nor a point of the signature of small order
+    or in an encoding that is not canonical: what holds here holds for every other verifier.
+    """
+    try:
+        VerifyKey(key).verify(message, signature)
+    except (BadSignatureError, ValueError):
+        return False
+    return True
 
 
 @lru_cache(maxsize=16_384)

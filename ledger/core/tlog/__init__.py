@@ -1,0 +1,1 @@
+"""The log as C2SP's transparency log formats have it: notes, checkpoints, policies, proofs."""
