@@ -24,9 +24,10 @@ from adapters.tmf.desmos.kinds import TYPES
 from adapters.tmf.desmos.offers import Offer, is_replicable, offer_of
 from adapters.tmf.desmos.originals import original_of
 from adapters.tmf.entities.service import Entities
-from adapters.tmf.entity import Entity, JsonObject, content_hash
+from adapters.tmf.entity import OWN, Entity, JsonObject, content_hash
 from adapters.tmf.query.model import Query
 from adapters.tmf.refusal import TmfError
+from adapters.tmf.replication.tracking import replicas
 from adapters.tmf.resources.registry import BY_KEBAB, RESOURCES
 from adapters.tmf.store.ports import Reading
 from adapters.tmf.store.schema import ENTITIES
@@ -79,13 +80,18 @@ class Shelf:
         return list(reversed(found.values()))
 
     def offers(self, reading: Reading, caller: Caller) -> Iterator[Offer]:
-        """Tell of all entities that the policies let go and the caller may see."""
+        """Tell of all entities that the policies let go and the caller may see.
+
+        What a peer alone told this node of is not passed on: the next one would take it for ours.
+        """
         caller, now_ms = _marketplace(caller), self._now_ms()
         for resource, type_ in TYPES.items():
+            told = replicas(reading.connection, resource)
             for entity in self._every(reading, caller, resource):
                 document = entity.document()
                 offer = offer_of(type_, document)
-                if is_replicable(offer, now_ms):
+                is_known = entity.origin == OWN or entity.id in told
+                if is_known and is_replicable(offer, now_ms):
                     original = original_of(reading.connection, entity)
                     hash_ = original.hash if original else self._hashes.of(entity)
                     link = _link(reading, EntityName(offer.id, type_)) or hash_

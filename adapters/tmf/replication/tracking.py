@@ -10,7 +10,7 @@ from adapters.tmf.replication.core.model import NONE, Status, Told, Tracked
 from adapters.tmf.replication.tables import POSITIONS, QUARANTINE, SETTINGS, TRACKED
 
 __all__ = ["Line", "due", "lines", "move", "page", "position", "quarantine", "release", "save"]
-__all__ += ["set_setting", "setting"]
+__all__ += ["replicas", "set_setting", "setting"]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Tracked).decode
@@ -84,6 +84,12 @@ def page(connection: Connection, after: str, limit: int, **equal: object) -> lis
     query = select(TRACKED).where(TRACKED.c.key > after).order_by(TRACKED.c.key).limit(limit)
     query = query.filter_by(**equal)
     return list(map(_line, connection.execute(query)))
+
+
+def replicas(connection: Connection, resource: str) -> frozenset[str]:
+    """Give the ids of all entities of a resource that were stored because the ledger told so."""
+    query = select(TRACKED.c.id).where(TRACKED.c.resource == resource)
+    return frozenset(connection.execute(query).scalars())
 
 
 def save(connection: Connection, changed: Iterable[Line]) -> None:

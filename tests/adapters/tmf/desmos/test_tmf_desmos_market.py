@@ -31,6 +31,7 @@ pytestmark = pytest.mark.process
 
 VERSIONS: Final = 3
 PRICE: Final = "urn:ngsi-ld:product-offering-price:harbour-1"
+ENTITIES: Final = "/api/v2/entities/"
 NOWHERE: Final = "http://127.0.0.1:9"  # nobody listens there
 LINKED: Final = ("type", "version", "lifecycleStatus", "hash", "hashlink")
 
@@ -75,6 +76,7 @@ class Story:
         self.parts: set[str] = set()
         self.made: dict[str, Json] = {}  # what stands at our nodes, as it was made
         self.published = 0
+        self.lost = 0
 
     # --- acts -------------------------------------------------------------------------------
 
@@ -122,7 +124,7 @@ class Story:
         self.owners[unknown["id"]] = HARBOUR
         self.disturbed |= self.refused.keys()
         self.published += 2
-        targets = [f"/api/v2/entities/{id_}" for id_ in self.refused]
+        targets = [ENTITIES + id_ for id_ in self.refused]
 
         async def both_asked() -> bool:
             asked = [request.target for request in self.harbour.endpoint.received]
@@ -149,6 +151,8 @@ class Story:
             entity = await self.make(owner, resource, name="short-lived")
             await self.agree()
             await self.delete(entity)
+        await self.agree()
+        await self.make(SOUTH, "productSpecification", id=entity["id"], name="again")
         self.peer_launches(5)
         await self.agree()
         id_ = offering("harbour", 5)["id"]
@@ -179,7 +183,7 @@ class Story:
         await self.agree()
         # A version that was superseded meanwhile is told, and cannot be fetched any more.
         assert {fault.partition("?")[0].split(": ")[0] for fault in self.harbour.faults} <= {
-            f"{self.north.url}/api/v2/entities/{changed['id']}"
+            self.north.url + ENTITIES + changed["id"]
         }
         self.harbour.faults.clear()
 
@@ -191,51 +195,50 @@ class Story:
         twisted = {"name": {"type": "Property", "value": "twisted"}}
         self.harbour.twist[wrong["id"]] = wrong | twisted
         for entity in (told, wrong, known):
-            self.harbour.launch(entity)
-
-        async def all_failed() -> bool:
-            return len(self.harbour.failed) == 3
-
-        await until(all_failed)
+            await self.fail_to_publish(entity)
+        for node in (self.north, self.south):  # south asks north first, and the peer then
+            await node.call("GET", "/backoffice/v2/actions/sync")
+            await self.until_held(node, told)
+            assert await node.find("productOffering", wrong["id"]) is None
+            assert f'"id": "{wrong["id"]}", "reason": "its hash is not' in node.log
+        told = offering("harbour", 6, 2)
+        await self.fail_to_publish(told)
+        for node in (self.north, self.south):
+            await self.harbour.synchronise(node.url)  # which asks back
+            await self.until_held(node, told)
+            # The ledger tells of this one, so the ledger decides.
+            seen = await node.offers()
+            assert seen[known["id"]]["version"] == self.wanted[known["id"]]
         await self.harbour.adapter.aclose()
         self.harbour.adapter = adapter
-        await self.north.call("GET", "/backoffice/v2/actions/sync")
-        await self.harbour.synchronise(self.south.url)  # which asks back
-        for node in (self.north, self.south):
-
-            async def has_taken(node: Node = node) -> bool:
-                return told["id"] in await node.offers()
-
-            async def has_refused(node: Node = node) -> bool:
-                return f'"id": "{wrong["id"]}", "reason": "its hash' in node.log
-
-            await until(has_taken)
-            await until(has_refused)
-            seen = await node.offers()
-            assert seen[told["id"]]["hash"] == self.seen_by_peer()[told["id"]]["hash"]
-            assert wrong["id"] not in seen
-            # The ledger tells of this one, so the ledger decides.
-            assert seen[known["id"]]["version"] == self.wanted[known["id"]]
         del self.harbour.twist[wrong["id"]]
-        for number, version in ((6, 1), (7, 1), (1, 9)):
+        for number, version in ((6, 2), (7, 1), (1, 9)):
             self.peer_launches(number, version)
         self.disturbed |= {told["id"], wrong["id"]}
-        self.harbour.failed.clear()
         await self.agree()
 
     async def kill_a_node(self) -> None:
         """One of ours is killed right after a change of its own, and misses others' changes."""
+        gone = await self.make(NORTH, "productSpecification", name="ends while south is dead")
+        self.peer_launches(9)
+        await self.agree()
         own = await self.make(SOUTH, "productOffering", name="just before the end")
         self.south.kill()
-        before = await self.make(NORTH, "catalog", name="while south is dead")
-        await self.change_twice(before)
-        self.peer_launches(6, 2)
+        changed = await self.make(NORTH, "catalog", name="while south is dead")
+        await self.change_twice(changed)
+        await self.delete(gone)
+        self.peer_launches(6, 3)
         self.peer_launches(8)
-        self.disturbed |= {own["id"], before["id"], offering("harbour", 6)["id"]}
+        ended = offering("harbour", 9)["id"]
+        await self.harbour.end(ended)
+        del self.wanted[ended]
+        self.published += 1
+        self.disturbed |= {each["id"] for each in (gone, own, changed, offering("harbour", 6))}
+        self.disturbed.add(ended)
 
         async def peer_has_all() -> bool:
-            seen = self.seen_by_peer()
-            return before["id"] in seen and seen[before["id"]]["version"] == "3.0"
+            seen = self.versions(self.seen_by_peer())
+            return seen.get(changed["id"]) == "3.0" and gone["id"] not in seen
 
         await until(peer_has_all)
         await self.south.start()
@@ -285,6 +288,7 @@ class Story:
                 if id_ not in self.disturbed:
                     assert consumed == produced, (name, id_)
                 assert is_within(consumed, produced), (name, id_)
+                assert synchronised(audits[name], id_) <= received(audits[owner], id_)
             if id_ not in self.wanted:
                 for records in nodes.values():
                     ends = [row["status"] for row in records if row["entity_id"] == id_]
@@ -293,6 +297,8 @@ class Story:
 
     async def close(self) -> None:
         """Stop the nodes: well, and with nothing left to tell."""
+        views = [await self.north.offers(), await self.south.offers(), self.seen_by_peer()]
+        self.lost = sum(id_ not in view for id_ in self.wanted for view in views)
         for node in (self.north, self.south):
             status = await node.status()
             assert status["publishing"]["waiting"] == 0
@@ -304,10 +310,9 @@ class Story:
     def figures(self) -> str:
         """Say what was shown."""
         ended = len(self.owners) - len(self.wanted)
-        lost = sum(id_ not in self.harbour.broker for id_ in self.wanted)
         return (
             f"3 marketplaces: {len(self.wanted)} entities with the same hashes at each, "
-            f"{ended} ended, {self.published} events, lost {lost}"
+            f"{ended} ended, {self.published} events, lost {self.lost}"
         )
 
     # --- what is done -----------------------------------------------------------------------
@@ -346,7 +351,30 @@ class Story:
         self.wanted[entity["id"]] = f"{version}.0"
         self.published += 1
 
+    async def fail_to_publish(self, entity: Json) -> None:
+        """Let the peer launch what no gateway takes."""
+        self.harbour.launch(entity)
+
+        async def failed() -> bool:
+            return entity["id"] in self.harbour.failed
+
+        await until(failed)
+        self.harbour.failed.clear()
+
     # --- what is seen -----------------------------------------------------------------------
+
+    async def until_held(self, node: Node, entity: Json) -> None:
+        """Wait until a node holds an offering as the peer does; nobody else told of it."""
+        wanted = entity["version"]["value"]
+
+        async def is_held() -> bool:
+            found = await node.find("productOffering", entity["id"])
+            return found is not None and found["version"] == wanted
+
+        await until(is_held, lambda: node.log[-3000:])
+        held = await node.entity(entity["id"])
+        assert digest(held) == digest(self.harbour.text(entity["id"]))
+        assert entity["id"] not in await node.offers()
 
     def seen_by_peer(self) -> dict[str, Json]:
         """Give what the peer holds and would tell of, by id."""
@@ -410,13 +438,32 @@ def assert_chain(records: Sequence[Json]) -> None:
 
 
 def versions_in(records: Sequence[Json], id_: str, trader: str) -> list[tuple[str, str]]:
-    """Give (hash, link) of an entity's versions that a party published, or holds, in order."""
+    """Give (hash, link) of an entity's versions that the ledger told of, in order."""
     rows = [
         (row["entity_hash"], row["entity_hashlink"])
         for row in records
         if (row["entity_id"], row["status"], row["trader"]) == (id_, "PUBLISHED", trader)
+        and ENTITIES in row["data_location"]
     ]
     return [row for row, _ in groupby(rows)]  # what was told again is no other version
+
+
+def synchronised(records: Sequence[Json], id_: str) -> set[str]:
+    """Give the hashes of an entity's versions that came by synchronisation: from no location."""
+    return {
+        row["entity_hash"]
+        for row in records
+        if row["entity_id"] == id_ and ENTITIES not in row["data_location"]
+    }
+
+
+def received(records: Sequence[Json], id_: str) -> set[str]:
+    """Give the hashes of all versions that an owner had, published or not."""
+    return {
+        row["entity_hash"]
+        for row in records
+        if (row["entity_id"], row["status"]) == (id_, "RECEIVED")
+    }
 
 
 def is_within(some: Sequence[object], all_: Sequence[object]) -> bool:
