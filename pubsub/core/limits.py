@@ -13,6 +13,10 @@ TOKEN_TOPICS_COUNT_MAX: Final = 64  # patterns of one token
 TOKEN_FILE_BYTES_MAX: Final = 32 * 2**20  # both, each with patterns as long as they may be, halved
 TOKEN_WATCH_MS: Final = 1_000  # the file of tokens is looked at so often
 TOKEN_USE_WRITE_MS: Final = 60_000  # when tokens were last used is written so often
+OIDC_HEADER_CHARS_MAX: Final = 2_048  # of a token, in base64url: keys inside are refused anyway
+OIDC_KEY_ID_CHARS_MAX: Final = 256
+OIDC_SUBJECT_CHARS_MAX: Final = 255  # OpenID Connect Core 2: at most so many
+OIDC_GRANT_VALUES_MAX: Final = 1_024  # values of the claim that rights come from
 AUTHORIZATION_CHARS_MAX: Final = 12_288  # of a header: less than what all headers may have
 
 # --- interests: what a subscriber wants -------------------------------------------------------

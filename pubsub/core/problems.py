@@ -13,7 +13,15 @@ from msgspec import UNSET, UnsetType
 from ledger.core.errors import ConcordatError, RejectCode
 from pubsub.core.documents import Receipt
 
-__all__ = ["Code", "HttpCode", "Problem", "Refusal", "problem_status"]
+__all__ = [
+    "CHALLENGE",
+    "Code",
+    "HttpCode",
+    "Problem",
+    "Refusal",
+    "Unauthenticated",
+    "problem_status",
+]
 
 
 class HttpCode(StrEnum):
@@ -22,12 +30,17 @@ class HttpCode(StrEnum):
     BODY_TIMEOUT = "body_timeout"
     BODY_TOO_LARGE = "body_too_large"
     BLOCK_NOT_FOUND = "block_not_found"
+    CONSUMER_EXISTS = "consumer_exists"
+    CONSUMER_NOT_FOUND = "consumer_not_found"
+    DEAD_LETTER_NOT_FOUND = "dead_letter_not_found"
+    DELIVERY_UNAVAILABLE = "delivery_unavailable"
     ENTRY_NOT_FOUND = "entry_not_found"
     EVENT_NOT_FOUND = "event_not_found"
     EVENT_REFUSED = "event_refused"
     FORBIDDEN = "forbidden"
     INTERNAL_ERROR = "internal_error"
     INVALID_PARAMETER = "invalid_parameter"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
     LIST_NOT_FOUND = "list_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NODE_UNAVAILABLE = "node_unavailable"
@@ -37,8 +50,12 @@ class HttpCode(StrEnum):
     PARTICIPANT_NOT_FOUND = "participant_not_found"
     PROOF_NOT_READY = "proof_not_ready"
     PROPOSAL_NOT_FOUND = "proposal_not_found"
+    SETTLEMENT_REFUSED = "settlement_refused"
     SHUTTING_DOWN = "shutting_down"
     STORE_UNAVAILABLE = "store_unavailable"
+    TOO_MANY_CONSUMERS = "too_many_consumers"
+    TOO_MANY_DEAD_LETTERS = "too_many_dead_letters"
+    TOO_MANY_FETCHES = "too_many_fetches"
     TOO_MANY_STREAMS = "too_many_streams"
     UNAUTHENTICATED = "unauthenticated"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
@@ -66,12 +83,17 @@ _PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
     HttpCode.BODY_TIMEOUT: (408, "The body did not arrive in time"),
     HttpCode.BODY_TOO_LARGE: (413, "The body is too large"),
     HttpCode.BLOCK_NOT_FOUND: (404, "There is no such block"),
+    HttpCode.CONSUMER_EXISTS: (409, "There is another consumer of this name"),
+    HttpCode.CONSUMER_NOT_FOUND: (404, "There is no such consumer"),
+    HttpCode.DEAD_LETTER_NOT_FOUND: (404, "There is no such dead letter"),
+    HttpCode.DELIVERY_UNAVAILABLE: (503, "This gateway keeps nothing for subscribers"),
     HttpCode.ENTRY_NOT_FOUND: (404, "There is no such entry"),
     HttpCode.EVENT_NOT_FOUND: (404, "There is no such event"),
     HttpCode.EVENT_REFUSED: (404, "The event was refused and is not in the ledger"),
     HttpCode.FORBIDDEN: (403, "This principal may not do that"),
     HttpCode.INTERNAL_ERROR: (500, "The gateway failed"),
     HttpCode.INVALID_PARAMETER: (400, "A parameter is unknown or invalid"),
+    HttpCode.ISSUER_UNAVAILABLE: (503, "The token's issuer cannot be asked for its keys"),
     HttpCode.LIST_NOT_FOUND: (404, "There is no such list"),
     HttpCode.METHOD_NOT_ALLOWED: (405, "The method is not allowed here"),
     HttpCode.NODE_UNAVAILABLE: (503, "The node cannot be reached"),
@@ -81,12 +103,18 @@ _PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
     HttpCode.PARTICIPANT_NOT_FOUND: (404, "There is no such participant"),
     HttpCode.PROOF_NOT_READY: (503, "The proof is not ready yet"),
     HttpCode.PROPOSAL_NOT_FOUND: (404, "There is no such proposal"),
+    HttpCode.SETTLEMENT_REFUSED: (422, "The settlement does not fit the consumer"),
     HttpCode.SHUTTING_DOWN: (503, "The gateway is shutting down"),
     HttpCode.STORE_UNAVAILABLE: (503, "The chain store cannot be read yet"),
+    HttpCode.TOO_MANY_CONSUMERS: (409, "Too many consumers"),
+    HttpCode.TOO_MANY_DEAD_LETTERS: (409, "The consumer has all the dead letters it may have"),
+    HttpCode.TOO_MANY_FETCHES: (429, "Too many fetches wait at this consumer"),
     HttpCode.TOO_MANY_STREAMS: (503, "Too many streams are open"),
     HttpCode.UNAUTHENTICATED: (401, "A valid token is needed"),
     HttpCode.UNSUPPORTED_MEDIA_TYPE: (415, "The media type is not supported"),
 }
+CHALLENGE: Final = 'Bearer realm="concordat"'
+"""The way to prove who one is, for ``WWW-Authenticate``."""
 _TRY_AGAIN: Final = frozenset({429, 503})
 
 
@@ -101,6 +129,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         detail: what happened this time.
         instance: path of the request.
         receipts: what became of each event, where the request carried some and that is known.
+        reason: of ``unauthenticated``, why the token that was shown proves nothing; stable, too.
     """
 
     type: str
@@ -110,6 +139,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     instance: str
     receipts: list[Receipt] | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
 
 
 class Refusal(ConcordatError):  # noqa: N818 - like Rejected, it is an answer
@@ -147,6 +177,22 @@ class Refusal(ConcordatError):  # noqa: N818 - like Rejected, it is an answer
             instance=instance,
             receipts=UNSET if self._receipts is None else self._receipts,
         )
+
+
+class Unauthenticated(Refusal):
+    """Nothing was shown that proves who asks, or something that does not."""
+
+    def __init__(self, detail: str, reason: str | None = None) -> None:
+        """Refuse; ``reason`` is the stable code of a token that was shown."""
+        error = f', error="invalid_token", error_description="{reason}"' if reason else ""
+        super().__init__(
+            HttpCode.UNAUTHENTICATED, detail, headers={"www-authenticate": f"{CHALLENGE}{error}"}
+        )
+        self.reason = reason
+
+    def problem(self, instance: str) -> Problem:
+        """Give the document with the reason in it."""
+        return msgspec.structs.replace(super().problem(instance), reason=self.reason or UNSET)
 
 
 def problem_status(code: Code) -> int:

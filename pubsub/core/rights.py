@@ -48,12 +48,14 @@ class Principal(msgspec.Struct, frozen=True):
         scopes: what it may do.
         topics: patterns of the restricted topics that it may read; None for all.
         restricted: patterns of the topics that the operator restricted.
+        expires_ms: what it showed is void from then on, in ms since 1970; None for never.
     """
 
     name: str
     scopes: frozenset[Scope]
     topics: tuple[str, ...] | None = ()
     restricted: tuple[str, ...] = ()
+    expires_ms: int | None = None
 
     def may(self, scope: Scope) -> bool:
         """Say whether it has the scope."""

@@ -130,6 +130,7 @@ class Gateway:
             async with anyio.create_task_group() as group:
                 group.start_soon(self.link.run)
                 group.start_soon(self._watch)
+                group.start_soon(self.rights.run)
         except* InvariantError as errors:
             self.fail(_first_leaf(errors))
 
