@@ -1,0 +1,1 @@
+"""Webhooks as pure rules: registrations, signatures, encodings, retries, health, consent."""

@@ -1,0 +1,88 @@
+"""CloudEvents over HTTP: one event as structured or binary request, several as a batch.
+
+Owns which headers and body a delivery has. A batch is only made where it was asked for. In binary
+mode every attribute is a ``ce-`` header and the data is the body, as the publisher gave it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from ledger.core.event import OpenEntry
+from ledger.core.ids import Height
+from ledger.core.ids import Sequence as LedgerSequence
+from pubsub.core.cloudevents import CloudEvent, cloudevent, cloudevent_json
+
+__all__ = ["Mode", "Placed", "Request", "encode_batch", "encode_one", "split_batches"]
+
+Mode = Literal["structured", "batch", "binary"]
+
+_STRUCTURED: Final = {"content-type": "application/cloudevents+json"}
+_BATCH: Final = {"content-type": "application/cloudevents-batch+json"}
+_NOT_HEADERS: Final = frozenset({"data", "data_base64", "datacontenttype"})
+# Printable ASCII without the space, the quotation mark and the percent sign.
+_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_BRACKETS_BYTES: Final = 2
+
+
+class Placed(NamedTuple):
+    """An event and its place in the ledger."""
+
+    opened: OpenEntry
+    sequence: LedgerSequence
+    height: Height
+
+
+class Request(NamedTuple):
+    """One delivery, not yet signed.
+
+    Attributes:
+        id: the same however often the same events are sent.
+    """
+
+    id: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def encode_one(event: Placed, mode: Mode) -> Request:
+    """Encode one event as structured or binary request; a batch of one is :func:`encode_batch`."""
+    id_ = event.opened.id.hex()
+    if mode == "binary":
+        headers = dict(_binary_headers(cloudevent(*event)))
+        return Request(id_, headers, event.opened.event.data)
+    return Request(id_, _STRUCTURED, cloudevent_json(*event))
+
+
+def encode_batch(events: Sequence[Placed], texts: Sequence[bytes]) -> Request:
+    """Encode several events, with their JSON texts, as one request."""
+    digest = hashlib.sha256(b"".join(event.opened.id for event in events))
+    return Request(f"batch_{digest.hexdigest()}", _BATCH, b"[" + b",".join(texts) + b"]")
+
+
+def split_batches(
+    events: Sequence[Placed], events_max: int, bytes_max: int
+) -> Iterator[tuple[Sequence[Placed], list[bytes]]]:
+    """Part events into batches that are as large as allowed; an event that is larger goes alone."""
+    first, texts, size = 0, list[bytes](), _BRACKETS_BYTES
+    for index, event in enumerate(events):
+        text = cloudevent_json(*event)
+        if texts and (len(texts) == events_max or size + len(text) > bytes_max):
+            yield events[first:index], texts
+            first, texts, size = index, [], _BRACKETS_BYTES
+        texts.append(text)
+        size += len(text) + 1
+    if texts:
+        yield events[first:], texts
+
+
+def _binary_headers(event: CloudEvent) -> Iterator[tuple[str, str]]:
+    attributes: dict[str, object] = msgspec.to_builtins(event)
+    for name, value in attributes.items():
+        if name not in _NOT_HEADERS:
+            yield f"ce-{name}", quote(str(value), safe=_SAFE)
+    if event.datacontenttype:
+        yield "content-type", event.datacontenttype
