@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from concordat.config_access import AccessSection
 from concordat.config_access_node import AccessNodeSection, DesmosSection
 from concordat.config_section import Address, FilePath, Ms, Prefix, Section
 from ledger.core import limits
 
 __all__ = [
     "AccessNodeSection",
+    "AccessSection",
     "AuthorisationSection",
     "Config",
     "ConsensusSection",
@@ -296,6 +298,7 @@ class Config(Section, frozen=True):
     node: NodeSection = NodeSection()
     consensus: ConsensusSection = ConsensusSection()
     gateway: GatewaySection = GatewaySection()
+    access: AccessSection = AccessSection()
     member: MemberSection = MemberSection()
     facades: FacadesSection = FacadesSection()
     authorisation: AuthorisationSection = AuthorisationSection()

@@ -22,7 +22,7 @@ from ledger.core.limits import CONFIG_BYTES_MAX
 
 __all__ = ["ConfigError", "Setting", "load_config", "render_config", "render_reference", "settings"]
 
-Value = str | int | bool | dict[str, str]
+Value = str | int | bool | dict[str, str] | tuple[str, ...]
 """What a setting may hold."""
 
 _TOML_POSITION = re.compile(r" \(at line (\d+), column \d+\)$")
@@ -144,6 +144,10 @@ def _setting(section: str, field: inspect.Field) -> Setting:
         bounds = f"From {described.ge} to {described.le}"
     elif isinstance(described, inspect.LiteralType):
         bounds = "One of: " + ", ".join(sorted(map(str, described.values)))
+    elif isinstance(described, inspect.VarTupleType) and isinstance(
+        described.item_type, inspect.LiteralType
+    ):
+        bounds = "Any of: " + ", ".join(sorted(map(str, described.item_type.values)))
     default = {} if field.default is msgspec.NODEFAULT else field.default
     return Setting(section, field.name, default, description, bounds)
 
@@ -158,6 +162,8 @@ def _toml(value: Value) -> str:
     if isinstance(value, dict):
         pairs = ", ".join(f"{json.dumps(key)} = {json.dumps(item)}" for key, item in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, tuple):
+        return json.dumps(value, ensure_ascii=False)
     # A JSON string is a TOML basic string, as long as nothing is escaped as a surrogate pair.
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
 
@@ -172,7 +178,8 @@ def _explain(path: Path, text: str, message: str) -> str:
         section, name = name, f"{name}.{unknown[1]}".lstrip(".")
         reason = f"there is no such setting{_nearest(section, unknown[1])}"
     elif "matching regex" in reason:
-        reason = "not a host and port such as 127.0.0.1:26600"
+        is_address = "[A-Za-z0-9.-]+):" in reason
+        reason = "not a host and port such as 127.0.0.1:26600" if is_address else "not well-formed"
     return f"{path}:{_line_of(text, name)}: {name}: {reason}"
 
 

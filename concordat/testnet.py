@@ -26,6 +26,7 @@ from concordat.membership import (
 )
 from ledger.core.genesis import Genesis
 from ledger.io.keystore import KeyPurpose, create_key, write_private_file
+from pubsub.core.tokens import GRANTABLE
 
 __all__ = ["Ports", "Testnet", "TestnetPlan", "create_testnet", "free_ports"]
 
@@ -136,6 +137,8 @@ def _member(plan: TestnetPlan, name: str, ports: Ports) -> Member:
     }
     settings.setdefault("node", {})["listen"] = f"{_HOST}:{ports.peer}"
     settings.setdefault("gateway", {})["listen"] = f"{_HOST}:{ports.gateway}"
+    # It is on this machine alone: whoever reaches it may try everything.
+    settings.setdefault("access", {}).setdefault("anonymous", GRANTABLE)
     if ports.access_node:
         settings.setdefault("access_node", {})["listen"] = f"{_HOST}:{ports.access_node}"
         settings["access_node"]["peers"] = "private"  # they are on this machine, too

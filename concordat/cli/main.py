@@ -26,6 +26,7 @@ _COMMANDS = {
     "node": ("node", "Run a member's node alone."),
     "gateway": ("gateway", "Run a member's gateway alone."),
     "access-node": ("access_node", "Run a member's TM Forum access node."),
+    "tokens": ("tokens", "Add, list and revoke API tokens of a member's gateway."),
     "status": ("status", "Show how a member is doing, and why when it is not."),
     "publish": ("publish", "Sign and publish one event or a file of them."),
     "subscribe": ("subscribe", "Follow events as they become final."),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from concordat.compose.access import rights_settings
 from concordat.config import Config
 from concordat.home import Home, split_address
 from concordat.names import validator_name
@@ -13,7 +14,7 @@ __all__ = ["gateway_settings", "run_gateway", "wants_facades"]
 
 
 def gateway_settings(home: Home) -> GatewaySettings:
-    """Put a gateway's settings together."""
+    """Put a gateway's settings together. Raises HomeError."""
     config = home.config
     return GatewaySettings(
         chain_dir=home.resolve(config.node.chain_dir),
@@ -23,6 +24,7 @@ def gateway_settings(home: Home) -> GatewaySettings:
         streams_max=config.gateway.streams_max,
         connections_max=config.gateway.connections_max,
         heartbeat_ms=config.gateway.heartbeat_ms,
+        rights=rights_settings(home),
     )
 
 

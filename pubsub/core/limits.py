@@ -19,6 +19,10 @@ OIDC_SUBJECT_CHARS_MAX: Final = 255  # OpenID Connect Core 2: at most so many
 OIDC_GRANT_VALUES_MAX: Final = 1_024  # values of the claim that rights come from
 AUTHORIZATION_CHARS_MAX: Final = 12_288  # of a header: less than what all headers may have
 
+PUBLISH_RATE_MAX: Final = 10_000_000  # events a second, or at once, that may be configured
+PUBLISHERS_REMEMBERED_MAX: Final = 10_000  # principals whose rate is known: others begin anew
+RETRY_AFTER_S_MAX: Final = 60  # nobody is told to wait longer: things change
+
 # --- interests: what a subscriber wants -------------------------------------------------------
 INTEREST_TOPICS_MAX: Final = 32  # topic patterns of one interest
 INTEREST_FILTERS_MAX: Final = 64  # filters of one interest, nested ones included

@@ -46,6 +46,8 @@ class RightsSettings:
         tokens_path: file of the API tokens; None for none.
         uses_path: file of when they were last used; None keeps it in memory alone.
         issuers: whose access tokens count.
+        publish_rate: events a second that a principal may hand in; 0 for any number.
+        publish_burst: events that it may hand in at once after a pause.
     """
 
     anonymous: frozenset[Scope] = DEFAULT_ANONYMOUS
@@ -53,6 +55,8 @@ class RightsSettings:
     tokens_path: Path | None = None
     uses_path: Path | None = None
     issuers: tuple[Issuer, ...] = ()
+    publish_rate: int = 0
+    publish_burst: int = 1
 
 
 class Rights:
