@@ -27,19 +27,24 @@ class Selection(NamedTuple):
     """Which events are wanted: all conditions that are not None must hold.
 
     Attributes:
-        topic: a topic pattern (every topic is one).
+        topic: a topic pattern (every topic is one), or several of which one names the topic.
         subject, publisher, type: the event's value, exactly.
     """
 
-    topic: str | None = None
+    topic: str | tuple[str, ...] | None = None
     subject: str | None = None
     publisher: str | None = None
     type: str | None = None
 
-    def matches(self, event: Event, pattern: TopicPattern | None) -> bool:
-        """Say whether ``event`` fulfils all conditions; ``pattern`` is the compiled topic."""
+    def patterns(self) -> tuple[TopicPattern, ...]:
+        """Give the compiled topic patterns; none for every topic. Raises ValueError."""
+        topics = (self.topic,) if isinstance(self.topic, str) else self.topic or ()
+        return tuple(map(TopicPattern, topics))
+
+    def matches(self, event: Event, patterns: Streams[TopicPattern]) -> bool:
+        """Say whether ``event`` fulfils all conditions; ``patterns`` are the compiled topics."""
         return (
-            (pattern is None or pattern.matches(event.topic))
+            (not patterns or any(pattern.matches(event.topic) for pattern in patterns))
             and self.subject in (None, event.subject)
             and self.publisher in (None, event.publisher)
             and self.type in (None, event.type)
@@ -104,8 +109,8 @@ def scan(
     Raises:
         ValueError: ``selection.topic`` is no topic pattern.
     """
-    pattern = None if selection.topic is None else TopicPattern(selection.topic)
-    streams, is_exact = _streams(source, selection, pattern)
+    patterns = selection.patterns()
+    streams, is_exact = _streams(source, selection, patterns)
     rows: list[tuple[Sequence, bytes]] = []
     position = window.start
     while len(rows) < limit:
@@ -116,7 +121,7 @@ def scan(
         entry = source.entry(sequence)
         if entry is None:
             raise InvariantError(f"the log has no entry {found}, which an index names")
-        if is_exact or selection.matches(_event(sequence, entry), pattern):
+        if is_exact or selection.matches(_event(sequence, entry), patterns):
             rows.append((sequence, entry))
         position = found + 1
     return rows
@@ -138,29 +143,40 @@ def _meet(streams: Streams[_Stream], at_least: int) -> int | None:
 
 
 def _streams(
-    source: LogIndex, selection: Selection, pattern: TopicPattern | None
+    source: LogIndex, selection: Selection, patterns: Streams[TopicPattern]
 ) -> tuple[list[_Stream], bool]:
     """Give a stream for each condition that has one, and whether they say all."""
     tables = source.tables
-    streams: list[_Stream] = []
-    is_exact = True
-    for table, value in (
-        (tables.subjects, selection.subject),
-        (tables.publishers, selection.publisher),
-        (tables.types, selection.type),
-        (tables.topics, pattern.text if pattern is not None and pattern.is_literal else None),
-    ):
-        if value is not None:
-            streams.append(_ValueStream(source, table, index_key(value)))
-    if pattern is not None and not pattern.is_literal:
-        topics = _matching_topics(source, pattern)
-        if topics is None:
-            is_exact = False
-        else:
-            streams.append(
-                _UnionStream([_ValueStream(source, tables.topics, topic) for topic in topics])
-            )
-    return streams, is_exact
+    streams: list[_Stream] = [
+        _ValueStream(source, table, index_key(value))
+        for table, value in (
+            (tables.subjects, selection.subject),
+            (tables.publishers, selection.publisher),
+            (tables.types, selection.type),
+        )
+        if value is not None
+    ]
+    if not patterns:
+        return streams, True
+    topics = _named_topics(source, patterns)
+    if topics is None:
+        return streams, False
+    named = [_ValueStream(source, tables.topics, topic) for topic in topics]
+    return [*streams, named[0] if len(named) == 1 else _UnionStream(named)], True
+
+
+def _named_topics(source: LogIndex, patterns: Streams[TopicPattern]) -> list[bytes] | None:
+    """Give the topics that a pattern names, each once; None when there are too many to look at."""
+    topics: dict[bytes, None] = {}
+    for pattern in patterns:
+        if pattern.is_literal:
+            topics[index_key(pattern.text)] = None
+            continue
+        named = _matching_topics(source, pattern)
+        if named is None:
+            return None
+        topics.update(dict.fromkeys(named))
+    return list(topics)
 
 
 def _matching_topics(source: LogIndex, pattern: TopicPattern) -> list[bytes] | None:

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.core.event import Event, OpenEntry
@@ -13,10 +13,11 @@ from pubsub.core.interest import Interest, read_interest
 from pubsub.core.interest_index import InterestIndex
 from pubsub.core.interest_match import Predicate, compile_interest
 from tests.pubsub.pubsub_strategies import make_entry
-from tests.pubsub.streams.interest_oracle import Json, interests, sample_events, wants
+from tests.pubsub.streams.interest_oracle import Json, interests, patterns, sample_events, wants
 from tests.pubsub.streams.test_interest import read
 
 
+@settings(max_examples=300)
 @given(
     st.lists(interests, max_size=8),
     st.lists(st.integers(0, 7), max_size=8),
@@ -55,6 +56,17 @@ def test_nothing_stays_behind(documents: list[Json], order: random.Random) -> No
     assert not index._affixes
     assert not index._everywhere
     assert not index._patterns.next
+
+
+@settings(max_examples=200)
+@given(st.lists(patterns, min_size=1, max_size=12, unique=True), sample_events())
+def test_every_pattern_is_found(topics: list[str], opened: OpenEntry) -> None:
+    """All patterns that name a topic are found, however they cross each other."""
+    index: InterestIndex[str] = InterestIndex()
+    for topic in topics:
+        index.add(topic, Interest((topic,)))
+    found = index.keys(opened.event, opened.id)
+    assert sorted(found) == sorted(t for t in topics if wants({"topics": [t]}, opened))
 
 
 def test_equal_interests_are_asked_once() -> None:
