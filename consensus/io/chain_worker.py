@@ -3,8 +3,9 @@
 Jobs that wait together become one synced transaction, whose uncommitted state the later blocks of
 the group are executed on. A root is reported as soon as it is computed (execution is
 deterministic, so it would be the same again after a crash), durability only after the commit.
-Blocks without a payload, which leaders make to finish the one before, wait a moment for company:
-only a proof waits for their durability, and a commit each would double a quiet network's work.
+Blocks without a payload, which leaders make to finish the one before, wait a moment for company, as
+do checkpoints: only a proof waits for their durability, and a commit each would double a quiet
+network's work.
 Any error ends the process.
 """
 
@@ -24,13 +25,14 @@ from ledger.core.limits import (
     COMMIT_BYTES_MAX,
     EMPTY_COMMIT_DELAY_MS,
 )
+from ledger.core.tlog.checkpoint import StoredCheckpoint
 from ledger.io.chain_store import ChainStore, ChainWriter, Evidence
 
 __all__ = ["ChainCounters", "ChainJob", "ChainWorker"]
 
 _log = structlog.get_logger()
 
-ChainJob = StoreBatch | Execute | RecordEvidence
+ChainJob = StoreBatch | Execute | RecordEvidence | StoredCheckpoint
 
 
 @dataclass
@@ -46,7 +48,7 @@ class ChainCounters:
 
 
 class ChainWorker:
-    """Stores batches, applies blocks and keeps evidence, in the order in which they are put.
+    """Stores batches, applies blocks, keeps evidence and checkpoints, in the order of ``put``.
 
     Attributes:
         thread: run it in a nursery.
@@ -93,6 +95,8 @@ class ChainWorker:
                         stored.append(job.batch_id)
                     elif isinstance(job, Execute):
                         durable = self._execute(writer, job)
+                    elif isinstance(job, StoredCheckpoint):
+                        writer.put_checkpoint(job)
                     else:
                         evidence = Evidence(
                             job.offender, job.kind, job.first, job.second, job.epoch
@@ -102,7 +106,7 @@ class ChainWorker:
                             "evidence", offender=job.offender, kind=job.kind, epoch=job.epoch
                         )
                 left_s = began + EMPTY_COMMIT_DELAY_MS / 1_000 - time.perf_counter()
-                may_wait = left_s > 0 and all(map(_is_empty_block, jobs))
+                may_wait = left_s > 0 and all(map(_may_wait, jobs))
                 jobs = self.thread.take_more(left_s) if may_wait else []
         self.counters.commits += 1
         self.counters.commit_s += time.perf_counter() - began
@@ -129,8 +133,8 @@ class ChainWorker:
             self._on_durable(*durable)
 
 
-def _is_empty_block(job: ChainJob) -> bool:
-    return isinstance(job, Execute) and not job.block.payload
+def _may_wait(job: ChainJob) -> bool:
+    return isinstance(job, StoredCheckpoint) or (isinstance(job, Execute) and not job.block.payload)
 
 
 def _groups(jobs: list[ChainJob]) -> Iterator[list[ChainJob]]:
@@ -152,4 +156,6 @@ def _bytes_of(job: ChainJob) -> int:
         return len(job.batch)
     if isinstance(job, Execute):
         return sum(len(batch) for _, batch in job.batches)
+    if isinstance(job, StoredCheckpoint):
+        return len(job.note)
     return len(job.first) + len(job.second)

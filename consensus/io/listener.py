@@ -10,8 +10,13 @@ from collections.abc import Callable, Mapping
 import structlog
 import trio
 
+from consensus.core.cosigning_messages import (
+    COSIGNING,
+    CosigningMessage,
+    decode_peer_message,
+)
 from consensus.core.inputs import PeerMessage, PeerMisbehaved
-from consensus.core.messages import Lane, decode_message, lane_of
+from consensus.core.messages import Lane
 from consensus.io.frames import FrameSplitter
 from consensus.io.hello import greet_back
 from consensus.io.inbox import Inbox, Share
@@ -50,12 +55,17 @@ class Listener:
         inbox: Inbox,
         counters: TransportCounters,
         on_peer: Callable[[NodeIndex], None],
+        on_cosigning: Callable[[NodeIndex, CosigningMessage], None],
     ) -> None:
-        """Call ``on_peer`` when a peer has connected and is who it says."""
+        """Call ``on_peer`` when a peer has connected and is who it says.
+
+        What peers say of checkpoints is given to ``on_cosigning``, the rest to ``inbox``.
+        """
         self._network = network
         self._inbox = inbox
         self._counters = counters
         self._on_peer = on_peer
+        self._on_cosigning = on_cosigning
         self._index_of_key = {key: index for index, key in network.keys.items()}
         self._strangers: dict[trio.CancelScope, None] = {}
         self._connected: dict[_Source, trio.CancelScope] = {}
@@ -115,7 +125,7 @@ class Listener:
                     return None
                 return peer, (await greet_back(stream, self._network.hello)).lane
             except PeerFault as fault:
-                self._blame(peer, fault)
+                self.blame(peer, fault)
             finally:
                 del self._strangers[scope]
         return None
@@ -136,7 +146,7 @@ class Listener:
             try:
                 await self._receive(stream, source)
             except PeerFault as fault:
-                self._blame(source[0], fault)
+                self.blame(source[0], fault)
             finally:
                 if self._connected.get(source) is scope:
                     del self._connected[source]
@@ -152,17 +162,23 @@ class Listener:
             self._counters.bytes_received += len(data)
             try:
                 frames = splitter.feed(data)
-                messages = [decode_message(frame) for frame in frames]
+                messages = [decode_peer_message(frame) for frame in frames]
             except DecodeError as error:
                 raise PeerFault(Offence.MALFORMED, str(error)) from None
-            if any(lane_of(message) is not lane for message in messages):
+            if any(message.lane is not lane for message in messages):
                 raise PeerFault(Offence.MALFORMED, f"a message that is not of lane {lane.name}")
             if messages:
                 self._counters.messages_received += len(messages)
-                inputs = [PeerMessage(peer, message) for message in messages]
+                inputs = []
+                for message in messages:
+                    if isinstance(message, COSIGNING):
+                        self._on_cosigning(peer, message)
+                    else:
+                        inputs.append(PeerMessage(peer, message))
                 await self._inbox.put(share, inputs, sum(map(len, frames)))
 
-    def _blame(self, peer: NodeIndex | None, fault: PeerFault) -> None:
+    def blame(self, peer: NodeIndex | None, fault: PeerFault) -> None:
+        """Count a fault; disconnect the peer for a while, and tell the core."""
         self._counters.count_fault(fault.offence)
         if peer is None:
             _log.debug("stranger_refused", fault=str(fault))

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from consensus.core.counters import Counters
 from consensus.io.chain_worker import ChainWorker
+from consensus.io.cosigning import Cosigner
 from consensus.io.driver import Driver
 from consensus.io.examiner import Examiner
 from consensus.io.safety_writer import SafetyWriter
@@ -76,6 +77,7 @@ class Sources:
     safety: SafetyWriter
     chain: ChainWorker
     examiner: Examiner
+    cosigner: Cosigner
 
 
 class NodeMetrics(Collector):
@@ -169,6 +171,11 @@ class NodeMetrics(Collector):
         yield _counter("driver_busy_seconds", "Time that they took", sources.driver.busy_s)
         yield _gauge("examine_queue", "Submissions and batches to verify", len(sources.examiner))
         yield _gauge("chain_queue", "Jobs for the chain store", len(sources.chain.thread))
+        cosigner = sources.cosigner
+        yield _gauge("checkpoint_size", "Events under the newest checkpoint", cosigner.log_size)
+        yield _counter("checkpoints", "Checkpoints that a quorum signed", cosigner.checkpoints)
+        text = "Peers that signed another ledger than this node's: look into this at once"
+        yield _counter("checkpoint_contradictions", text, cosigner.lies)
         yield _counter("chain_events_refused", "Ordered events refused", chain.events_refused)
         yield _summary("chain_commit", "Commits of the chain store", chain.commits, chain.commit_s)
         yield _summary("safety_write", "Safety record writes", safety.writes, safety.write_s)

@@ -42,11 +42,12 @@ from consensus.core.ports import Restored
 from consensus.core.safety_record import encode_record, first_record
 from consensus.io.chain_worker import ChainWorker
 from consensus.io.control_server import ControlServer, open_control_socket
+from consensus.io.cosigning import Cosigner
 from consensus.io.driver import Driver, Handlers, wall_clock_ms
 from consensus.io.examiner import Examiner
 from consensus.io.inbox import Inbox
 from consensus.io.metrics import NodeMetrics, Sources
-from consensus.io.network import Address, Network
+from consensus.io.network import Address, Network, TransportCounters
 from consensus.io.node_settings import NodeSettings, network_of
 from consensus.io.restore import restore
 from consensus.io.safety_writer import SafetyWriter
@@ -141,14 +142,15 @@ class _Node:
         self._inbox = Inbox()
         self._restored = self._restore(())
         self._core = self._make_core(None)
-        self._transport = PeerTransport(self._network(), self._inbox)
-        self._left = trio.Event()
-        self._departure: Departure | None = None
         put = self._inbox.put_own
         with chain.read() as reader:
             head = reader.head()
         self._timers = Timers(put)
         self._chain = ChainWorker(chain, put, self._on_chain_durable)
+        self._cosigner = Cosigner(chain, settings.signer, self._chain.put)
+        self._transport = self._connect(None)
+        self._left = trio.Event()
+        self._departure: Departure | None = None
         self._examiner = Examiner(chain, put, self._chain.mark_checked)
         self._server = StoreServer(chain, self._send_frame)
         self._control = ControlServer(
@@ -164,6 +166,7 @@ class _Node:
             safety=self._safety,
             chain=self._chain,
             examiner=self._examiner,
+            cosigner=self._cosigner,
         )
         self._metrics = NodeMetrics(self._sources)
 
@@ -218,7 +221,8 @@ class _Node:
         if self._restored.observes and not before.observes:
             self._departure = Departure(before.start, self._restored.start)
         self._core = self._make_core(self._core.counters)
-        self._transport = PeerTransport(self._network(), self._inbox, self._transport.counters)
+        self._cosigner.begin_epoch(self._restored.start)
+        self._transport = self._connect(self._transport.counters)
         self._sources.transport = self._transport
         self._driver.go_on_with(self._core)
 
@@ -230,6 +234,11 @@ class _Node:
     def _make_core(self, counters: Counters | None) -> NodeCore:
         signer, tuning = self._settings.signer, self._settings.tuning
         return NodeCore(signer, self._restored, self._stores[0], tuning, counters)
+
+    def _connect(self, counters: TransportCounters | None) -> PeerTransport:
+        transport = PeerTransport(self._network(), self._inbox, counters, self._cosigner)
+        self._cosigner.attach(transport)
+        return transport
 
     def _network(self) -> Network:
         start, before = self._restored.start, None
@@ -290,6 +299,7 @@ class _Node:
     def _on_chain_durable(self, height: Height, log_size: int) -> None:
         self._metrics.on_durable(height, trio.current_time())
         self._control.on_head(height, log_size)
+        self._cosigner.on_durable(height)
         if self._departure is None:
             return
         with self._stores[0].read() as reader:

@@ -4,8 +4,11 @@ Owns who is up: a peer is up while both lanes to it are connected. Sending never
 fails; what does not fit is dropped, because the protocol repeats what matters.
 """
 
+from typing import Protocol
+
 import trio
 
+from consensus.core.cosigning_messages import CosigningMessage
 from consensus.core.inputs import PeerDown, PeerUp
 from consensus.core.messages import Lane, Message, encode_message, lane_of
 from consensus.io.dialler import Dialler
@@ -13,9 +16,30 @@ from consensus.io.frames import encode_frame
 from consensus.io.inbox import Inbox
 from consensus.io.listener import Listener
 from consensus.io.network import Network, TransportCounters
+from ledger.core.errors import PeerFault
 from ledger.core.ids import NodeIndex
 
-__all__ = ["PeerTransport"]
+__all__ = ["Aside", "PeerTransport"]
+
+
+class Aside(Protocol):
+    """Whom peers concern beside consensus."""
+
+    def on_message(self, peer: NodeIndex, message: CosigningMessage, /) -> None:
+        """Take a message that is not for consensus."""
+        ...
+
+    def on_peer_up(self, peer: NodeIndex, /) -> None:
+        """Note that a peer is up."""
+        ...
+
+
+class _Nobody:
+    """Takes nothing in."""
+
+    def on_message(self, peer: NodeIndex, message: CosigningMessage, /) -> None: ...
+
+    def on_peer_up(self, peer: NodeIndex, /) -> None: ...
 
 
 class PeerTransport:
@@ -26,12 +50,22 @@ class PeerTransport:
     """
 
     def __init__(
-        self, network: Network, inbox: Inbox, counters: TransportCounters | None = None
+        self,
+        network: Network,
+        inbox: Inbox,
+        counters: TransportCounters | None = None,
+        aside: Aside | None = None,
     ) -> None:
-        """Report what peers say and who is up to ``inbox``; count on in ``counters``."""
+        """Report what peers say and who is up to ``inbox``; count on in ``counters``.
+
+        What is not for consensus goes to ``aside``.
+        """
         self.counters = counters or TransportCounters()
         self._inbox = inbox
-        self._listener = Listener(network, inbox, self.counters, self._on_peer)
+        self._aside = aside or _Nobody()
+        self._listener = Listener(
+            network, inbox, self.counters, self._on_peer, self._aside.on_message
+        )
         self._diallers = {
             (peer, lane): Dialler(network, peer, lane, self.counters, self._on_change)
             for peer in network.keys
@@ -45,6 +79,7 @@ class PeerTransport:
             ]
             for lane in Lane
         }
+        self._guests = network.guests
         self._up: set[NodeIndex] = set()
 
     async def run(self, listeners: list[trio.SocketListener]) -> None:
@@ -66,13 +101,25 @@ class PeerTransport:
 
     def broadcast(self, message: Message) -> None:
         """Queue a message for every validator; it is encoded once."""
-        frame = encode_frame(encode_message(message))
-        for dialler in self._by_lane[lane_of(message)]:
+        self.broadcast_frame(lane_of(message), encode_frame(encode_message(message)))
+
+    def broadcast_frame(self, lane: Lane, frame: bytes) -> None:
+        """Queue for every validator a message that is encoded and framed already."""
+        for dialler in self._by_lane[lane]:
             dialler.queue.put(frame)
+
+    def send_guests(self, lane: Lane, frame: bytes) -> None:
+        """Queue for every guest a message that is encoded and framed already."""
+        for guest in self._guests:
+            self.send_frame(guest, lane, frame)
 
     def silence(self, peer: NodeIndex) -> None:
         """Disconnect a peer whose offence the core found, and do not hear it for a while."""
         self._listener.silence(peer)
+
+    def blame(self, peer: NodeIndex, fault: PeerFault) -> None:
+        """Count a fault of a peer that was found beside the core, and silence it."""
+        self._listener.blame(peer, fault)
 
     @property
     def peers_up(self) -> frozenset[NodeIndex]:
@@ -99,6 +146,7 @@ class PeerTransport:
         if is_up and peer not in self._up:
             self._up.add(peer)
             self._inbox.put_own(PeerUp(peer))
+            self._aside.on_peer_up(peer)
         elif not is_up and peer in self._up:
             self._up.remove(peer)
             self._inbox.put_own(PeerDown(peer))

@@ -56,6 +56,7 @@ class Offence(StrEnum):
     BAD_BLOCK = "bad_block"
     BAD_BATCH = "bad_batch"
     BAD_SYNC = "bad_sync"
+    BAD_CHECKPOINT = "bad_checkpoint"
     EQUIVOCATION = "equivocation"
     FLOOD = "flood"
     WRONG_IDENTITY = "wrong_identity"

@@ -23,9 +23,11 @@ from ledger.core.errors import DecodeError
 from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, Sequence
 from ledger.core.limits import STATES_REMEMBERED_MAX
 from ledger.core.state import Rights, StateView
+from ledger.core.tlog.checkpoint import StoredCheckpoint, checkpoints_codec
 from ledger.core.trust.membership import pending_set_hash
 from ledger.io.chain_scan import LogIndex, Selection, scan
 from ledger.io.chain_schema import (
+    CHECKPOINT_KEY,
     ChainHead,
     Evidence,
     Location,
@@ -277,6 +279,11 @@ class ChainReader:
     def read_node(self, node_hash: bytes) -> bytes:
         """Give one node of the state map, ``b""`` when there is none."""
         return self._get(self._tables.nodes, node_hash) or b""
+
+    def checkpoint(self) -> StoredCheckpoint | None:
+        """Give the newest checkpoint that a quorum has cosigned, once there is one."""
+        value = self._get(self._tables.meta, CHECKPOINT_KEY)
+        return self._decode(checkpoints_codec, value)
 
     def state(self, root: LedgerRoot) -> StateView:
         """Give the state of the ledger ``root``; ask it only while this reader lives."""

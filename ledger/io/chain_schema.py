@@ -33,6 +33,7 @@ from ledger.io.environment import Environment, Table
 from ledger.io.errors import lmdb_errors
 
 __all__ = [
+    "CHECKPOINT_KEY",
     "GENESIS_KEY",
     "ChainHead",
     "Evidence",
@@ -61,6 +62,7 @@ _index_digest = derived_digest("index key")
 _DIGESTED: Final = b"\xff"
 
 GENESIS_KEY: Final = b"genesis"
+CHECKPOINT_KEY: Final = b"checkpoint"
 
 
 class ChainHead(NamedTuple):

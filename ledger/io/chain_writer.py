@@ -23,9 +23,11 @@ from ledger.core.hashing import derived_digest
 from ledger.core.ids import BatchId, Epoch, EventId, Height, Sequence
 from ledger.core.limits import EVIDENCE_COUNT_MAX, INDEX_KEY_BYTES_MAX
 from ledger.core.state import StateView
+from ledger.core.tlog.checkpoint import StoredCheckpoint, checkpoints_codec
 from ledger.core.validators import Validator
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import (
+    CHECKPOINT_KEY,
     Evidence,
     StoredHead,
     StoredRefusal,
@@ -136,6 +138,17 @@ class ChainWriter:
             return
         encoded = evidence_codec.encode(evidence)
         self._transaction.put(_evidence_digest(encoded), encoded, db=self._tables.evidence)
+
+    def put_checkpoint(self, checkpoint: StoredCheckpoint) -> None:
+        """Keep the newest checkpoint in place of an older one.
+
+        Raises:
+            InvariantError: it is of a longer log than this one.
+        """
+        if checkpoint.log_size > self.root.log_size:
+            raise InvariantError(f"a checkpoint of {checkpoint.log_size} entries is ahead")
+        encoded = checkpoints_codec.encode(checkpoint)
+        self._transaction.put(CHECKPOINT_KEY, encoded, db=self._tables.meta)
 
     # --- helpers --------------------------------------------------------------------------
 
