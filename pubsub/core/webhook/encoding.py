@@ -10,13 +10,23 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import asdict
 
 from ledger.core.event import OpenEntry
 from ledger.core.ids import Height
 from ledger.core.ids import Sequence as LedgerSequence
-from pubsub.core.cloudevents import CloudEvent, cloudevent, cloudevent_json
+from pubsub.core.cloudevents import cloudevent, cloudevent_json, time_text
 
-__all__ = ["Mode", "Placed", "Request", "encode_batch", "encode_one", "split_batches"]
+__all__ = [
+    "Mode",
+    "Placed",
+    "Request",
+    "encode_batch",
+    "encode_one",
+    "encode_ping",
+    "split_batches",
+]
 
 Mode = Literal["structured", "batch", "binary"]
 
@@ -52,7 +62,7 @@ def encode_one(event: Placed, mode: Mode) -> Request:
     """Encode one event as structured or binary request; a batch of one is :func:`encode_batch`."""
     id_ = event.opened.id.hex()
     if mode == "binary":
-        headers = dict(_binary_headers(cloudevent(*event)))
+        headers = dict(_binary_headers(asdict(cloudevent(*event))))
         return Request(id_, headers, event.opened.event.data)
     return Request(id_, _STRUCTURED, cloudevent_json(*event))
 
@@ -79,10 +89,32 @@ def split_batches(
         yield events[first:], texts
 
 
-def _binary_headers(event: CloudEvent) -> Iterator[tuple[str, str]]:
-    attributes: dict[str, object] = msgspec.to_builtins(event)
+def encode_ping(mode: Mode, webhook: str, id_: str, source: str, now_ms: int) -> Request:
+    """Encode a test of an endpoint: an event that is in no ledger, sent as its events are.
+
+    Args:
+        source: URI of the gateway.
+    """
+    attributes: dict[str, object] = {
+        "specversion": "1.0",
+        "id": id_,
+        "source": source,
+        "type": "io.concordat.webhook.ping",
+        "time": time_text(now_ms),
+        "datacontenttype": "application/json",
+    }
+    data = {"webhook": webhook}
+    if mode == "binary":
+        return Request(id_, dict(_binary_headers(attributes)), msgspec.json.encode(data))
+    text = msgspec.json.encode({**attributes, "data": data})
+    if mode == "batch":
+        return Request(id_, _BATCH, b"[" + text + b"]")
+    return Request(id_, _STRUCTURED, text)
+
+
+def _binary_headers(attributes: dict[str, object]) -> Iterator[tuple[str, str]]:
     for name, value in attributes.items():
-        if name not in _NOT_HEADERS:
+        if name not in _NOT_HEADERS and value not in (UNSET, ""):
             yield f"ce-{name}", quote(str(value), safe=_SAFE)
-    if event.datacontenttype:
-        yield "content-type", event.datacontenttype
+    if content_type := attributes.get("datacontenttype"):
+        yield "content-type", str(content_type)

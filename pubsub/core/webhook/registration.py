@@ -30,7 +30,7 @@ from pubsub.core.webhook.attempt import ATTEMPTS_MAX, Outcome, Verdict
 from pubsub.core.webhook.encoding import Mode
 from pubsub.core.webhook.handshake import Consent
 from pubsub.core.webhook.health import Health, is_given_up
-from pubsub.core.webhook.signing import SignatureKind, SigningKey
+from pubsub.core.webhook.signing import SigningKey
 
 __all__ = [
     "Plan",
@@ -40,6 +40,7 @@ __all__ = [
     "consumer_config",
     "consumer_name",
     "decode_registration",
+    "enabled",
     "encode_registration",
     "with_consent",
     "with_health",
@@ -195,8 +196,3 @@ def with_health(
 def enabled(registration: Registration) -> Registration:
     """Let it get deliveries again, as if it had never failed."""
     return replace(registration, reason=None, health=Health())
-
-
-def key_kinds(registration: Registration) -> frozenset[SignatureKind]:
-    """Say how its deliveries are signed."""
-    return frozenset(key.kind for key in registration.keys)
