@@ -23,7 +23,8 @@ class Pace:
         """Say how many requests, up to ``most``, may be sent now."""
         if not self._interval_us:
             return most
-        return min(most, max(0, 1 - self._ahead_us(now_ms) // self._interval_us))
+        spare_us = -self._ahead_us(now_ms)
+        return 0 if spare_us < 0 else min(most, 1 + spare_us // self._interval_us)
 
     def take(self, now_ms: int) -> None:
         """Count a request that is sent now."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pubsub.core.consumer.config import AckPolicy, ConsumerConfig, Start
-from pubsub.core.interest import Interest
+from pubsub.core.interest import InterestDocument, interest_from_document
 from pubsub.core.limits import (
     WEBHOOK_ACK_WAIT_MS,
     WEBHOOK_BATCH_BYTES,
@@ -73,13 +73,14 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What the owner of an endpoint can change.
 
     Attributes:
+        interest: which events, as it was asked for; it was valid then.
         authorization: what its requests carry in ``Authorization``; empty for nothing.
         rate: requests a minute that are wanted; None for any number.
         in_flight_max: requests on their way at one time.
     """
 
     url: str
-    interest: Interest = Interest()
+    interest: InterestDocument = InterestDocument()
     mode: Mode = "structured"
     batch_events_max: int = WEBHOOK_BATCH_EVENTS
     batch_bytes_max: int = WEBHOOK_BATCH_BYTES
@@ -145,7 +146,7 @@ def consumer_config(registration: Registration) -> ConsumerConfig:
     plan = registration.plan
     return ConsumerConfig(
         name=consumer_name(registration.id),
-        interest=plan.interest,
+        interest=interest_from_document(plan.interest),
         start=registration.start,
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait_ms=WEBHOOK_ACK_WAIT_MS,

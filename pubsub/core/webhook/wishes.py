@@ -11,7 +11,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from ledger.core.errors import DecodeError
-from pubsub.core.interest import interest_document, interest_from_document
+from pubsub.core.interest import InterestDocument, interest_from_document
 from pubsub.core.strict_json import require_strict_json
 from pubsub.core.webhook.health import Health, pause_left_ms
 from pubsub.core.webhook.registration import Plan, Registration
@@ -57,7 +57,7 @@ def plan_of(wish: WebhookRequest) -> Plan:
     batch = BatchDocument() if wish.batch is UNSET else wish.batch
     return Plan(
         url=wish.url,
-        interest=interest_from_document(wish.interest),
+        interest=_valid(wish.interest),
         mode=wish.mode,
         batch_events_max=batch.events_max,
         batch_bytes_max=batch.bytes_max,
@@ -73,9 +73,7 @@ def changed_plan(registration: Registration, change: WebhookChange) -> Plan:
     plan = replace(
         old,
         url=old.url if change.url is UNSET else change.url,
-        interest=old.interest
-        if change.interest is UNSET
-        else interest_from_document(change.interest),
+        interest=old.interest if change.interest is UNSET else _valid(change.interest),
         mode=old.mode if change.mode is UNSET else change.mode,
         authorization=old.authorization
         if change.authorization is UNSET
@@ -106,7 +104,7 @@ def webhook_document(
         owner=registration.owner.name,
         created_ms=registration.created_ms,
         url=plan.url,
-        interest=interest_document(plan.interest),
+        interest=plan.interest,
         mode=plan.mode,
         batch=BatchDocument(plan.batch_events_max, plan.batch_bytes_max)
         if plan.mode == "batch"
@@ -142,3 +140,9 @@ def _health_document(health: Health, now_ms: int) -> HealthDocument:
         paused_until_ms=health.open_until_ms if pause_left_ms(health, now_ms) else None,
         success_ms=health.success_ms,
     )
+
+
+def _valid(interest: InterestDocument) -> InterestDocument:
+    """Give an interest back. Raises DecodeError when it means nothing."""
+    interest_from_document(interest)
+    return interest
