@@ -1,8 +1,8 @@
 """Judging OIDC bearer tokens: their signatures, with keys of issuers that the operator named."""
 
 import time
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
 
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
@@ -18,21 +18,34 @@ from pubsub.core.oidc import (
 )
 from pubsub.io.oidc_keys import Fetch, IssuerKeys, PublicJwk, egress_fetch
 
-__all__ = ["Oidc"]
+__all__ = ["Clocks", "Oidc"]
 
 _ALGORITHMS: Final = JWSRegistry.algorithms
+
+
+class Clocks(NamedTuple):
+    """Two clocks in milliseconds: since 1970, and one that never goes back."""
+
+    wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    monotonic_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000
 
 
 class Oidc:
     """The issuers whose tokens count, and their keys."""
 
-    def __init__(self, issuers: Iterable[Issuer], fetch: Fetch | None = None) -> None:
-        """Accept tokens of ``issuers``; ``fetch`` stands in for the network in tests."""
+    def __init__(
+        self, issuers: Iterable[Issuer], fetch: Fetch | None = None, clocks: Clocks | None = None
+    ) -> None:
+        """Accept tokens of ``issuers``; tests stand in for the network and the clocks."""
+        clocks = clocks or Clocks()
+        self._wall_ms = clocks.wall_ms
         rows = tuple(issuers)
         self.issuers = {issuer.url: issuer for issuer in rows}
         self._keys = {
             issuer.name: IssuerKeys(
-                issuer, fetch or egress_fetch(is_private=issuer.is_private), _monotonic_ms
+                issuer,
+                fetch or egress_fetch(is_private=issuer.is_private),
+                clocks.monotonic_ms,
             )
             for issuer in rows
         }
@@ -47,7 +60,7 @@ class Oidc:
         token = read_oidc_token(text, self.issuers)
         key = await self._keys[token.issuer.name].key(token.key_id, token.algorithm)
         _verify(token, key)
-        return token.issuer, judge_claims(token, time.time_ns() // 1_000_000)
+        return token.issuer, judge_claims(token, self._wall_ms())
 
 
 def _verify(token: OidcToken, key: PublicJwk) -> None:
@@ -58,7 +71,3 @@ def _verify(token: OidcToken, key: PublicJwk) -> None:
         is_good = False
     if not is_good:
         raise TokenRefused(TokenFault.BAD_SIGNATURE, "the token's signature is wrong")
-
-
-def _monotonic_ms() -> int:
-    return time.monotonic_ns() // 1_000_000

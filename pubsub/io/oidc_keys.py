@@ -24,7 +24,7 @@ from ledger.core.limits import (
     RSA_BITS_MAX,
     RSA_BITS_MIN,
 )
-from pubsub.core.compact_jws import Json, read_json_object
+from pubsub.core.compact_jws import Json, decode_base64url, read_json_object
 from pubsub.core.oidc import Algorithm, Issuer, TokenFault, TokenRefused
 from pubsub.io.egress import Courier, Egress, EgressError, Errand
 
@@ -178,7 +178,7 @@ def _read_jwk(members: Json) -> _Jwk | None:
     del texts["kid"]
     try:
         key = _import(texts)
-    except (JoseError, ValueError, TypeError, KeyError, OverflowError):
+    except (DecodeError, JoseError, ValueError, TypeError, KeyError, OverflowError):
         return None
     return None if key is None else _Jwk(members, key)
 
@@ -193,7 +193,9 @@ def _import(texts: dict[str, str]) -> PublicJwk | None:
         edwards = OKPKey.import_key(dict(texts))
         _ = edwards.public_key
         return edwards
-    if len(texts["n"]) * 6 > RSA_BITS_MAX + 64:
+    modulus = int.from_bytes(decode_base64url(texts["n"]))
+    if not RSA_BITS_MIN <= modulus.bit_length() <= RSA_BITS_MAX:
         return None
     rsa = RSAKey.import_key(dict(texts))
-    return rsa if RSA_BITS_MIN <= rsa.public_key.key_size <= RSA_BITS_MAX else None
+    _ = rsa.public_key
+    return rsa

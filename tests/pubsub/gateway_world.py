@@ -36,6 +36,7 @@ from ledger.io.chain_store import ChainStore
 from pubsub.core.cloudevents import cloudevent_json
 from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, create_app
+from pubsub.io.rights import RightsSettings
 from pubsub.io.state import Gateway
 from tests.ledger.sample_network import GENESIS, batch, block_after, certificate_of, entry
 
@@ -204,13 +205,14 @@ class World:
 
 
 @asynccontextmanager
-async def gateway_world(
+async def gateway_world(  # noqa: PLR0913 - what tests vary
     directory: Path,
     *,
     with_node: bool = True,
     with_store: bool = True,
     facades: Sequence[Facade] = (),
     genesis: Genesis = GENESIS,
+    rights: RightsSettings | None = None,
 ) -> AsyncIterator[World]:
     """Run a gateway in this process. LMDB opens a store once a process: both sides share it."""
     chain = Chain(directory / "chain", genesis)
@@ -218,6 +220,7 @@ async def gateway_world(
         chain_dir=directory / ("chain" if with_store else "none"),
         control_path=directory / "control.sock",
         name="member-one",
+        rights=rights or RightsSettings(),
     )
     app = create_app(settings, facades)
     node = FakeNode(settings.control_path, chain)
