@@ -20,22 +20,29 @@ __all__ = ["Feed", "FeedRow"]
 
 
 class FeedRow:
-    """One event of the window; its stream block is made when the first stream wants it."""
+    """One event of the window; each form of it is made when the first reader wants it."""
 
-    __slots__ = ("_block", "_height", "opened", "sequence")
+    __slots__ = ("_block", "_json", "height", "opened", "sequence")
 
     def __init__(self, opened: OpenEntry, sequence: Sequence, height: Height) -> None:
         self.opened = opened
         self.sequence = sequence
-        self._height = height
+        self.height = height
+        self._json: bytes | None = None
         self._block: bytes | None = None
+
+    @property
+    def json(self) -> bytes:
+        """The event as a CloudEvent."""
+        if self._json is None:
+            self._json = cloudevent_json(self.opened, self.sequence, self.height)
+        return self._json
 
     @property
     def block(self) -> bytes:
         """The event as a block of an event stream."""
         if self._block is None:
-            text = cloudevent_json(self.opened, self.sequence, self._height)
-            self._block = event_block(self.sequence, text)
+            self._block = event_block(self.sequence, self.json)
         return self._block
 
 
@@ -65,6 +72,10 @@ class Feed:
         """Give up to ``limit`` rows behind a covered ``cursor``."""
         first = cursor + 1 - self.start
         return [self._rows[i] for i in range(first, min(first + limit, len(self._rows)))]
+
+    def row(self, sequence: Sequence) -> FeedRow:
+        """Give the row of a ``sequence`` that stands in the window."""
+        return self._rows[sequence - self.start]
 
     async def wait_beyond(self, cursor: int) -> None:
         """Return when the log is known to go on behind ``cursor``, or at :meth:`wake`."""
