@@ -1,6 +1,6 @@
 """The settings of the access node: a part of the table of ``concordat/config.py``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -10,8 +10,11 @@ from adapters.tmf.usage.limits import (
     USAGE_BLOCK_RECORDS_MAX,
 )
 from concordat.config_section import Address, FilePath, Section
+from ledger.core.limits import TMF_JOURNAL_KEPT_MS
 
-__all__ = ["AccessNodeSection", "DesmosSection"]
+__all__ = ["DAY_MS", "AccessNodeSection", "DesmosSection"]
+
+DAY_MS: Final = 86_400_000
 
 
 class AccessNodeSection(Section, frozen=True):
@@ -118,6 +121,15 @@ class AccessNodeSection(Section, frozen=True):
             "Empty: no tag, all events.",
         ),
     ] = ""
+    journal_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_650,
+            description="Changes that everybody was told of are deleted from the journal when "
+            "they are so old.",
+        ),
+    ] = TMF_JOURNAL_KEPT_MS // DAY_MS
     usage_block_records: Annotated[
         int,
         Meta(

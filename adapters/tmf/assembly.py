@@ -48,6 +48,7 @@ from adapters.tmf.replication.native import NativeForm
 from adapters.tmf.replication.replicator import Replicator
 from adapters.tmf.replication.selecting import kept_selection
 from adapters.tmf.resources.moments import spell_time
+from adapters.tmf.retention import READERS, Retention
 from adapters.tmf.store.database import Store
 from adapters.tmf.trust.acceptance import CertifiedAcceptance
 from adapters.tmf.trust.callers import BearerCallers
@@ -64,6 +65,7 @@ from ledger.core.limits import (
     JWKS_STALE_MS_MAX,
     REPLICATION_FETCH_MS_MAX,
     STATUS_FRESH_MS,
+    TMF_JOURNAL_KEPT_MS,
 )
 from pubsub.client.async_client import AsyncClient
 from pubsub.client.identity import Publisher
@@ -120,6 +122,7 @@ class NodeSettings:
         peers: where other members' nodes may be.
         blocks: when a block of usage records is made.
         desmos: None where replication is native alone.
+        journal_ms: how long changes are kept that everybody was told of.
     """
 
     database: str
@@ -133,6 +136,7 @@ class NodeSettings:
     peers: Egress = field(default_factory=Egress)
     blocks: BlockLimits = field(default_factory=BlockLimits)
     desmos: DesmosSettings | None = None
+    journal_ms: int = TMF_JOURNAL_KEPT_MS
 
 
 def access_node(settings: NodeSettings, client: AsyncClient, identity: Identity) -> AccessNode:
@@ -182,10 +186,12 @@ class _Assembly:
         accepts = _accept_all
         if self._settings.profile.needs_certificates:
             accepts = CertifiedAcceptance(store, certificates, self._verdicts).accepts
+        retention = Retention(store, self._settings.journal_ms, _now_ms, READERS)
         fronts = [
             *self._replication(store, accepts),
             self._usage(store, node),
             self._apis(store, node),
+            _Front([], [Task("journal", retention.run)]),
         ]
         return Parts(
             store,

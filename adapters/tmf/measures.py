@@ -5,10 +5,11 @@ from typing import Final
 
 from sqlalchemy import Column, Table, func, select
 
-from adapters.tmf.hub.registrations import REGISTRATIONS
+from adapters.tmf.hub.registrations import REGISTRATIONS, slowest_position
 from adapters.tmf.monitoring import Measure
 from adapters.tmf.replication.tables import OUTBOX, QUARANTINE, TRACKED
 from adapters.tmf.store.database import Store
+from adapters.tmf.store.schema import CHANGES
 
 __all__ = ["MEASURES"]
 
@@ -26,18 +27,22 @@ def _counted(table: Table, by: Callable[[Table], Column[str]]) -> Measure:
 
 
 def _journal(store: Store) -> Mapping[str, int]:
-    """Give how long the journal is, and how far behind the slowest subscriber is."""
+    """Give the changes so far, those that are kept, and how far the slowest subscriber is."""
     with store.read() as reading:
-        slowest = select(func.min(REGISTRATIONS.c.position)).where(REGISTRATIONS.c.state != "ended")
-        newest, position = reading.last_change(), reading.connection.execute(slowest).scalar()
+        oldest = reading.connection.execute(select(func.min(CHANGES.c.number))).scalar()
+        newest, position = reading.last_change(), slowest_position(reading.connection)
         return {
             "changes": newest,
+            "kept": 0 if oldest is None else newest - oldest + 1,
             "undelivered": newest - (newest if position is None else position),
         }
 
 
 MEASURES: Final[Mapping[str, tuple[str, Measure]]] = {
-    "journal": ("Changes, and how many the slowest subscriber was not told yet", _journal),
+    "journal": (
+        "Changes so far, how many are kept, and how many the slowest subscriber was not told yet",
+        _journal,
+    ),
     "registrations": (
         "Registrations of the hub, by state",
         _counted(REGISTRATIONS, lambda table: table.c.state),

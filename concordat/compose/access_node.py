@@ -19,6 +19,7 @@ from adapters.tmf.usage.condensing import BlockLimits
 from concordat.compose.desmos import desmos_settings
 from concordat.compose.permitted import require_permitted_key
 from concordat.compose.tokens import foreign_verifiers, trust_anchors
+from concordat.config_access_node import DAY_MS
 from concordat.home import Home, HomeError, split_address
 from concordat.private_files import read_private_line
 from ledger.core.limits import TMF_CONNECTIONS_MAX
@@ -98,6 +99,7 @@ def _settings(home: Home, member: str) -> NodeSettings:
         peers=peers,
         blocks=BlockLimits(records=section.usage_block_records, age_ms=section.usage_block_ms),
         desmos=desmos_settings(home),
+        journal_ms=section.journal_days * DAY_MS,
     )
 
 

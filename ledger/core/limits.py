@@ -319,6 +319,10 @@ TMF_SORT_KEYS_MAX: Final = 8
 TMF_FIELDS_MAX: Final = 256  # as many as an object may have attributes
 TMF_OFFSET_MAX: Final = 2**31 - 1
 TMF_CHANGE_POLL_MS: Final = 1_000  # another process may write the journal: looked at so often
+TMF_JOURNAL_STEP_CHANGES: Final = 500  # old lines of the journal deleted in one transaction
+TMF_JOURNAL_KEPT_MS: Final = 30 * 86_400_000  # unless the operator says otherwise
+TMF_JOURNAL_PAUSE_MS: Final = 20  # between two of these
+TMF_JOURNAL_PASS_MS: Final = 60_000  # between looking for old lines
 
 # --- access node: replication of catalogues -------------------------------------------------
 REPLICATION_RETRY_MS: Final = 1_000  # pause after the first failed fetch; doubles from then on
@@ -331,6 +335,7 @@ REPLICATION_HOSTS_MAX: Final = 256  # hosts with open connections
 REPLICATION_BATCH_EVENTS: Final = 500  # events of the ledger taken in one transaction
 REPLICATION_BATCH_STORED: Final = 64  # fetched entities stored in one transaction
 REPLICATION_OUTBOX_EVENTS: Final = 256  # own events on their way to the ledger at one time
+REPLICATION_UNNOTED_CHANGES: Final = 1_024  # others' lines of the journal passed before noting it
 REPLICATION_VERSION_KEPT_MS: Final = 24 * 3_600_000  # a superseded version is served so long
 REPLICATION_PROOF_LIFE_MS: Final = 60_000  # a proof of identity is good for one request
 REPLICATION_PROOFS_REMEMBERED_MAX: Final = 32_768  # of one member; more at one time are refused

@@ -65,6 +65,7 @@ def test_settings_reach_the_node(make: Make) -> None:
         "peers": "private",
         "database": "postgresql://node@db/access",
         "usage_block_records": 5,
+        "journal_days": 2,
     }
     settings = _settings(make({"access_node": chosen}), MEMBER)
     assert settings.tokens is None
@@ -75,6 +76,7 @@ def test_settings_reach_the_node(make: Make) -> None:
     assert (settings.callbacks.allows_private, settings.peers.allows_private) == (False, True)
     assert settings.database == chosen["database"]
     assert settings.blocks.records == 5
+    assert settings.journal_ms == 2 * 24 * 3_600_000
 
 
 def test_tokens_of_the_members_gateway_are_accepted(make: Make) -> None:

@@ -33,6 +33,7 @@ from adapters.tmf.store.schema import METADATA
 from ledger.core.limits import TMF_HUB_REGISTRATIONS_MAX
 
 __all__ = ["REGISTRATIONS", "Held", "add", "advance", "every", "get", "remove"]
+__all__ += ["slowest_position"]
 
 REGISTRATIONS: Final = Table(
     "tmf_hub",
@@ -114,6 +115,13 @@ def advance(connection: Connection, progress: Iterable[tuple[str, Progress]]) ->
     changed = update(REGISTRATIONS).where(REGISTRATIONS.c.id == bindparam("of")).values(names)
     if rows:
         connection.execute(changed, rows)
+
+
+def slowest_position(connection: Connection) -> int | None:
+    """Give the position of the registration that is furthest behind; None when none goes on."""
+    slowest = select(func.min(REGISTRATIONS.c.position)).where(REGISTRATIONS.c.state != "ended")
+    position = connection.execute(slowest).scalar()
+    return None if position is None else int(position)
 
 
 def _columns(held: Held) -> dict[str, object]:

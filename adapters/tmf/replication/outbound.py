@@ -25,7 +25,7 @@ from adapters.tmf.store.database import Store
 from adapters.tmf.store.ports import Writing
 from ledger.core.errors import ConcordatError, RejectCode, Unavailable
 from ledger.core.event import OpenEntry, open_entry
-from ledger.core.limits import REPLICATION_OUTBOX_EVENTS
+from ledger.core.limits import REPLICATION_OUTBOX_EVENTS, REPLICATION_UNNOTED_CHANGES
 from pubsub.client.answers import Receipt
 from pubsub.client.identity import Publisher
 
@@ -91,12 +91,17 @@ class Outbound:
     def _fill(self, after: int, store: Store) -> int:
         """Take the next changes from the journal; give the number of the last one looked at.
 
-        Stretches without own changes, such as replicas make, cost no transaction that writes.
+        Stretches without own changes, such as replicas make, cost no transaction that writes, but
+        are noted from time to time: the journal is kept from there on.
         """
         with store.read() as reading:
             found = reading.changes(after, REPLICATION_OUTBOX_EVENTS)
+            noted = position(reading.connection, "journal", 0)
         last = found[-1].number if found else after
         if not any(change.origin == OWN for change in found):
+            if last - noted >= REPLICATION_UNNOTED_CHANGES:
+                with store.write() as txn:
+                    move(txn.connection, "journal", last)
             return last
         with store.write() as txn:
             entities: set[tuple[str, str]] = set()

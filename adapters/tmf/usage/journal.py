@@ -15,7 +15,7 @@ from adapters.tmf.usage.log import UsageLog
 from adapters.tmf.usage.record import RecordCode, RecordRefused, UsageRecord, read_record
 from adapters.tmf.usage.schema import POSITIONS, REFUSED
 
-__all__ = ["journal_position", "take_changes"]
+__all__ = ["journal_position", "take_changes", "taken_until"]
 
 _RESOURCE: Final = "usage"
 _NAME: Final = "journal"
@@ -24,7 +24,7 @@ _NAME: Final = "journal"
 def take_changes(store: Store, log: UsageLog) -> bool:
     """Take the next changes of the journal; False when there are none left."""
     with store.write() as txn:
-        after = _position(txn.connection)
+        after = taken_until(txn.connection)
         changes = txn.changes(after, USAGE_TRANSACTION_RECORDS)
         if not changes:
             return False
@@ -36,7 +36,7 @@ def take_changes(store: Store, log: UsageLog) -> bool:
 def journal_position(store: Store) -> int:
     """Give the number of the last change that was taken."""
     with store.read() as reading:
-        return _position(reading.connection)
+        return taken_until(reading.connection)
 
 
 def _is_usage(change: Change) -> bool:
@@ -70,7 +70,8 @@ def _refuse(connection: Connection, change: Change, code: RecordCode, detail: st
     )
 
 
-def _position(connection: Connection) -> int:
+def taken_until(connection: Connection) -> int:
+    """Give the number of the last change that was taken; 0 for none."""
     row = select(func.max(POSITIONS.c.number)).where(POSITIONS.c.name == _NAME)
     return connection.execute(row).scalar_one() or 0
 

@@ -11,6 +11,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 
+from adapters.tmf import retention
 from adapters.tmf.assembly import NodeSettings, TokenSettings, access_node
 from adapters.tmf.desmos.parts import DesmosSettings
 from adapters.tmf.monitoring import Monitoring
@@ -25,6 +26,7 @@ from tests.ledger.sample_network import ALICE, ALICE_DID, CHAIN_ID, GENESIS
 from tests.pubsub.gateway_world import gateway_world
 
 OFFERING = "/tmf-api/productCatalogManagement/v4/productOffering"
+LAUNCHED = {"lifecycleStatus": "Launched"}
 TOKEN = "operator"
 WAIT_S = 10
 
@@ -155,7 +157,25 @@ async def test_numbers_are_told(tmp_path: Path) -> None:
     }
     assert areas == {'"productCatalogManagement"', '"other"'}
     assert f'{prefix}journal{{of="changes"}} 1.0' in text
+    assert f'{prefix}journal{{of="kept"}} 1.0' in text
     assert f'{prefix}journal{{of="undelivered"}} 0.0' in text
+
+
+async def test_old_changes_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node shortens its journal as long as it runs, and says how much is left."""
+    monkeypatch.setattr(retention, "TMF_JOURNAL_PASS_MS", 20)
+    async with whole_node(tmp_path, journal_ms=1) as found:
+        for name in "XYZ":
+            made = await found.http.post(OFFERING, json={"name": name, **LAUNCHED})
+            assert made.status_code == HTTPStatus.CREATED
+        with anyio.fail_after(WAIT_S):
+            text = ""
+            while 'journal{of="kept"} 1.0' not in text:
+                await anyio.sleep(0.02)
+                text = (await found.http.get("/metrics")).text
+        assert 'journal{of="changes"} 3.0' in text
+        listed = await found.http.get(OFFERING)
+        assert len(listed.json()) == 3
 
 
 async def test_node_works_on_every_database(tmp_path: Path, database: str) -> None:
