@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from adapters.tmf.caller import OPERATOR
+from adapters.tmf.caller import OPERATOR, Caller
 from adapters.tmf.policy.profile import Profile
 from adapters.tmf.refusal import TmfError
 from adapters.tmf.resources.registry import RESOURCES
-from tests.adapters.tmf.policy.policy_world import CALLERS, DOME, MEMBER, World, document, world
+from tests.adapters.tmf.policy.policy_world import (
+    CALLERS,
+    DOME,
+    MEMBER,
+    STRANGER,
+    World,
+    document,
+    world,
+)
 
 ALL = "atTsSbo"
 OFFERED = ("So", "So", "So", "sSo", ALL)
@@ -116,3 +124,20 @@ def test_each_role_may_what_the_matrix_says(
                 "delete": letter in delete,
             }
             assert found == wanted, (resource, letter)
+
+
+@pytest.mark.parametrize("profile", [Profile("tmf", MEMBER), DOME], ids=str)
+def test_another_marketplace_follows_what_was_launched(tmp_path: Path, profile: Profile) -> None:
+    """It sees that an element left the market, and no draft; other strangers see neither."""
+    marketplace = Caller(STRANGER, is_marketplace=True)
+    with world(tmp_path, profile) as here:
+        draft, id_ = here.create(OPERATOR, "catalog"), here.launched("catalog")
+        assert here.ids(marketplace, "catalog") == [id_]
+        for state in ("Retired", "Obsolete"):
+            here.patch(OPERATOR, "catalog", id_, lifecycleStatus=state)
+            assert here.ids(marketplace, "catalog") == [id_]
+            assert here.ids(Caller(STRANGER), "catalog") == []
+        assert here.ids(OPERATOR, "catalog") == [draft, id_]
+        order = here.create(OPERATOR, "productOrder")
+        assert here.ids(marketplace, "productOrder") == []
+        assert here.ids(OPERATOR, "productOrder") == [order]
