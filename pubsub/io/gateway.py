@@ -4,6 +4,8 @@ Owns the way of a request from the server to its handler and of an error to its 
 whatever a handler raises, the client gets a stable code and never a stack trace.
 """
 
+import re
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +24,7 @@ from starlette.types import ASGIApp
 
 from ledger.core.errors import InvariantError
 from pubsub.core.api_page import api_page
+from pubsub.core.limits import REQUEST_ID_CHARS_MAX
 from pubsub.core.openapi import describe_api
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.io.answers import problem_response, refusal_of
@@ -37,6 +40,8 @@ __all__ = ["GatewaySettings", "create_app", "serve_gateway"]
 _Serve = Callable[[Request], Awaitable[ASGIApp]]
 
 _log = structlog.get_logger("gateway")
+_REQUEST_ID = re.compile(rf"[A-Za-z0-9._-]{{1,{REQUEST_ID_CHARS_MAX}}}\Z", re.ASCII)
+_REQUEST_ID_BYTES = 8
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
     "cache-control": "no-cache",
@@ -72,7 +77,7 @@ def create_app(settings: GatewaySettings, facades: Sequence[Facade] = ()) -> Sta
             finally:
                 gateway.close()
                 group.cancel_scope.cancel()
-        gateway.access.close()
+        gateway.release()
 
     routes: list[BaseRoute] = [*_routes(gateway)]
     for facade in facades:
@@ -121,7 +126,8 @@ async def _dispatch(methods: dict[str, _Serve], request: Request) -> ASGIApp:
 def _serve(gateway: Gateway, endpoint: Endpoint) -> _Serve:
     """Wrap a handler: rights are required, errors become problems, everything is counted.
 
-    The handler finds who asks at ``request.state.principal``.
+    The handler finds who asks at ``request.state.principal``, and at ``request.state.request_id``
+    what its client calls the request.
     """
     operation, handler, scope = endpoint
     seconds = gateway.metrics.seconds.labels(operation.path)
@@ -129,18 +135,28 @@ def _serve(gateway: Gateway, endpoint: Endpoint) -> _Serve:
     async def serve(request: Request) -> ASGIApp:
         begun = time.perf_counter()
         try:
+            request.state.request_id = _request_id(request)
             request.state.principal = await gateway.rights.require(request, scope)
             answer = await handler(gateway, request)
         except Exception as error:  # noqa: BLE001 - every error has a problem document
             if isinstance(error, InvariantError):
                 gateway.fail(error)
             answer = problem_response(refusal_of(error), request)
-        status = answer.status_code if isinstance(answer, Response) else HTTPStatus.OK
-        gateway.metrics.requests.labels(operation.path, int(status)).inc()
+        status: int = HTTPStatus.OK
+        if isinstance(answer, Response):
+            status = answer.status_code
+            answer.headers["x-request-id"] = request.state.request_id
+        gateway.metrics.requests.labels(operation.path, status).inc()
         seconds.observe(time.perf_counter() - begun)
         return answer
 
     return serve
+
+
+def _request_id(request: Request) -> str:
+    """Give the client's own name of the request when it is a sound one, else a random one."""
+    own = request.headers.get("x-request-id", "")
+    return own if _REQUEST_ID.match(own) else secrets.token_hex(_REQUEST_ID_BYTES)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -26,8 +26,12 @@ from ledger.core.limits import (
     GATEWAY_STREAMS_MAX,
 )
 from pubsub.core.documents import Receipt
+from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.trust_documents import ListSummary
+from pubsub.io.audit import Audit
 from pubsub.io.body import Bodies
+from pubsub.io.consumers.engine import Consumers, ConsumerSettings
+from pubsub.io.delivery_store import DeliveryStore
 from pubsub.io.feed import Feed
 from pubsub.io.finality import Finality
 from pubsub.io.node_link import NodeLink
@@ -52,6 +56,9 @@ class GatewaySettings:
         connections_max: HTTP connections open at one time, streams included.
         heartbeat_ms: a stream is never silent for longer.
         rights: who may do what.
+        delivery_dir: directory of the delivery store, made when it is not there; None: what needs
+            one is refused.
+        consumers: how many consumers there may be.
     """
 
     chain_dir: Path
@@ -62,6 +69,8 @@ class GatewaySettings:
     connections_max: int = GATEWAY_CONNECTIONS_MAX
     heartbeat_ms: int = GATEWAY_HEARTBEAT_MS
     rights: RightsSettings = field(default_factory=RightsSettings)
+    delivery_dir: Path | None = None
+    consumers: ConsumerSettings = field(default_factory=ConsumerSettings)
 
 
 class Metrics:
@@ -113,6 +122,7 @@ class Gateway:
         self.finality = Finality(self.access)
         self.feed = Feed()
         self.bodies = Bodies()
+        self.audit = Audit()
         self.rights = Rights(settings.rights)
         self.metrics = Metrics()
         self.streams_count = 0
@@ -123,14 +133,37 @@ class Gateway:
         self.on_fatal: Callable[[], None] = lambda: None
         self._notice = anyio.Event()
         self._height = -1
+        self._delivery: DeliveryStore | None = None
+        self._consumers: Consumers | None = None
+        if settings.delivery_dir is not None:
+            self._delivery = DeliveryStore.open(settings.delivery_dir)
+            self._consumers = Consumers(settings.consumers, self._delivery, self.access, self.feed)
+
+    @property
+    def delivery(self) -> DeliveryStore:
+        """The store of what is durable here. Raises Refusal when there is none."""
+        if self._delivery is None:
+            raise Refusal(HttpCode.DELIVERY_UNAVAILABLE, "no directory for it is configured")
+        return self._delivery
+
+    @property
+    def consumers(self) -> Consumers:
+        """The durable consumers. Raises Refusal when nothing is durable here."""
+        if self._consumers is None:
+            raise Refusal(HttpCode.DELIVERY_UNAVAILABLE, "no directory for it is configured")
+        return self._consumers
 
     async def run(self) -> None:
         """Keep the node connected and watch the chain, until cancelled."""
+        self.rights.begin(self.audit)
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self.link.run)
                 group.start_soon(self._watch)
                 group.start_soon(self.rights.run)
+                if self._delivery is not None and self._consumers is not None:
+                    group.start_soon(self._delivery.run)
+                    group.start_soon(self._consumers.run)
         except* InvariantError as errors:
             self.fail(_first_leaf(errors))
 
@@ -147,6 +180,14 @@ class Gateway:
         self.is_closing = True
         self.finality.close()
         self.feed.wake()
+        if self._consumers is not None:
+            self._consumers.close()
+
+    def release(self) -> None:
+        """Close the stores; nothing may be running."""
+        self.access.close()
+        if self._delivery is not None:
+            self._delivery.close()
 
     def count_receipts(self, receipts: Iterable[Receipt]) -> None:
         """Count what the node said about events."""
@@ -181,13 +222,16 @@ class Gateway:
             if head.height != self._height:
                 self._height = head.height
                 self.finality.look(reader)
-        if not self.streams_count:
+        consumers = self._consumers
+        if not self.streams_count and (consumers is None or not consumers.wants_feed):
             self.feed.skip_to(head.log_size)
             return
         is_done = False
         while not is_done:
             with self.access.store.read() as reader:
                 is_done = self.feed.read(reader, head.log_size, GATEWAY_STREAM_PAGE_EVENTS)
+            if consumers is not None:
+                consumers.follow()
             await anyio.lowlevel.checkpoint()
 
 

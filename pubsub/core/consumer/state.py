@@ -87,13 +87,10 @@ class ConsumerState:
             return self.config.max_in_flight
         return max(0, self.config.max_in_flight - len(self.pending))
 
-    @property
-    def is_blocked(self) -> bool:
-        """Whether an ordered consumer waits for what is out or for what failed."""
-        return self.config.is_ordered and len(self.pending) > 0
-
     def expire(self, now_ms: int) -> None:
-        """Let every event fail whose wait is over at ``now_ms``."""
+        """Let every event fail whose wait is over at ``now_ms``, and a pause end."""
+        if not self.is_paused(now_ms):
+            self.paused_until_ms = None
         while (found := self.pending.pop_due(now_ms)) is not None:
             sequence, pending = found
             # In an ordered batch the wait of an event begins when it is the first one left.
@@ -140,7 +137,7 @@ class ConsumerState:
             given.append((sequence, 1))
         self.position = position
         self.totals.delivered += len(given)
-        assert not keeps or self.config.ack_wait_ms > 0
+        assert len(given) == len({sequence for sequence, _ in given})
         return given
 
     def pass_over(self, sequences: Iterable[Sequence]) -> None:

@@ -5,21 +5,51 @@ from typing import NamedTuple
 from ledger.core.event import OpenEntry
 from ledger.core.ids import Height, Sequence
 from pubsub.core.consumer.config import ConsumerConfig
+from pubsub.core.limits import CONSUMER_FETCH_BYTES_MAX, CONSUMER_FETCH_EVENTS
+from pubsub.io.feed import FeedRow
 
-__all__ = ["ConsumerView", "Delivery", "Lag"]
+__all__ = ["ConsumerView", "Delivery", "Fetch", "Lag"]
+
+
+class Fetch(NamedTuple):
+    """What somebody asks of a consumer.
+
+    Attributes:
+        limit: at most so many events.
+        wait_ms: wait so long for the first one.
+        bytes_max: at most so many bytes of entries, but one event whatever its size.
+    """
+
+    limit: int = CONSUMER_FETCH_EVENTS
+    wait_ms: int = 0
+    bytes_max: int = CONSUMER_FETCH_BYTES_MAX
 
 
 class Delivery(NamedTuple):
     """One event that is given out.
 
     Attributes:
+        row: the event with its place in the log.
         deliveries: how often it has been given out now, 1 the first time.
     """
 
-    sequence: Sequence
-    height: Height
-    opened: OpenEntry
+    row: FeedRow
     deliveries: int
+
+    @property
+    def sequence(self) -> Sequence:
+        """Its place in the log."""
+        return self.row.sequence
+
+    @property
+    def height(self) -> Height:
+        """The block that it came with."""
+        return self.row.height
+
+    @property
+    def opened(self) -> OpenEntry:
+        """The event."""
+        return self.row.opened
 
 
 class Lag(NamedTuple):
