@@ -7,21 +7,30 @@ still keeps to its schedule.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from pubsub.core.consumer.settlement import Nak, Settlement, Termination
 from pubsub.core.limits import WEBHOOK_RETRY_AFTER_MS_MAX, WEBHOOK_RETRY_MS
 
-__all__ = ["ATTEMPTS_MAX", "Outcome", "Verdict", "judge", "retry_delay_ms"]
+__all__ = [
+    "ATTEMPTS_MAX",
+    "Outcome",
+    "Verdict",
+    "draw",
+    "judge",
+    "retry_delay_ms",
+    "settlement_of",
+]
 
 ATTEMPTS_MAX: Final = len(WEBHOOK_RETRY_MS) + 1
 
 _THROTTLES: Final = frozenset({429, 502, 503, 504})
-_SPREAD_BITS: Final = 32
+_DRAWN_BYTES: Final = 8
 _SPREAD_PART: Final = 5  # a delay is longer by up to a fifth
 _DIGITS_MAX: Final = 9
 
@@ -57,6 +66,11 @@ class Verdict(NamedTuple):
     pause_ms: int = 0
 
     @property
+    def reason(self) -> str:
+        """What it was, for people."""
+        return self.outcome if self.status is None else f"{self.outcome}: {self.status}"
+
+    @property
     def blames_endpoint(self) -> bool:
         """Whether the next event would fare no better: it is not this one that was refused."""
         return self.outcome not in (Outcome.DELIVERED, Outcome.REFUSED)
@@ -84,8 +98,33 @@ def retry_delay_ms(attempts: int, draw_key: bytes, sequence: int) -> int | None:
     if attempts >= ATTEMPTS_MAX:
         return None
     delay = WEBHOOK_RETRY_MS[attempts - 1]
-    drawn = hashlib.blake2b(b"%d %d" % (sequence, attempts), key=draw_key, digest_size=4).digest()
-    return delay + (delay * int.from_bytes(drawn, "big") >> _SPREAD_BITS) // _SPREAD_PART
+    return delay + draw(draw_key, delay // _SPREAD_PART, sequence, attempts)
+
+
+def settlement_of(
+    tried: Sequence[tuple[int, int]], verdict: Verdict, draw_key: bytes
+) -> Settlement:
+    """Say what becomes of the (sequence, attempts so far) of one request.
+
+    What was sent together is tried again together, as far as it was tried equally often.
+    """
+    if verdict.outcome is Outcome.DELIVERED:
+        return Settlement(ack=tuple(sequence for sequence, _ in tried))
+    naks, ends = list[Nak](), list[Termination]()
+    for sequence, attempts in tried:
+        delay_ms = retry_delay_ms(attempts, draw_key, tried[0][0])
+        if delay_ms is None:
+            ends.append(Termination(sequence, verdict.reason))
+        else:
+            naks.append(Nak(sequence, max(delay_ms, verdict.pause_ms)))
+    return Settlement(nak=tuple(naks), terminate=tuple(ends))
+
+
+def draw(key: bytes, below: int, *of: int) -> int:
+    """Draw a number from 0 to ``below`` - 1 that follows from ``key`` and ``of`` alone."""
+    text = b" ".join(b"%d" % number for number in of)
+    drawn = hashlib.blake2b(text, key=key, digest_size=_DRAWN_BYTES).digest()
+    return below * int.from_bytes(drawn, "big") >> 8 * _DRAWN_BYTES
 
 
 def _retry_after_ms(text: str, now_ms: int) -> int:

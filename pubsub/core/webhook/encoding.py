@@ -6,7 +6,7 @@ mode every attribute is a ``ce-`` header and the data is the body, as the publis
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 from ledger.core.event import OpenEntry
 from ledger.core.ids import Height
 from ledger.core.ids import Sequence as LedgerSequence
-from pubsub.core.cloudevents import cloudevent, cloudevent_json, time_text
+from pubsub.core.cloudevents import cloudevent, time_text
 
 __all__ = [
     "Mode",
@@ -38,12 +38,31 @@ _SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not 
 _BRACKETS_BYTES: Final = 2
 
 
-class Placed(NamedTuple):
-    """An event and its place in the ledger."""
+class Placed(Protocol):
+    """An event and its place in the ledger; ``json`` is its CloudEvent, made once for all."""
 
-    opened: OpenEntry
-    sequence: LedgerSequence
-    height: Height
+    @property
+    def opened(self) -> OpenEntry:
+        """The event."""
+        ...
+
+    @property
+    def sequence(self) -> LedgerSequence:
+        """Its place in the log."""
+        ...
+
+    @property
+    def height(self) -> Height:
+        """The block that it came with."""
+        ...
+
+    @property
+    def json(self) -> bytes:
+        """The CloudEvent."""
+        ...
+
+
+_Placed = TypeVar("_Placed", bound=Placed)
 
 
 class Request(NamedTuple):
@@ -62,31 +81,31 @@ def encode_one(event: Placed, mode: Mode) -> Request:
     """Encode one event as structured or binary request; a batch of one is :func:`encode_batch`."""
     id_ = event.opened.id.hex()
     if mode == "binary":
-        headers = dict(_binary_headers(asdict(cloudevent(*event))))
-        return Request(id_, headers, event.opened.event.data)
-    return Request(id_, _STRUCTURED, cloudevent_json(*event))
+        attributes = asdict(cloudevent(event.opened, event.sequence, event.height))
+        return Request(id_, dict(_binary_headers(attributes)), event.opened.event.data)
+    return Request(id_, _STRUCTURED, event.json)
 
 
-def encode_batch(events: Sequence[Placed], texts: Sequence[bytes]) -> Request:
-    """Encode several events, with their JSON texts, as one request."""
+def encode_batch(events: Sequence[Placed]) -> Request:
+    """Encode several events as one request."""
     digest = hashlib.sha256(b"".join(event.opened.id for event in events))
-    return Request(f"batch_{digest.hexdigest()}", _BATCH, b"[" + b",".join(texts) + b"]")
+    body = b"[" + b",".join(event.json for event in events) + b"]"
+    return Request(f"batch_{digest.hexdigest()}", _BATCH, body)
 
 
 def split_batches(
-    events: Sequence[Placed], events_max: int, bytes_max: int
-) -> Iterator[tuple[Sequence[Placed], list[bytes]]]:
+    events: Sequence[_Placed], events_max: int, bytes_max: int
+) -> Iterator[Sequence[_Placed]]:
     """Part events into batches that are as large as allowed; an event that is larger goes alone."""
-    first, texts, size = 0, list[bytes](), _BRACKETS_BYTES
+    first, size = 0, _BRACKETS_BYTES
     for index, event in enumerate(events):
-        text = cloudevent_json(*event)
-        if texts and (len(texts) == events_max or size + len(text) > bytes_max):
-            yield events[first:index], texts
-            first, texts, size = index, [], _BRACKETS_BYTES
-        texts.append(text)
-        size += len(text) + 1
-    if texts:
-        yield events[first:], texts
+        event_bytes = len(event.json)
+        if index > first and (index - first == events_max or size + event_bytes > bytes_max):
+            yield events[first:index]
+            first, size = index, _BRACKETS_BYTES
+        size += event_bytes + 1
+    if first < len(events):
+        yield events[first:]
 
 
 def encode_ping(mode: Mode, webhook: str, id_: str, source: str, now_ms: int) -> Request:

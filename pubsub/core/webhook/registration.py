@@ -40,6 +40,7 @@ __all__ = [
     "consumer_config",
     "consumer_name",
     "decode_registration",
+    "disabled",
     "enabled",
     "encode_registration",
     "with_consent",
@@ -62,11 +63,17 @@ class State(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an endpoint is disabled. The values are stable."""
+    """Why an endpoint is disabled. The values are stable.
+
+    Attributes:
+        OWNER: its owner wants so. GONE: it answered 410. FAILING: it took nothing for days.
+        RIGHTS: its owner may have no webhooks any more, or its token is gone.
+    """
 
     OWNER = "owner"
     GONE = "gone"
     FAILING = "failing"
+    RIGHTS = "rights"
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -192,6 +199,11 @@ def with_health(
     elif reason is None and is_given_up(health, now_ms):
         reason = Reason.FAILING
     return replace(registration, health=health, reason=reason)
+
+
+def disabled(registration: Registration, reason: Reason) -> Registration:
+    """Let it get nothing until it is enabled; the first reason stays."""
+    return replace(registration, reason=registration.reason or reason)
 
 
 def enabled(registration: Registration) -> Registration:
