@@ -21,12 +21,24 @@ AUTHORIZATION_CHARS_MAX: Final = 12_288  # of a header: less than what all heade
 
 PUBLISH_RATE_MAX: Final = 10_000_000  # events a second, or at once, that may be configured
 PUBLISHERS_REMEMBERED_MAX: Final = 10_000  # principals whose rate is known: others begin anew
+AUDIT_RECORDS_MAX: Final = 10_000  # newest administrative acts that are kept; all are logged
+AUDIT_TEXT_CHARS_MAX: Final = 512  # of one text of a record; longer ones are cut
+AUDIT_PAGE_RECORDS: Final = 100
+AUDIT_PAGE_RECORDS_MAX: Final = 1_000
+REQUEST_ID_CHARS_MAX: Final = 64  # of a client's own X-Request-Id; others get one of ours
 RETRY_AFTER_S_MAX: Final = 60  # nobody is told to wait longer: things change
 
 # --- interests: what a subscriber wants -------------------------------------------------------
 INTEREST_TOPICS_MAX: Final = 32  # topic patterns of one interest
 INTEREST_FILTERS_MAX: Final = 64  # filters of one interest, nested ones included
 INTEREST_DEPTH_MAX: Final = 8  # filters inside filters
+INTEREST_QUERY_CHARS_MAX: Final = 8_192  # filters in a query; a request's head has 16 KiB
+
+# --- streams ----------------------------------------------------------------------------------
+STREAM_PIECE_BYTES: Final = 256 * 2**10  # written to a stream at one time ends where it passes this
+STREAM_HIDDEN_MAX: Final = 1_000  # entries hidden by a filter before the reader's cursor is moved
+WEBSOCKET_MESSAGE_BYTES_MAX: Final = 125  # a reader sends control frames alone; they have no more
+WEBSOCKET_CLOSE_MS_MAX: Final = 5_000  # a reader that does not answer a close is cut off
 
 # --- egress: calling strangers ----------------------------------------------------------------
 EGRESS_LOOKUPS_MAX: Final = 32  # names that are looked up at one time: each holds a thread
@@ -108,3 +120,9 @@ WEBHOOK_REDELIVERIES_MAX: Final = 10  # events of one manual redelivery
 WEBHOOK_BODY_BYTES_MAX: Final = 2**16  # a request about a registration
 WEBHOOK_ACK_WAIT_MS: Final = 60_000  # several deadlines: no attempt is taken for lost while it runs
 WEBHOOK_WAITING_MAX: Final = 1_000  # events of one endpoint that are sent or wait for a retry
+
+# The console
+CONSOLE_EVENTS: Final = 50  # rows of the page of events
+CONSOLE_BLOCKS: Final = 12  # rows of the overview
+CONSOLE_RATE_EVENTS: Final = 5_000  # newest events that rates are counted over
+CONSOLE_FORM_BYTES_MAX: Final = 16_384

@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 
 from ledger.core.errors import Unavailable
 from ledger.io.keystore import KeyFileError
+from pubsub.core.audit_documents import Act, Action
 from pubsub.core.limits import (
     AUTHORIZATION_CHARS_MAX,
     TOKEN_USE_WRITE_MS,
@@ -25,6 +26,7 @@ from pubsub.core.oidc import Issuer, TokenFault, TokenRefused
 from pubsub.core.problems import CHALLENGE, HttpCode, Refusal, Unauthenticated
 from pubsub.core.rights import ANONYMOUS_NAME, DEFAULT_ANONYMOUS, Principal, Scope
 from pubsub.core.tokens import ApiToken, TokenBook, TokenFile, token_digest
+from pubsub.io.audit import Audit
 from pubsub.io.oidc import Oidc
 from pubsub.io.oidc_keys import Fetch
 from pubsub.io.token_file import TokenFileWatch, load_tokens, load_uses, save_uses
@@ -82,8 +84,21 @@ class Rights:
         self._watch = TokenFileWatch(settings.tokens_path) if settings.tokens_path else None
         self._uses = load_uses(settings.uses_path) if settings.uses_path else {}
         self._has_new_uses = False
+        self._audit: Audit | None = None
         if self._watch is not None and self._watch.has_changed():
             self._take(load_tokens(self._watch.path))
+
+    def begin(self, audit: Audit) -> None:
+        """Record what holds now, and every change of the tokens from now on."""
+        settings = self.settings
+        details = (
+            f"anonymous: {' '.join(sorted(settings.anonymous)) or 'nothing'}; "
+            f"restricted: {' '.join(settings.restricted) or 'nothing'}; "
+            f"issuers: {' '.join(issuer.url for issuer in settings.issuers) or 'none'}"
+        )
+        audit.put(Act("local", Action.ACCESS_LOADED, "access", details=details))
+        audit.put_tokens(self.tokens)
+        self._audit = audit
 
     async def principal(self, connection: HTTPConnection) -> Principal:
         """Give who asks, for an HTTP request or a WebSocket before it is accepted.
@@ -162,6 +177,9 @@ class Rights:
         except KeyFileError as error:
             self._take(TokenFile())
             _log.error("tokens_refused", error=str(error))
+        else:
+            if self._audit is not None:
+                self._audit.put_tokens(self.tokens)
 
     def _take(self, file: TokenFile) -> None:
         self.tokens = file
