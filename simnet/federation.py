@@ -1,8 +1,10 @@
 """The members of a simulated federation: their keys, their machines, and the entries handed in."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 from ledger.core.block import decode_batch
+from ledger.core.epoch import EpochStart
 from ledger.core.genesis import Genesis, Governors
 from ledger.core.ids import NodeIndex
 from ledger.core.validators import Validator
@@ -66,8 +68,8 @@ class CoreFederation:
 
     def __init__(self, scenario: Scenario) -> None:
         count, names = scenario.members, dict(scenario.renewed)
-        self._signers = [CheapSigner(bytes([7, i]) * 16) for i in range(count)]
-        peers = [CheapSigner(bytes([9, i]) * 16) for i in range(count)]
+        self._signers = [_signer(bytes([7, i]) * 16) for i in range(count)]
+        peers = [_signer(bytes([9, i]) * 16) for i in range(count)]
         members = tuple(
             Validator(f"v{n}", f"did:elsi:V{n}", signer.public_key, peers[i].public_key, "h:1")
             for i, signer in enumerate(self._signers)
@@ -75,6 +77,7 @@ class CoreFederation:
         )
         governors = Governors(1, ("did:elsi:V0",))
         self.genesis = Genesis("simnet", START_MS, members[: scenario.validators], (), governors)
+        self._start = EpochStart.of_genesis(self.genesis)
         self.sets = tuple(tuple(members[number] for number in set_) for set_ in scenario.sets)
 
     def machines(self, world: "World") -> list[Machine]:
@@ -93,7 +96,7 @@ class CoreFederation:
     def new_storage(self, index: int, *, sit_out: bool) -> StandInStorage:
         """Make empty stores for a member."""
         key = self._signers[index].public_key
-        return StandInStorage(self.genesis, SafetyDisk(self.genesis, key, sit_out=sit_out))
+        return StandInStorage(self._start, SafetyDisk(self._start, key, sit_out=sit_out))
 
     def begin(self, world: "World") -> None:
         """Nothing lives around these members."""
@@ -121,6 +124,12 @@ class CoreFederation:
         storage = machine.storage
         assert isinstance(storage, StandInStorage)
         return storage.has_entry(entry)
+
+
+@cache
+def _signer(seed: bytes) -> CheapSigner:
+    """Give a signer, made once in a process: its public key is a true one."""
+    return CheapSigner(seed)
 
 
 def own_open_entries(machine: Machine) -> set[bytes]:

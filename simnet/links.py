@@ -6,7 +6,7 @@ to it stands. What waits is bounded by the shell's own queue.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from consensus.core.inputs import PeerDown, PeerUp
 from consensus.core.lane_queue import LaneQueue
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 _DIAL_US = 50_000  # a lost connection is dialled again after about this
+_LANES: Final = tuple(Lane)
 
 
 class Link:
@@ -54,8 +55,8 @@ class Link:
         """Let frames arrive by ``arrive(link, frame, delay in us)``."""
         self._world = world
         self._arrive = arrive
-        self._queues = tuple(LaneQueue(lane) for lane in Lane)
-        self._is_sending = [False for _ in Lane]
+        self._queues = tuple(LaneQueue(lane) for lane in _LANES)
+        self._is_sending = [False for _ in _LANES]
         self._clogged_until_us = 0
         self._is_narrow = world.scenario.weather.bytes_per_ms > 0
         self.sender = sender
@@ -118,8 +119,9 @@ class Link:
 
     def pump(self) -> None:
         """Send what waits on all lanes."""
-        for lane in Lane:
-            self._pump(lane)
+        for lane in _LANES:
+            if len(self._queues[lane]):
+                self._pump(lane)
 
     # --- the connection ---------------------------------------------------------------------
 
@@ -147,13 +149,13 @@ class Link:
     def cut(self) -> None:
         """Lose what is on the way, without anybody noticing."""
         self.epoch += 1
-        self._is_sending = [False for _ in Lane]
+        self._is_sending = [False for _ in _LANES]
 
     def forget(self) -> None:
         """The sender's memory is gone."""
         self.cut()
         self.is_up = False
-        self._queues = tuple(LaneQueue(lane) for lane in Lane)
+        self._queues = tuple(LaneQueue(lane) for lane in _LANES)
 
     def reset(self, down_us: int) -> None:
         """Break the connection, and dial again after a while."""

@@ -65,7 +65,9 @@ class Network:
         self._occurrences: dict[str, int] = {}
         weather = self._weather = world.scenario.weather
         self._is_replay = world.choices.is_replay
-        self._may_fail = self._is_replay or weather.drop or weather.hold or weather.copy
+        self._may_drop = self._is_replay or weather.drop > 0
+        self._may_hold = self._is_replay or weather.hold > 0
+        self._may_copy = self._is_replay or weather.copy > 0
         self._closed: dict[int, tuple[int, int, int, bool]] = {}
         self._decoded: dict[bytes, Message] = {}
         self._outgoing: dict[str, dict[int, list[Link]]] = {}
@@ -135,12 +137,12 @@ class Network:
         """Heal a cut."""
         self._closed.pop(number, None)
 
-    def _cut(self, sender: int, receiver: int) -> tuple[int, bool] | None:
-        """Give until when a link is cut and whether it holds what is sent, or None."""
+    def _cut_us(self, sender: int, receiver: int) -> int:
+        """Give how long a cut holds back what is sent on a link, -1 when it is lost."""
         for senders, receivers, until_us, hold in self._closed.values():
             if senders >> sender & 1 and receivers >> receiver & 1:
-                return until_us, hold
-        return None
+                return max(0, until_us - self._world.now_us) if hold else -1
+        return 0
 
     # --- messages ---------------------------------------------------------------------------
 
@@ -171,27 +173,34 @@ class Network:
         self._occurrences[key] = occurrence + 1
         if occurrence:
             key = f"{key} #{occurrence}"
-        weather, draw = self._weather, world.choices.draw(key)
-        delay_us = weather.latency_us
-        if weather.jitter_us:
-            delay_us += draw.below(weather.jitter_us + 1)
-        copied_us = 0
-        if self._may_fail and not world.choices.is_over:
-            if self._settle("drop", key, int(draw.hits(weather.drop))):
-                return
-            delay_us += self._settle("hold", key, self._late_us(draw, weather.hold))
-            copied_us = self._settle("copy", key, self._late_us(draw, weather.copy))
+        delay_us, copied_us = self._fate(key)
+        if delay_us < 0:
+            return
         if self._closed:
-            cut = self._cut(sender.index, receiver)
-            if cut is not None:
-                until_us, hold = cut
-                if not hold:
-                    return
-                delay_us += max(0, until_us - world.now_us)
+            cut_us = self._cut_us(sender.index, receiver)
+            if cut_us < 0:
+                return
+            delay_us += cut_us
         for link in self._outgoing[sender.name][receiver]:
             link.send(lane, frame, delay_us)
             if copied_us:
                 link.send(lane, frame, delay_us + copied_us)
+
+    def _fate(self, key: str) -> tuple[int, int]:
+        """Give how long a message takes, and how much later its copy comes; (-1, 0) when lost."""
+        weather, choices = self._weather, self._world.choices
+        draw = choices.draw(key)
+        delay_us, copied_us = weather.latency_us, 0
+        if weather.jitter_us:
+            delay_us += draw.below(weather.jitter_us + 1)
+        if not choices.is_over:
+            if self._may_drop and self._settle("drop", key, int(draw.hits(weather.drop))):
+                return -1, 0
+            if self._may_hold:
+                delay_us += self._settle("hold", key, self._late_us(draw, weather.hold))
+            if self._may_copy:
+                copied_us = self._settle("copy", key, self._late_us(draw, weather.copy))
+        return delay_us, copied_us
 
     def _late_us(self, draw: Draw, per_million: int) -> int:
         """Draw how late a message or its copy is; so many in a million are late at all."""

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from simnet.checkers.standard import standard_checkers
 from simnet.choices import Choices, Value
+from simnet.digests import remembered_digests
 from simnet.federation import CoreFederation, Federation
 from simnet.full.federation import FullFederation
 from simnet.full.signatures import remembered_verdicts
@@ -51,7 +52,7 @@ def _run(
     choices = Choices(scenario.seed, planned)
     failure = promise = ""
     signatures = remembered_verdicts if scenario.tier == "full" else cheap_signatures
-    with signatures(), broken(scenario.mutant):
+    with signatures(), remembered_digests(), broken(scenario.mutant):
         watching = [*observers, *standard_checkers(scenario)]
         federation = _federation(scenario, choices)
         world = World(scenario, choices, federation, watching)
@@ -106,7 +107,8 @@ class _Waiting:
             self._applied = world.applied
             is_settled = world.federation.is_settled
             self._open = [(m, entry) for m, entry in self._open if not is_settled(m, entry)]
+        for machine, _ in self._open:
+            if not machine.left:
+                return False
         last = len(world.scenario.sets)
-        return all(m.left for m, _ in self._open) and all(
-            m.left or m.epoch == last for m in world.honest
-        )
+        return all(m.left or m.epoch == last for m in world.honest)

@@ -4,7 +4,6 @@ from consensus.core.effects import Persist
 from consensus.core.safety_record import SafetyRecord, decode_record, encode_record, first_record
 from ledger.core.block import Proposal, block_id
 from ledger.core.epoch import EpochStart
-from ledger.core.genesis import Genesis
 from ledger.core.ids import BlockId, PublicKey
 
 __all__ = ["SafetyDisk"]
@@ -17,9 +16,9 @@ class SafetyDisk:
         proposals: those that no durable block of the chain replaced yet.
     """
 
-    def __init__(self, genesis: Genesis, key: PublicKey, *, sit_out: bool = False) -> None:
+    def __init__(self, start: EpochStart, key: PublicKey, *, sit_out: bool = False) -> None:
         """Make a store as a new validator does, or, with ``sit_out``, as ``--recover`` does."""
-        self._record = first_record(EpochStart.of_genesis(genesis), key, sit_out=sit_out)
+        self._record = first_record(start, key, sit_out=sit_out)
         self.proposals: dict[BlockId, Proposal] = {}
 
     @property

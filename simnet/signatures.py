@@ -15,6 +15,7 @@ from ledger.core.ids import PublicKey
 __all__ = ["CheapSigner", "cheap_signatures", "is_signed"]
 
 _SECRETS: dict[bytes, bytes] = {}  # public key -> secret; grows by one for each distinct signer
+_made: set[tuple[bytes, bytes, bytes]] = set()  # (key, message, signature) of the present run
 
 
 class CheapSigner:
@@ -30,7 +31,9 @@ class CheapSigner:
 
     def sign(self, message: bytes) -> bytes:
         """Give 64 bytes that only this signer can make."""
-        return _signature(self._secret, message)
+        signature = _signature(self._secret, message)
+        _made.add((self.public_key, message, signature))
+        return signature
 
 
 def _signature(secret: bytes, message: bytes) -> bytes:
@@ -40,16 +43,20 @@ def _signature(secret: bytes, message: bytes) -> bytes:
 def is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
     """Say whether the owner of ``key`` made this signature of ``message``, of either sort."""
     if key in _SECRETS:
-        return _is_cheap(key, message, signature)
+        return _is_cheap((key, message, signature))
     return seam.verify_many([(PublicKey(key), message, signature)])[0]
 
 
-def _is_cheap(key: bytes, message: bytes, signature: bytes) -> bool:
+def _is_cheap(check: tuple[bytes, bytes, bytes]) -> bool:
+    """Say whether (key, message, signature) is right: of what was made here that is known."""
+    if check in _made:
+        return True
+    key, message, signature = check
     return key in _SECRETS and _signature(_SECRETS[key], message) == signature
 
 
 def _verify(checks: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
-    return [_is_cheap(*check) for check in checks]
+    return [check in _made or _is_cheap(check) for check in checks]
 
 
 @contextmanager
@@ -62,3 +69,4 @@ def cheap_signatures() -> Iterator[None]:
         yield
     finally:
         names["_verify_many"] = true_verifier
+        _made.clear()

@@ -22,7 +22,6 @@ from ledger.core.block import Block, LedgerRoot, decode_batch
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import Codec
 from ledger.core.epoch import EpochStart
-from ledger.core.genesis import Genesis
 from ledger.core.ids import BatchId, Epoch, EventId, Height
 from ledger.core.validators import Validator, set_hash
 from simnet.safety_disk import SafetyDisk
@@ -43,11 +42,11 @@ def set_entry(members: tuple[Validator, ...]) -> bytes:
 class StandInStorage:
     """Satisfies ``Storage``. The open transaction is undone from a journal of what it added."""
 
-    def __init__(self, genesis: Genesis, safety: SafetyDisk) -> None:
+    def __init__(self, start: EpochStart, safety: SafetyDisk) -> None:
         self.safety = safety
         self.blocks: list[Block] = []
         self.log: list[bytes] = []
-        first = LedgerRoot(Height(0), 0, bytes(32), bytes(32), genesis.validator_set().hash)
+        first = LedgerRoot(Height(0), 0, bytes(32), bytes(32), start.validator_set().hash)
         self.roots = [first]
         self.evidence: list[RecordEvidence] = []
         self._batches: dict[BatchId, bytes] = {}
@@ -57,7 +56,7 @@ class StandInStorage:
         self._durable = Height(0)
         self._new_batches: dict[BatchId, None] = {}
         self._new_ordered: dict[BatchId, None] = {}
-        self.epochs = [EpochStart.of_genesis(genesis)]
+        self.epochs = [start]
         self._pending: list[bytes] = [b""]  # for each height, the members that wait
         self._stored_in: dict[BatchId, Epoch] = {}
 

@@ -16,7 +16,7 @@ __all__ = ["Outbox"]
 
 # A certificate that a block is executed with may hold this validator's own new vote: in the chain
 # store, which is read to peers, it would outlive the record of it.
-_LEAVING = (Send, Broadcast, Execute, Reply, Penalize, Halt, EndEpoch)
+_LEAVING = frozenset({Send, Broadcast, Execute, Reply, Penalize, Halt, EndEpoch})
 
 
 class Outbox:
@@ -32,7 +32,7 @@ class Outbox:
 
     def add(self, effect: Effect) -> None:
         """Add an effect; the order within each kind is kept."""
-        (self._leaving if isinstance(effect, _LEAVING) else self._inside).append(effect)
+        (self._leaving if type(effect) in _LEAVING else self._inside).append(effect)
 
     def take(self, barrier: Persist | None) -> list[Effect]:
         """Give all effects in order, the barrier among them, and start anew."""

@@ -99,6 +99,7 @@ class Judge:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._right: Vote | None = None  # found to imply its commit; the next mostly say the same
 
     def require_possible(self, block: Block) -> None:
         """Refuse what no honest leader signs, whatever this validator still lacks.
@@ -117,7 +118,9 @@ class Judge:
 
     def contradicted_by(self, vote: Vote) -> Block | None:
         """Give the block that ``vote`` is for, if it implies another commit, as far as known."""
-        tree = self._parts.tree
+        right, tree = self._right, self._parts.tree
+        if right is not None and right.block_id == vote.block_id and right.commit == vote.commit:
+            return None
         voted = tree.get(vote.block_id)
         if voted is None or vote.round != voted.block.round:
             return None
@@ -127,7 +130,10 @@ class Judge:
         closing = tree.closing(parent)
         if closing is None and parent.block.next_set_hash is not None:
             return None
-        return None if vote.commit == commit_of(voted.block, parent.block, closing) else voted.block
+        if vote.commit != commit_of(voted.block, parent.block, closing):
+            return voted.block
+        self._right = vote
+        return None
 
     def obstacle(self, block: Block, parent: Block, now_ms: int) -> str:
         """Say what forbids (or still delays) a vote for ``block``; empty when nothing does."""

@@ -108,9 +108,9 @@ class SafetyRules:
             InvariantError: it holds a vote of this key that the record does not know of: an old
                 record was put back, and signing on would be signing twice.
         """
-        is_beyond = qc.round > self.record.acted_round  # else the record knows of it
-        if is_beyond and any(signer == self.index for signer, _ in qc.signatures):
-            self.note_own_statement(qc.round)
+        for signer, _ in qc.signatures:
+            if signer == self.index:
+                self.note_own_statement(qc.round)
         self._note_epoch_end(qc)
         if qc.round > self.record.high_qc.round:
             self._change(high_qc=qc)
@@ -126,9 +126,9 @@ class SafetyRules:
         Raises:
             InvariantError: as :meth:`note_certificate`.
         """
-        is_beyond = tc.round > self.record.acted_round
-        if is_beyond and any(entry.signer == self.index for entry in tc.entries):
-            self.note_own_statement(tc.round)
+        for entry in tc.entries:
+            if entry.signer == self.index:
+                self.note_own_statement(tc.round)
         if self.record.high_tc is None or tc.round > self.record.high_tc.round:
             self._change(high_tc=tc)
 

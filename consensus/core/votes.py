@@ -12,6 +12,7 @@ from ledger.core.certificate import (
 )
 from ledger.core.ids import NodeIndex, Round
 from ledger.core.limits import VOTES_BEHIND_ROUNDS
+from ledger.core.signing import SignatureCheck
 
 __all__ = ["Collected", "TimeoutCollector", "VoteCollector"]
 
@@ -78,7 +79,7 @@ class VoteCollector:
         supporters = [v for v in slots.values() if _are_alike(v, vote)]
         if len(supporters) < self._quorum:
             return _NOTHING
-        verdicts = self._domain.verdicts([v.check(self._domain) for v in supporters])
+        verdicts = self._domain.verdicts(self._checks(supporters))
         forgers = tuple(v.signer for v, ok in zip(supporters, verdicts, strict=True) if not ok)
         for forger in forgers:
             del slots[forger]
@@ -92,6 +93,16 @@ class VoteCollector:
         certificate = QuorumCertificate(vote.epoch, vote.round, vote.block_id, vote.commit, rows)
         self._domain.note_verified(certificate)
         return Collected(certificate=certificate, forgers=forgers)
+
+    def _checks(self, votes: list[Vote]) -> list[SignatureCheck]:
+        """Give the signature checks of votes for the same: what they sign is made only once."""
+        _, message, _ = votes[0].check(self._domain)
+        checks: list[SignatureCheck] = []
+        for vote in votes:
+            key = self._domain.validators.key(vote.signer)
+            assert key is not None, "a vote is taken from a validator's own connection only"
+            checks.append((key, message, vote.signature))
+        return checks
 
     @staticmethod
     def is_open(round_: Round, current: Round) -> bool:

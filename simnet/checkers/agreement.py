@@ -1,7 +1,7 @@
 """Agreement: honest members apply the same blocks in the same order, each height once."""
 
 from ledger.core.block import Block, LedgerRoot
-from simnet.checkers.checker import Checker, require
+from simnet.checkers.checker import Checker, broken
 from simnet.machine import Machine
 
 __all__ = ["Agreement"]
@@ -25,8 +25,11 @@ class Agreement(Checker):
     def on_applied(self, machine: Machine, block: Block, root: LedgerRoot) -> None:
         """Judge a block."""
         height = self._heights.get(machine.name, 0) + 1
-        require(block.height == height, "order", f"{machine.name}: {block.height}, not {height}")
+        if block.height != height:
+            broken("order", f"{machine.name}: {block.height}, not {height}")
         self._heights[machine.name] = height
         first = self._chain.setdefault(height, (block, root))
-        require(block == first[0], "agreement", f"{machine.name} applied another block {height}")
-        require(root == first[1], "roots", f"{machine.name} has another root at {height}")
+        if block != first[0]:
+            broken("agreement", f"{machine.name} applied another block {height}")
+        if root != first[1]:
+            broken("roots", f"{machine.name} has another root at {height}")

@@ -20,7 +20,7 @@ from ledger.core.certificate import (
     Vote,
 )
 from ledger.core.validators import Validator
-from simnet.checkers.checker import require
+from simnet.checkers.checker import broken, require
 from simnet.checkers.table import (
     QUORUM,
     ack_message,
@@ -46,6 +46,7 @@ class _Epoch:
     def __init__(self, members: tuple[Validator, ...], opening: bytes) -> None:
         self.opening = opening
         self.keys = [validator.key for validator in members]
+        self.seats = {key: seat for seat, key in enumerate(self.keys)}
         self.quorum = QUORUM[len(members)]
         self.said: dict[_Statement, bytes] = {}
         self.choices: dict[tuple[int, int], tuple[bytes, Commit | None]] = {}
@@ -67,7 +68,7 @@ class Certificates:
     def __init__(self, world: "World") -> None:
         genesis = world.genesis
         self._world = world
-        self._genesis = genesis
+        self._genesis_hash = genesis.hash
         self._sets = {set_hash(members): members for members in world.federation.sets}
         self._epochs = [_Epoch(genesis.validators, genesis.block_id)]
         self._good: set[object] = set()
@@ -75,15 +76,13 @@ class Certificates:
         self.height = 0
 
     def _epoch(self, number: int) -> _Epoch:
-        known = 0 <= number < len(self._epochs)
-        require(known, _BAD, f"of epoch {number}, which nothing has begun")
+        if not 0 <= number < len(self._epochs):
+            broken(_BAD, f"of epoch {number}, which nothing has begun")
         return self._epochs[number]
 
     def seat(self, machine: "Machine", epoch: int) -> int:
         """Give a machine's index in an epoch's set, or -1."""
-        key = machine.signer.public_key
-        keys = self._epoch(epoch).keys
-        return keys.index(key) if key in keys else -1
+        return self._epoch(epoch).seats.get(machine.signer.public_key, -1)
 
     def _is_faulty(self, epoch: _Epoch, seat: int) -> bool:
         key = epoch.keys[seat]
@@ -112,32 +111,36 @@ class Certificates:
         """Note an honest member's acknowledgement."""
         epoch, statement = self._epoch(number), ("ack", signer, batch)
         if epoch.said.get(statement) != signature:
-            message = ack_message(self._genesis.hash, number, batch)
+            message = ack_message(self._genesis_hash, number, batch)
             self._say(epoch, statement, message, signature)
 
     def require_signed(self, number: int, signer: int, message: bytes, signature: bytes) -> None:
         """Require that an honest member's signature is of this message."""
-        valid = is_signed(self._epoch(number).keys[signer], message, signature)
-        require(valid, "signature", f"{signer} signed something else than it says")
+        self._require_signed(self._epoch(number), signer, message, signature)
+
+    def _require_signed(self, epoch: _Epoch, signer: int, message: bytes, signature: bytes) -> None:
+        if not is_signed(epoch.keys[signer], message, signature):
+            broken("signature", f"{signer} signed something else than it says")
 
     def _choose(
         self, epoch: _Epoch, signer: int, round_: int, block: bytes, commit: Commit | None
     ) -> None:
         first = epoch.choices.setdefault((signer, round_), (block, commit))
-        require(first == (block, commit), "double vote", f"{signer} in round {round_}")
+        if first != (block, commit):
+            broken("double vote", f"{signer} in round {round_}")
 
     def _say(self, epoch: _Epoch, statement: _Statement, message: bytes, signature: bytes) -> None:
         signer = statement[1]
         assert isinstance(signer, int)
-        self.require_signed(self._epochs.index(epoch), signer, message, signature)
+        self._require_signed(epoch, signer, message, signature)
         epoch.said[statement] = signature
 
     def _vote_message(self, vote: Vote | QuorumCertificate) -> bytes:
-        hash_ = self._genesis.hash
+        hash_ = self._genesis_hash
         return vote_message(hash_, vote.epoch, vote.round, vote.block_id, vote.commit)
 
     def _timeout_message(self, epoch: int, round_: int, qc_round: int) -> bytes:
-        return timeout_message(self._genesis.hash, epoch, round_, qc_round)
+        return timeout_message(self._genesis_hash, epoch, round_, qc_round)
 
     # --- certificates -----------------------------------------------------------------------
 
@@ -190,15 +193,15 @@ class Certificates:
             self._check_signers(epoch, [signer for signer, _ in certificate.signatures])
             for signer, signature in certificate.signatures:
                 if self._is_unknown(epoch, ("ack", signer, id_), signature, own):
-                    message = ack_message(self._genesis.hash, number, id_)
+                    message = ack_message(self._genesis_hash, number, id_)
                     self._verify(epoch, signer, message, signature)
             self._good.add(certificate)
 
     def _check_signers(self, epoch: _Epoch, signers: list[int]) -> None:
         rising = all(a < b for a, b in pairwise(signers))
         known = not signers or 0 <= signers[0] <= signers[-1] < len(epoch.keys)
-        require(rising and known, _BAD, f"signers {signers}")
-        require(len(signers) >= epoch.quorum, _BAD, f"{signers} are no quorum")
+        require(rising and known, _BAD, "signers", signers)
+        require(len(signers) >= epoch.quorum, _BAD, signers, "are no quorum")
 
     def _is_unknown(self, epoch: _Epoch, statement: _Statement, signature: bytes, own: int) -> bool:
         """Look a signer's statement up; say whether only its signature can tell.
@@ -221,14 +224,14 @@ class Certificates:
     def _note_certified(self, epoch: _Epoch, qc: QuorumCertificate) -> None:
         choice = (qc.block_id, qc.commit)
         first = epoch.certified.setdefault(qc.round, choice)
-        require(first == choice, "agreement", f"two certificates in round {qc.round}")
+        require(first == choice, "agreement", "two certificates in round", qc.round)
         if qc.commit is not None:
             height, id_ = qc.commit.height, qc.commit.block_id
             final = self.committed.setdefault(height, id_)
-            require(final == id_, "agreement", f"two final blocks at height {height}")
+            require(final == id_, "agreement", "two final blocks at height", height)
             self.height = max(self.height, height)
             beyond = epoch.last is not None and height > epoch.last.height
-            require(not beyond, "epoch", f"block {height} of epoch {qc.epoch} after its last one")
+            require(not beyond, "epoch", "block", height, "after the last one of epoch", qc.epoch)
             if qc.commit.next_set_hash is not None:
                 self._end(epoch, qc.commit)
 

@@ -7,7 +7,7 @@ with the code that they judge are the shapes of messages, effects and blocks.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from consensus.core.effects import Effect
 from consensus.core.inputs import Input
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simnet.machine import Machine
     from simnet.world import World
 
-__all__ = ["Checker", "Handlers", "Panel", "require"]
+__all__ = ["Checker", "Handlers", "Panel", "broken", "require"]
 
 Handlers = Mapping[type[Any], Callable[["Machine", Any], None]]
 
@@ -26,7 +26,12 @@ Handlers = Mapping[type[Any], Callable[["Machine", Any], None]]
 def require(fact: bool, promise: str, *detail: object) -> None:  # noqa: FBT001 - reads as a sentence
     """Raise PromiseError unless ``fact`` holds; the parts of ``detail`` are joined only then."""
     if not fact:
-        raise PromiseError(promise, " ".join(map(str, detail)))
+        broken(promise, *detail)
+
+
+def broken(promise: str, *detail: object) -> NoReturn:
+    """Raise PromiseError: :func:`require` for facts that are asked for very often."""
+    raise PromiseError(promise, " ".join(map(str, detail)))
 
 
 class Checker(Observer):

@@ -13,7 +13,7 @@ import msgspec
 from consensus.core.effects import Execute
 from ledger.core.block import Block, LedgerRoot
 from simnet.checkers.certificates import Certificates
-from simnet.checkers.checker import Checker, Handlers, require
+from simnet.checkers.checker import Checker, Handlers, broken, require
 from simnet.checkers.promises import event_id
 from simnet.checkers.table import batch_id, block_id, log_root, root_digest
 
@@ -58,13 +58,12 @@ class Finality(Checker):
             require(effect.block_id == block_id(block), "order", f"a false id at {block.height}")
             self._ids.append(effect.block_id)
             self._check_chained(block)
-        known = block.height < len(self._ids) and self._ids[block.height] == effect.block_id
-        require(known, "agreement", f"{machine.name} executes another block {block.height}")
+        if block.height >= len(self._ids) or self._ids[block.height] != effect.block_id:
+            broken("agreement", f"{machine.name} executes another block {block.height}")
         if qc is not None:
             self._certificates.check_qc(qc, machine)
-            commit = qc.commit
-            exact = commit is not None and commit.block_id == effect.block_id
-            require(exact, "finality", f"{machine.name}: another certificate at {block.height}")
+            if qc.commit is None or qc.commit.block_id != effect.block_id:
+                broken("finality", f"{machine.name}: another certificate at {block.height}")
 
     def _check_chained(self, block: Block) -> None:
         height = block.height

@@ -6,10 +6,11 @@ something fills it. What leaves in one step is bounded as well.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from consensus.core.effects import Broadcast, Send
-from simnet.checkers.checker import Checker, Handlers, require
+from simnet.checkers.checker import Checker, Handlers, broken
 
 if TYPE_CHECKING:
     from simnet.machine import Machine
@@ -23,6 +24,7 @@ LIMITS: Final = {
     "_roots": 1_024,
     "_known": 8_192,  # verified signatures
     "_certificates": 256,  # verified quorum certificates
+    "_timeout_certificates": 256,  # verified ones
     "_proposals": 600,  # remembered to compare with later ones
     "_recorded": 1_000,  # evidence
     "_ordered": 8_192,  # ids of batches ordered lately
@@ -42,6 +44,7 @@ _EACH: Final = 4  # items for each member in a collection that is not named
 _LEAVING_EACH: Final = 16 * 3 + 256 + 16  # own batches again, and acknowledgements when it connects
 _EVERY: Final = 150  # messages that leave between two looks
 _DEPTH: Final = 6
+_PLAIN: Final = frozenset({bool, bytes, int, str, tuple, type(None)})  # no collections that grow
 
 
 class Limits(Checker):
@@ -51,6 +54,11 @@ class Limits(Checker):
         self._left = 0
         self._now: tuple[int, str] = (0, "")
         self._left_now = 0
+        self._members = 0
+
+    def on_begin(self, world: "World") -> None:
+        """Know how many there are."""
+        self._members = world.scenario.members
 
     def effects(self) -> Handlers:
         """Count what leaves."""
@@ -65,19 +73,19 @@ class Limits(Checker):
         now = machine.world.now_us, machine.name
         self._left_now = self._left_now + 1 if now == self._now else 1
         self._now = now
-        bound = _LEAVING_EACH * machine.world.scenario.members
-        require(self._left_now <= bound, "limits", f"{machine.name} sends without end")
+        if self._left_now > _LEAVING_EACH * self._members:
+            broken("limits", f"{machine.name} sends without end")
         self._left += 1
         if self._left % _EVERY == 0:
             self._look(machine)
 
     def _look(self, machine: "Machine") -> None:
-        members = machine.world.scenario.members
         for name, size in collections_of(machine.core).items():
-            limit = LIMITS.get(name, _EACH * members + 16)
+            limit = LIMITS.get(name, _EACH * self._members + 16)
             if name in {"held", "certified"}:
-                limit = _HELD_EACH * members
-            require(size <= limit, "limits", f"{machine.name} holds {size} items in {name}")
+                limit = _HELD_EACH * self._members
+            if size > limit:
+                broken("limits", f"{machine.name} holds {size} items in {name}")
 
 
 def collections_of(core: object) -> dict[str, int]:
@@ -91,14 +99,20 @@ def collections_of(core: object) -> dict[str, int]:
             continue
         seen.add(id(item))
         for name, value in _fields(item):
+            kind = type(value)
+            if kind in _PLAIN:
+                continue
             if isinstance(value, (dict, list, set, deque)):
                 sizes[name] = max(sizes.get(name, 0), len(value))
-            elif type(value).__module__.startswith("consensus.core."):
+            elif kind.__module__.startswith("consensus.core."):
                 waiting.append((value, depth + 1))
     return sizes
 
 
-def _fields(item: object) -> list[tuple[str, object]]:
-    fields = list(vars(item).items()) if hasattr(item, "__dict__") else []
-    names = getattr(type(item), "__slots__", ()) or getattr(type(item), "__struct_fields__", ())
-    return fields + [(name, getattr(item, name)) for name in names if hasattr(item, name)]
+def _fields(item: object) -> Iterable[tuple[str, object]]:
+    if hasattr(item, "__dict__"):
+        yield from vars(item).items()
+    kind = type(item)
+    for name in getattr(kind, "__slots__", ()) or getattr(kind, "__struct_fields__", ()):
+        if hasattr(item, name):
+            yield name, getattr(item, name)

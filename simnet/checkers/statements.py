@@ -24,7 +24,7 @@ from ledger.core.block import Block, Proposal
 from ledger.core.certificate import Timeout, TimeoutCertificate, Vote
 from ledger.core.ids import BatchId, NodeIndex
 from simnet.checkers.certificates import Certificates
-from simnet.checkers.checker import Checker, Handlers, require
+from simnet.checkers.checker import Checker, Handlers, broken, require
 from simnet.checkers.table import block_id, block_message, encode
 from simnet.observer import PromiseError
 
@@ -104,7 +104,10 @@ class Statements(Checker):
     def _member(self, machine: "Machine", epoch: int | None = None) -> _Member:
         """Give what a machine said in an epoch: as a rule in the one in which it lives."""
         key = machine.name, machine.epoch if epoch is None else epoch
-        return self._members.setdefault(key, _Member())
+        member = self._members.get(key)
+        if member is None:
+            member = self._members[key] = _Member()
+        return member
 
     def _seat(self, machine: "Machine") -> int:
         return self._certificates.seat(machine, machine.epoch)
@@ -154,8 +157,10 @@ class Statements(Checker):
         for proposal in effect.proposals:
             id_ = block_id(proposal.block)
             member.blocks[id_] = self._blocks[id_] = proposal.block
-        certificates.check_qc(record.high_qc, machine)
-        certificates.check_tc(record.high_tc, machine)
+        if before is None or record.high_qc is not before.high_qc:
+            certificates.check_qc(record.high_qc, machine)
+        if before is None or record.high_tc is not before.high_tc:
+            certificates.check_tc(record.high_tc, machine)
         if before is not None:
             self._check_progress(machine.name, before, record)
         voted_round = member.voted_round
@@ -179,36 +184,36 @@ class Statements(Checker):
         )
         require(rises, "record", name, old, new)
         same = old.genesis_hash == new.genesis_hash and old.key == new.key
-        require(same and old.epoch == new.epoch, "record", f"{name} keeps another's record")
-        require(not new.sit_out or old.sit_out, "record", f"{name} sits out without a reason")
+        require(same and old.epoch == new.epoch, "record", name, "keeps another's record")
+        require(not new.sit_out or old.sit_out, "record", name, "sits out without a reason")
 
     def _on_vote(self, machine: "Machine", record: SafetyRecord, vote: Vote, *, kept: bool) -> None:
         """Judge a vote the first time that it is kept, or that it leaves."""
         name, member = machine.name, self._member(machine)
         known = member.voted.get(vote.round)
         if known is not None:
-            require(known == vote, "double vote", f"{name} in round {vote.round}")
+            require(known == vote, "double vote", name, "in round", vote.round)
             return
         member.voted[vote.round] = vote
         # Of several votes in one step only the last is kept, and that comes before any leaves.
         voted = member.voted_round if kept else member.sent_vote
         timed = member.timed_round if kept else member.sent_timeout
         member.voted_round = max(member.voted_round, vote.round)
-        require(vote.round > voted, "double vote", f"{name} in {vote.round} after {voted}")
-        require(vote.round > timed, "vote after timeout", f"{name} in {vote.round} after {timed}")
-        require(vote.signer == self._seat(machine), "vote", f"{name} votes as {vote.signer}")
-        require(not record.sit_out, "vote", f"{name} votes while it sits out")
+        require(vote.round > voted, "double vote", name, "in", vote.round, "after", voted)
+        require(vote.round > timed, "vote after timeout", name, "in", vote.round, "after", timed)
+        require(vote.signer == self._seat(machine), "vote", name, "votes as", vote.signer)
+        require(not record.sit_out, "vote", name, "votes while it sits out")
         self._certificates.say_vote(vote)
         block = member.blocks.get(vote.block_id)
-        require(block is not None, "unpersisted", f"{name} keeps no block of its vote {vote.round}")
-        assert block is not None
+        if block is None:
+            broken("unpersisted", f"{name} keeps no block of its vote {vote.round}")
         self._check_justified(machine, block)
         covered = record.acted_round >= vote.round and record.lock_round >= block.qc.round
         require(covered, "lock", name, vote.round, record)
         implied = self._final_by(block) if block.qc.round + 1 == block.round else None
         given = None if vote.commit is None else (vote.commit.block_id, vote.commit.height)
         right = vote.round == block.round and given == implied
-        require(right, "commit rule", f"{name} votes in {vote.round} for {given}")
+        require(right, "commit rule", name, "votes in", vote.round, "for", given)
 
     def _final_by(self, block: Block) -> tuple[bytes, int]:
         """Give what a certificate of ``block`` makes final: the parent, or the end of the epoch.
@@ -232,11 +237,9 @@ class Statements(Checker):
         if block.tc is not None:
             reported = max(entry.qc_round for entry in block.tc.entries)
             justified = block.tc.round + 1 == block.round and reported <= block.qc.round
-        require(
-            justified and block.qc.block_id == block.parent_id and block.qc.round < block.round,
-            "justification",
-            f"{machine.name} takes an unjustified block of round {block.round}",
-        )
+        linked = block.qc.block_id == block.parent_id and block.qc.round < block.round
+        if not (justified and linked):
+            broken("justification", f"{machine.name} takes an unjustified block {block.round}")
 
     def _on_timeout(
         self, machine: "Machine", record: SafetyRecord, timeout: Timeout, voted_round: int
@@ -289,8 +292,8 @@ class Statements(Checker):
     def _sends_vote(self, machine: "Machine", message: VoteMessage) -> None:
         member, vote = self._member(machine), message.vote
         record = member.record
-        require(record is not None, "unpersisted", f"{machine.name} votes and keeps nothing")
-        assert record is not None
+        if record is None:
+            broken("unpersisted", f"{machine.name} votes and keeps nothing")
         if vote is not record.last_vote:
             self._on_vote(machine, record, vote, kept=False)
         member.sent_vote = max(member.sent_vote, vote.round)

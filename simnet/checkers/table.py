@@ -32,8 +32,14 @@ QUORUM: Final = (0, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7)
 encode = msgspec.msgpack.Encoder().encode
 
 
+_HASHERS: Final = {
+    kind: blake3(derive_key_context=f"concordat v1 {kind}")
+    for kind in ("ack", "batch", "block", "ledger root", "timeout", "validator set", "vote")
+}
+
+
 def _digest(kind: str, data: bytes) -> bytes:
-    return blake3(data, derive_key_context=f"concordat v1 {kind}").digest()
+    return _HASHERS[kind].copy().update(data).digest()
 
 
 def _message(kind: str, *statement: object) -> bytes:

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from ledger.core.epoch import EpochStart
 from ledger.core.errors import RejectCode
 from ledger.core.event import entry_id, open_entry
 from ledger.core.genesis import Genesis
@@ -71,6 +72,7 @@ class FullFederation:
         self._origin = _origin(scenario.validators)
         self._signers = _signers(scenario.members, _VOTING_SALT)
         self.genesis = self._origin.genesis
+        self._start = EpochStart.of_genesis(self.genesis)
         members = _members(scenario.members, scenario.renewed)
         self.sets = tuple(tuple(members[number] for number in set_) for set_ in scenario.sets)
         self.publishers = Publishers(choices, self._origin.chain_id)
@@ -94,7 +96,7 @@ class FullFederation:
     def new_storage(self, index: int, *, sit_out: bool) -> FullStorage:
         """Make empty stores for a member."""
         key = self._signers[index].public_key
-        return FullStorage(self._origin, SafetyDisk(self.genesis, key, sit_out=sit_out))
+        return FullStorage(self._origin, SafetyDisk(self._start, key, sit_out=sit_out))
 
     def begin(self, world: "World") -> None:
         """Let subscribers subscribe."""
