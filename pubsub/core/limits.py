@@ -27,6 +27,11 @@ AUDIT_PAGE_RECORDS: Final = 100
 AUDIT_PAGE_RECORDS_MAX: Final = 1_000
 REQUEST_ID_CHARS_MAX: Final = 64  # of a client's own X-Request-Id; others get one of ours
 RETRY_AFTER_S_MAX: Final = 60  # nobody is told to wait longer: things change
+RETRY_AFTER_STALLED_S: Final = 15  # while the node is full and nothing becomes final
+DRAIN_WINDOW_MS: Final = 10_000  # the pace of the log is judged by so much of the past
+DRAIN_SAMPLES_MAX: Final = 50  # sizes of the log that are remembered for that
+QUEUE_FRESH_MS: Final = 500  # the node is asked about its queue so often
+QUEUE_ASK_MS_MAX: Final = 1_000  # it may be too busy to say
 
 # --- interests: what a subscriber wants -------------------------------------------------------
 INTEREST_TOPICS_MAX: Final = 32  # topic patterns of one interest
@@ -125,4 +130,5 @@ WEBHOOK_WAITING_MAX: Final = 1_000  # events of one endpoint that are sent or wa
 CONSOLE_EVENTS: Final = 50  # rows of the page of events
 CONSOLE_BLOCKS: Final = 12  # rows of the overview
 CONSOLE_RATE_EVENTS: Final = 5_000  # newest events that rates are counted over
+CONSOLE_LETTERS: Final = 100  # dead letters of one page
 CONSOLE_FORM_BYTES_MAX: Final = 16_384
