@@ -1,10 +1,13 @@
 """Which checkpoints validators sign, and how a quorum's signatures come together. No clock.
 
 Owns the rule by which all honest validators sign the same checkpoints, a function of final blocks
-alone: the ledger after the last block of a second of block time is signed, as of that second, if
-the log grew in it, if the next block is of another minute, or if the epoch began in it. So there is
-at most one a second, what is logged is covered when the next second has begun, a quiet log is
-signed anew each minute, and a new set of validators signs at once.
+alone. The ledger before a block is signed, as of that block's second,
+
+- if the block begins a second and the log has grown since what was signed last, or the epoch has
+  signed nothing yet, or the block begins a minute; so what is logged is covered within about a
+  second, a new set of validators signs at once, and a quiet log is signed anew each minute;
+- or if the block adds nothing to a log that has grown: after a lone event none may follow for
+  seconds. A credit, which one second of block time earns, bounds how often.
 
 Owns what a liar can do here, which is nothing: a signature counts only for a checkpoint that this
 node has computed itself, and once for each validator. Of what is ahead of this node the newest
@@ -25,7 +28,11 @@ from consensus.core.cosigning_messages import (
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import Height, NodeIndex, PublicKey
-from ledger.core.limits import CHECKPOINT_REFRESH_S, CHECKPOINTS_PENDING_MAX
+from ledger.core.limits import (
+    CHECKPOINT_REFRESH_S,
+    CHECKPOINTS_BURST_MAX,
+    CHECKPOINTS_PENDING_MAX,
+)
 from ledger.core.signing import Signer
 from ledger.core.tlog.checkpoint import (
     Checkpoint,
@@ -43,6 +50,7 @@ from ledger.core.validators import ValidatorSet
 __all__ = ["CheckpointSchedule", "Cosigning", "Due", "LedgerPoint", "Outcome"]
 
 _MS: Final = 1_000
+_CREDIT_MS_MAX: Final = CHECKPOINTS_BURST_MAX * _MS
 
 
 class LedgerPoint(NamedTuple):
@@ -55,39 +63,53 @@ class LedgerPoint(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A ledger that is signed, as of a second since 1970."""
+    """A ledger that is signed, as of a second since 1970. Later ones compare as greater."""
 
     time_s: int
     log_size: int
     log_root: bytes
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Which checkpoint of the epoch it is."""
+        return self.time_s, self.log_size
+
 
 class CheckpointSchedule:
-    """Follows final blocks and says which ledgers are signed."""
+    """Follows final blocks and says which ledgers are signed.
 
-    __slots__ = ("_first_of_second", "_last", "_must")
+    All that it remembers is set anew when a minute or an epoch begins; so a node that begins there
+    agrees with those that have followed for longer, and one that begins elsewhere waits for it.
+    """
 
-    def __init__(self, first: LedgerPoint, *, must: bool) -> None:
-        """Begin after a block.
+    __slots__ = ("_credit_ms", "_is_sure", "_last", "_must", "_signed_size")
 
-        Args:
-            must: it ended the epoch before, so that its second is signed in any case.
-        """
+    def __init__(self, first: LedgerPoint, *, begins_epoch: bool) -> None:
+        """Begin after a block; that it ended the epoch before is ``begins_epoch``."""
         self._last = first
-        self._first_of_second = first.log_size
-        self._must = must
+        self._signed_size = first.log_size
+        self._credit_ms = _CREDIT_MS_MAX
+        self._must = self._is_sure = begins_epoch
 
     def follow(self, point: LedgerPoint) -> Due | None:
-        """Take the next final block; give what is signed because a second is over."""
+        """Take the next final block; give what is signed because of it."""
         last, self._last = self._last, point
-        second, next_second = last.time_ms // _MS, point.time_ms // _MS
-        if next_second <= second:
+        time_s, last_s = point.time_ms // _MS, last.time_ms // _MS
+        begins_minute = time_s // CHECKPOINT_REFRESH_S > last_s // CHECKPOINT_REFRESH_S
+        has_grown = last.log_size > self._signed_size
+        is_rest = point.log_size == last.log_size and self._credit_ms >= _MS
+        is_due = begins_minute or (
+            self._is_sure
+            and ((has_grown and (time_s > last_s or is_rest)) or (self._must and time_s > last_s))
+        )
+        earned_ms = self._credit_ms + point.time_ms - last.time_ms
+        self._credit_ms = min(_CREDIT_MS_MAX, earned_ms)
+        if not is_due:
             return None
-        is_refresh = next_second // CHECKPOINT_REFRESH_S > second // CHECKPOINT_REFRESH_S
-        is_due = self._must or is_refresh or last.log_size > self._first_of_second
-        self._must = False
-        self._first_of_second = last.log_size
-        return Due(second, last.log_size, last.log_root) if is_due else None
+        self._signed_size = last.log_size
+        self._must, self._is_sure = False, True
+        self._credit_ms = _CREDIT_MS_MAX if begins_minute else max(0, self._credit_ms - _MS)
+        return Due(time_s, last.log_size, last.log_root)
 
 
 class Outcome(NamedTuple):
@@ -109,6 +131,8 @@ class Outcome(NamedTuple):
 
 
 _NOTHING: Final = Outcome()
+_Place = tuple[int, int]
+_NEVER: Final[_Place] = (-1, 0)
 
 
 class _Candidate:
@@ -137,45 +161,45 @@ class Cosigning:
         self._epoch = start.number
         self._validators: ValidatorSet = start.validator_set()
         self._signer = signer
-        self._pending: dict[int, _Candidate] = {}
+        self._pending: dict[_Place, _Candidate] = {}
         self._ahead: dict[tuple[NodeIndex, type[CosigningMessage]], CosigningMessage] = {}
-        self._newest_s = -1
-        self._done_s = -1 if kept is None or kept.epoch != start.number else kept.time_s
-        self._done: CheckpointMessage | None = None
+        self._newest: _Place = _NEVER
+        self._done: _Place = _NEVER
+        if kept is not None and kept.epoch == start.number:
+            self._done = kept.time_s, kept.log_size
+        self._proof: CheckpointMessage | None = None
         self.index = self._validators.index_of(PublicKey(signer.public_key))
 
     def on_due(self, due: Due) -> Outcome:
         """Sign a ledger that is due, and count what peers have said of it already."""
-        if due.time_s <= self._newest_s:
-            return _NOTHING
-        self._newest_s = due.time_s
-        candidate = self._pending[due.time_s] = _Candidate(self._origin, due)
+        self._newest = due.place
+        candidate = self._pending[due.place] = _Candidate(self._origin, due)
         if len(self._pending) > CHECKPOINTS_PENDING_MAX:
             del self._pending[min(self._pending)]
         own = self._sign(candidate)
         self._count_ahead(candidate)
-        outcome = self._complete(candidate)
-        return outcome._replace(say=own)
+        return self._complete(candidate)._replace(say=own)
 
     def on_message(self, peer: NodeIndex, message: CosigningMessage) -> Outcome:
         """Take what a peer says."""
-        if message.epoch != self._epoch or message.time_s <= self._done_s:
+        place = message.time_s, message.log_size
+        if message.epoch != self._epoch or place <= self._done:
             return _NOTHING
         if isinstance(message, CosignatureMessage) and peer >= len(self._validators):
             return _NOTHING
-        candidate = self._pending.get(message.time_s)
+        candidate = self._pending.get(place)
         if candidate is None:
             self._hold(peer, message)
             return _NOTHING
-        if not _is_same(candidate.due, message):
+        if message.log_root != candidate.due.log_root:
             return Outcome(is_lie=True)
         fault = self._count(candidate, peer, message)
         return self._complete(candidate)._replace(fault=fault)
 
     def on_peer_up(self) -> Outcome:
         """Give what a peer that has just connected may have missed."""
-        answer: list[CosigningMessage] = [] if self._done is None else [self._done]
-        newest = self._pending.get(self._newest_s)
+        answer: list[CosigningMessage] = [] if self._proof is None else [self._proof]
+        newest = self._pending.get(self._newest)
         if newest is not None and self.index in newest.signatures:
             answer.append(self._own_message(newest))
         return Outcome(answer=tuple(answer))
@@ -199,7 +223,8 @@ class Cosigning:
         """Keep what is ahead of this node, the newest of each peer and kind."""
         slot = peer, type(message)
         held = self._ahead.get(slot)
-        if message.time_s > self._newest_s and (held is None or message.time_s > held.time_s):
+        floor = self._newest if held is None else (held.time_s, held.log_size)
+        if (message.time_s, message.log_size) > floor:
             self._ahead[slot] = message
 
     def _count_ahead(self, candidate: _Candidate) -> None:
@@ -207,10 +232,11 @@ class Cosigning:
 
         What does not hold is not held against anybody: it was said before this node could know.
         """
+        due = candidate.due
         for slot, message in tuple(self._ahead.items()):
-            if message.time_s <= candidate.due.time_s:
+            if (message.time_s, message.log_size) <= due.place:
                 del self._ahead[slot]
-                if _is_same(candidate.due, message):
+                if Due(message.time_s, message.log_size, message.log_root) == due:
                     self._count(candidate, slot[0], message)
 
     def _count(
@@ -235,16 +261,16 @@ class Cosigning:
     def _complete(self, candidate: _Candidate) -> Outcome:
         """Give the checkpoint when a quorum has signed it."""
         due, rows = candidate.due, sorted(candidate.signatures.items())
-        if len(rows) < self._validators.quorum or due.time_s <= self._done_s:
+        if len(rows) < self._validators.quorum or due.place <= self._done:
             return _NOTHING
         rows = rows[: self._validators.quorum]  # not one more: each bit of a note shall matter
-        self._done_s = due.time_s
-        self._pending = {time: item for time, item in self._pending.items() if time > due.time_s}
+        self._done = due.place
+        self._pending = {place: c for place, c in self._pending.items() if place > due.place}
         signed = tuple((index, *signatures) for index, signatures in rows)
-        self._done = CheckpointMessage(self._epoch, *due, signed)
+        self._proof = CheckpointMessage(self._epoch, *due, signed)
         note = write_note(SignedNote(candidate.checkpoint.text, self._lines(due.time_s, rows)))
         kept = StoredCheckpoint(self._epoch, due.time_s, due.log_size, note)
-        return Outcome(keep=kept, pass_on=self._done)
+        return Outcome(keep=kept, pass_on=self._proof)
 
     def _lines(
         self, time_s: int, rows: Iterable[tuple[NodeIndex, CheckpointSignatures]]
@@ -260,7 +286,3 @@ class Cosigning:
             cosignature = timestamped(time_s, signed.as_cosigner)
             lines.append(NoteSignature(key.name, key.id, cosignature))
         return tuple(lines)
-
-
-def _is_same(due: Due, message: CosigningMessage) -> bool:
-    return (message.log_size, message.log_root) == (due.log_size, due.log_root)

@@ -107,7 +107,9 @@ class Cosigner:
         minute = reader.head().time_ms // _REFRESH_MS * _REFRESH_MS
         begun = reader.first_height_at(minute) or start.height
         first = Height(max(start.height, begun - 1, reader.first_height()))
-        self._schedule = CheckpointSchedule(_point(reader, first), must=first == start.height)
+        self._schedule = CheckpointSchedule(
+            _point(reader, first), begins_epoch=first == start.height
+        )
         self._followed = first
 
     def _follow(self, reader: ChainReader, height: Height) -> None:

@@ -128,7 +128,8 @@ PROOF_SEQUENCES_REMEMBERED_MAX: Final = 65_536  # events that a verifier compare
 
 # --- transparency log -----------------------------------------------------------------------
 CHECKPOINT_REFRESH_S: Final = 60  # [C] a log that does not grow is signed anew so often
-CHECKPOINTS_PENDING_MAX: Final = 4  # newest checkpoints for which signatures are collected
+CHECKPOINTS_BURST_MAX: Final = 8  # [C] checkpoints at once; one a second in the long run
+CHECKPOINTS_PENDING_MAX: Final = 16  # newest checkpoints for which signatures are collected
 NOTE_BYTES_MAX: Final = 256 * 2**10  # a checkpoint that 100 validators signed, many times
 NOTE_SIGNATURES_MAX: Final = 256
 POLICY_BYTES_MAX: Final = 256 * 2**10

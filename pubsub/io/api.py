@@ -34,6 +34,7 @@ from pubsub.core.rights import Scope
 from pubsub.io import operations, publish, reads
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.snapshot_api import SNAPSHOT_ENDPOINTS
+from pubsub.io.tlog_api import TLOG_ENDPOINTS
 from pubsub.io.trust_api import TRUST_ENDPOINTS
 
 __all__ = ["ENDPOINTS"]
@@ -343,6 +344,7 @@ ENDPOINTS: Final = (
     Endpoint(_VALIDATORS, reads.get_validators, Scope.PUBLIC),
     Endpoint(_GENESIS, reads.get_genesis, Scope.PUBLIC),
     *SNAPSHOT_ENDPOINTS,
+    *TLOG_ENDPOINTS,
     Endpoint(_STATUS, operations.get_status, Scope.PUBLIC),
     Endpoint(_LIVEZ, operations.get_livez, Scope.PUBLIC),
     Endpoint(_READYZ, operations.get_readyz, Scope.PUBLIC),

@@ -32,6 +32,7 @@ from pubsub.io.stream import STREAM_HEADERS, EventStream, EventStreamResponse
 __all__ = [
     "MEDIA_ENTRY",
     "MEDIA_PROOF",
+    "find_event",
     "get_block",
     "get_event",
     "get_events",
@@ -55,7 +56,7 @@ async def get_event(gateway: Gateway, request: Request) -> Response:
     Parameters(request.query_params.multi_items(), ())
     media_type = choose_media_type(_accept(request), (MEDIA_EVENT, MEDIA_JSON, MEDIA_ENTRY))
     with gateway.access.store.read() as reader:
-        sequence, entry = _find(reader, request.path_params["id"])
+        sequence, entry = find_event(reader, request.path_params["id"])
         height = reader.height_of(sequence)
     body = (
         entry if media_type == MEDIA_ENTRY else cloudevent_json(open_entry(entry), sequence, height)
@@ -72,7 +73,7 @@ async def get_proof(gateway: Gateway, request: Request) -> Response:
 
     def read(store: ChainStore) -> ProofBundle | None:
         with store.read() as reader:
-            return build_bundle(reader, _find(reader, id_)[0])
+            return build_bundle(reader, find_event(reader, id_)[0])
 
     bundle = await gateway.access.in_thread(read)
     if bundle is None:
@@ -180,7 +181,7 @@ async def get_stream(gateway: Gateway, request: Request) -> ASGIApp:
     return EventStreamResponse(EventStream(gateway, wanted, after), gateway.end_stream)
 
 
-def _find(reader: ChainReader, text: str) -> tuple[Sequence, bytes]:
+def find_event(reader: ChainReader, text: str) -> tuple[Sequence, bytes]:
     """Find the event of an id or a sequence. Raises Refusal."""
     if _EVENT_ID.match(text):
         id_ = EventId(bytes.fromhex(text))
