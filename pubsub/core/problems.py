@@ -53,12 +53,17 @@ class HttpCode(StrEnum):
     SETTLEMENT_REFUSED = "settlement_refused"
     SHUTTING_DOWN = "shutting_down"
     STORE_UNAVAILABLE = "store_unavailable"
+    SUBPROTOCOL_REQUIRED = "subprotocol_required"
     TOO_MANY_CONSUMERS = "too_many_consumers"
     TOO_MANY_DEAD_LETTERS = "too_many_dead_letters"
     TOO_MANY_FETCHES = "too_many_fetches"
     TOO_MANY_STREAMS = "too_many_streams"
+    TOO_MANY_WEBHOOKS = "too_many_webhooks"
     UNAUTHENTICATED = "unauthenticated"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    WEBHOOK_NOT_FOUND = "webhook_not_found"
+    WEBHOOK_TARGET_FORBIDDEN = "webhook_target_forbidden"
+    WEBHOOK_UNVERIFIED = "webhook_unverified"
 
 
 Code = RejectCode | HttpCode
@@ -109,9 +114,14 @@ _PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
     HttpCode.TOO_MANY_CONSUMERS: (409, "Too many consumers"),
     HttpCode.TOO_MANY_DEAD_LETTERS: (409, "The consumer has all the dead letters it may have"),
     HttpCode.TOO_MANY_FETCHES: (429, "Too many fetches wait at this consumer"),
+    HttpCode.SUBPROTOCOL_REQUIRED: (400, "No known WebSocket subprotocol is offered"),
     HttpCode.TOO_MANY_STREAMS: (503, "Too many streams are open"),
+    HttpCode.TOO_MANY_WEBHOOKS: (409, "Too many webhooks"),
     HttpCode.UNAUTHENTICATED: (401, "A valid token is needed"),
     HttpCode.UNSUPPORTED_MEDIA_TYPE: (415, "The media type is not supported"),
+    HttpCode.WEBHOOK_NOT_FOUND: (404, "There is no such webhook"),
+    HttpCode.WEBHOOK_TARGET_FORBIDDEN: (422, "The gateway may not call this URL"),
+    HttpCode.WEBHOOK_UNVERIFIED: (409, "The webhook's receiver has not consented"),
 }
 CHALLENGE: Final = 'Bearer realm="concordat"'
 """The way to prove who one is, for ``WWW-Authenticate``."""

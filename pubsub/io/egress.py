@@ -25,7 +25,7 @@ from ledger.core.errors import Unavailable
 from pubsub.core.addresses import Address, is_internet, is_never_called, read_literal
 from pubsub.core.limits import EGRESS_LOOKUPS_MAX
 
-__all__ = ["Courier", "Egress", "EgressError", "Errand", "Reply", "require_endpoint"]
+__all__ = ["Courier", "Egress", "EgressError", "Errand", "Late", "Reply", "require_endpoint"]
 
 _PORTS: Final = {"http": 80, "https": 443}
 _PORT_MAX: Final = 65_535
@@ -37,6 +37,10 @@ _PLAIN: Final = {"accept-encoding": "identity"}  # what is packed has no limit b
 
 class EgressError(ValueError):
     """An endpoint is outside the rules."""
+
+
+class Late(Unavailable):
+    """There was no answer in time."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class Courier:
             with anyio.fail_after(self._deadline_s):
                 return await self._run(errand)
         except TimeoutError:
-            raise Unavailable("no answer in time") from None
+            raise Late("no answer in time") from None
         except (httpx.HTTPError, OSError) as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from None
 

@@ -37,6 +37,9 @@ from pubsub.io.finality import Finality
 from pubsub.io.node_link import NodeLink
 from pubsub.io.rights import Rights, RightsSettings
 from pubsub.io.store_access import StoreAccess
+from pubsub.io.webhooks.outreach import Outreach
+from pubsub.io.webhooks.service import Webhooks
+from pubsub.io.webhooks.settings import WebhookSettings
 
 __all__ = ["Gateway", "GatewaySettings", "Metrics"]
 
@@ -59,6 +62,7 @@ class GatewaySettings:
         delivery_dir: directory of the delivery store, made when it is not there; None: what needs
             one is refused.
         consumers: how many consumers there may be.
+        webhooks: where deliveries may go, and in whose name.
     """
 
     chain_dir: Path
@@ -71,6 +75,7 @@ class GatewaySettings:
     rights: RightsSettings = field(default_factory=RightsSettings)
     delivery_dir: Path | None = None
     consumers: ConsumerSettings = field(default_factory=ConsumerSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
 
 
 class Metrics:
@@ -135,9 +140,13 @@ class Gateway:
         self._height = -1
         self._delivery: DeliveryStore | None = None
         self._consumers: Consumers | None = None
+        self._webhooks: Webhooks | None = None
         if settings.delivery_dir is not None:
             self._delivery = DeliveryStore.open(settings.delivery_dir)
             self._consumers = Consumers(settings.consumers, self._delivery, self.access, self.feed)
+            self._webhooks = Webhooks(
+                settings.webhooks, self._delivery, self._consumers, self.rights, self.metrics.registry
+            )
 
     @property
     def delivery(self) -> DeliveryStore:
@@ -153,6 +162,18 @@ class Gateway:
             raise Refusal(HttpCode.DELIVERY_UNAVAILABLE, "no directory for it is configured")
         return self._consumers
 
+    @property
+    def webhooks(self) -> Webhooks:
+        """The webhooks. Raises Refusal when nothing is durable here."""
+        if self._webhooks is None:
+            raise Refusal(HttpCode.DELIVERY_UNAVAILABLE, "no directory for it is configured")
+        return self._webhooks
+
+    @property
+    def outreach(self) -> Outreach:
+        """What is sent to webhooks at once. Raises Refusal when nothing is durable here."""
+        return Outreach(self.settings.webhooks, self.webhooks, self.access)
+
     async def run(self) -> None:
         """Keep the node connected and watch the chain, until cancelled."""
         self.rights.begin(self.audit)
@@ -164,6 +185,8 @@ class Gateway:
                 if self._delivery is not None and self._consumers is not None:
                     group.start_soon(self._delivery.run)
                     group.start_soon(self._consumers.run)
+                if self._webhooks is not None:
+                    group.start_soon(self._webhooks.run)
         except* InvariantError as errors:
             self.fail(_first_leaf(errors))
 
