@@ -35,6 +35,7 @@ _COMMANDS = {
     "governance": ("governance", "Propose, approve and see what governors decide together."),
     "identity": ("identity", "See participants; add and revoke one's own keys."),
     "usage": ("usage", "Check usage records and blocks of them."),
+    "log": ("log", "Read and verify the ledger as a transparency log."),
     "verify": ("verify", "Check a proof with the genesis file alone, offline."),
     "completion": ("completion", "Print the shell completion script."),
 }

@@ -1,4 +1,4 @@
-"""``concordat verify``: check a proof with the genesis file alone, offline."""
+"""``concordat verify``: check a proof offline, with the genesis file alone or with a policy."""
 
 import base64
 import binascii
@@ -8,13 +8,14 @@ from typing import BinaryIO
 import click
 import msgspec
 
-from concordat.cli.failure import CommandFailed
+from concordat.cli.failure import CommandFailed, ExitCode
 from concordat.cli.output import emit, json_option, moment
 from concordat.cli.trust_output import json_text, key_in_words, value_document
 from concordat.home import load_genesis
 from ledger.core.errors import DecodeError, ProofError
+from ledger.core.event import Event
 from ledger.core.genesis import Genesis
-from ledger.core.limits import PROOF_FILE_BYTES_MAX
+from ledger.core.limits import POLICY_BYTES_MAX, PROOF_FILE_BYTES_MAX
 from ledger.core.proof import ProofBundle, decode_bundle, verify_bundle
 from ledger.core.state_proof import (
     StateProofBundle,
@@ -22,6 +23,8 @@ from ledger.core.state_proof import (
     is_state_bundle,
     verify_state_bundle,
 )
+from ledger.core.tlog.policy import Policy, parse_policy
+from ledger.core.tlog.proof import TlogProof, is_tlog_proof, parse_tlog_proof, verify_tlog_proof
 
 __all__ = ["verify"]
 
@@ -38,23 +41,27 @@ class _JsonForm(msgspec.Struct, frozen=True):
     "--genesis",
     "genesis_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="The network's genesis file: the only thing that is trusted.",
+    help="The network's genesis file: then nothing else is trusted.",
+)
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.File("rb"),
+    help="Trust a tlog-policy instead; for proofs of the transparency log.",
 )
 @json_option
-def verify(*, bundle: BinaryIO, genesis_file: Path, as_json: bool) -> None:
+def verify(
+    *, bundle: BinaryIO, genesis_file: Path | None, policy_file: BinaryIO | None, as_json: bool
+) -> None:
     """Check the proof in BUNDLE (- for standard input). Exit code 1 when it does not hold.
 
-    It may be of an event (`concordat get --proof`) or of what the state held, such as an entry of a
-    trusted list (`concordat trust proof`).
+    It may be of an event (`concordat get --proof`, `concordat log proof`) or of what the state
+    held, such as an entry of a trusted list (`concordat trust proof`).
     """
-    genesis = load_genesis(genesis_file)
+    data = bundle.read(PROOF_FILE_BYTES_MAX + 1)
+    trusted = _trusted(genesis_file, policy_file, is_log=is_tlog_proof(data))
     try:
-        read = read_bundle(bundle.read(PROOF_FILE_BYTES_MAX + 1))
-        if isinstance(read, StateProofBundle):
-            document, human = _show_state(read, genesis)
-        else:
-            document, human = _show_event(read, genesis)
+        document, human = _show(data, trusted)
     except DecodeError as error:
         raise CommandFailed(f"this is no proof: {error}") from None
     except ProofError as error:
@@ -62,10 +69,56 @@ def verify(*, bundle: BinaryIO, genesis_file: Path, as_json: bool) -> None:
             f"THE PROOF DOES NOT HOLD: {error}", hint="Conclude nothing from it."
         ) from None
     emit(
-        {"verified": True, "chain_id": genesis.chain_id, **document},
-        f"The proof holds: the network {genesis.chain_id} agreed on {human}",
+        {"verified": True, **document},
+        f"The proof holds: the network {document['chain_id']} agreed on {human}",
         as_json=as_json,
     )
+
+
+def _trusted(
+    genesis_file: Path | None, policy_file: BinaryIO | None, *, is_log: bool
+) -> Genesis | Policy:
+    """Read what is trusted: genesis for everything, or a policy for proofs of the log."""
+    if genesis_file is not None and policy_file is None:
+        return load_genesis(genesis_file)
+    if policy_file is None or genesis_file is not None:
+        raise CommandFailed("give either --genesis or --policy", ExitCode.USAGE)
+    if not is_log:
+        raise CommandFailed("a proof of this kind needs --genesis", ExitCode.USAGE)
+    try:
+        return parse_policy(policy_file.read(POLICY_BYTES_MAX + 1))
+    except DecodeError as error:
+        raise CommandFailed(f"this is no policy: {error}", ExitCode.USAGE) from None
+
+
+def _show(data: bytes, trusted: Genesis | Policy) -> tuple[dict[str, object], str]:
+    if not isinstance(trusted, Genesis) or is_tlog_proof(data):
+        return _show_inclusion(parse_tlog_proof(data), trusted)
+    read = read_bundle(data)
+    if isinstance(read, StateProofBundle):
+        document, human = _show_state(read, trusted)
+    else:
+        document, human = _show_event(read, trusted)
+    return {"chain_id": trusted.chain_id, **document}, human
+
+
+def _show_inclusion(proof: TlogProof, trusted: Genesis | Policy) -> tuple[dict[str, object], str]:
+    shown = verify_tlog_proof(proof, trusted)
+    checkpoint, event = shown.cosigned.checkpoint, shown.opened.event
+    document: dict[str, object] = {
+        "chain_id": checkpoint.origin,
+        "id": shown.opened.id.hex(),
+        "sequence": shown.sequence,
+        "log_size": checkpoint.size,
+        "time_ms": shown.time_s * 1_000,
+        "publisher": event.publisher,
+        "topic": event.topic,
+        "type": event.type,
+        "subject": event.subject,
+    }
+    when = moment(shown.time_s * 1_000)
+    place = f"{shown.sequence}, in the log of {checkpoint.size} events cosigned as of {when}"
+    return document, _event_in_words(event, shown.opened.id.hex(), place)
 
 
 def _show_event(bundle: ProofBundle, genesis: Genesis) -> tuple[dict[str, object], str]:
@@ -82,9 +135,13 @@ def _show_event(bundle: ProofBundle, genesis: Genesis) -> tuple[dict[str, object
         "subject": event.subject,
     }
     place = f"{verified.sequence}, final in block {verified.height} at {moment(verified.time_ms)}"
-    return document, (
+    return document, _event_in_words(event, verified.id.hex(), place)
+
+
+def _event_in_words(event: Event, id_: str, place: str) -> str:
+    return (
         "this event.\n"
-        f"  event      {verified.id.hex()}\n"
+        f"  event      {id_}\n"
         f"  publisher  {event.publisher}\n"
         f"  topic      {event.topic}\n"
         f"  type       {event.type}\n"

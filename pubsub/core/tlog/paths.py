@@ -11,7 +11,15 @@ from typing import Final, NamedTuple
 from ledger.core.limits import INT_MAX
 from ledger.core.merkle import TILE_HEIGHT, TILE_WIDTH
 
-__all__ = ["LEVEL_PATTERN", "TILE_PATTERN", "TileName", "entry_bundle", "parse_level", "parse_tile"]
+__all__ = [
+    "LEVEL_PATTERN",
+    "TILE_PATTERN",
+    "TileName",
+    "entry_bundle",
+    "parse_level",
+    "parse_tile",
+    "tile_text",
+]
 
 TILE_PATTERN: Final = r"^(x[0-9]{3}/){0,6}[0-9]{3}(\.p/[1-9][0-9]{0,2})?$"
 LEVEL_PATTERN: Final = r"^([0-9]|[1-5][0-9]|6[0-3])$"
@@ -38,6 +46,12 @@ def parse_tile(text: str) -> TileName | None:
     if found[1] != _index_text(index) or not is_whole or index > INT_MAX >> TILE_HEIGHT:
         return None
     return TileName(index, width)
+
+
+def tile_text(name: TileName) -> str:
+    """Write ``<N>[.p/<W>]``; the inverse of :func:`parse_tile`."""
+    partial = "" if name.width == TILE_WIDTH else f".p/{name.width}"
+    return _index_text(name.number) + partial
 
 
 def parse_level(text: str) -> int | None:
