@@ -199,8 +199,8 @@ class Story:
         for node in (self.north, self.south):  # south asks north first, and the peer then
             await node.call("GET", "/backoffice/v2/actions/sync")
             await self.until_held(node, told)
+            await self.until_refused(node, wrong["id"])
             assert await node.find("productOffering", wrong["id"]) is None
-            assert f'"id": "{wrong["id"]}", "reason": "its hash is not' in node.log
         told = offering("harbour", 6, 2)
         await self.fail_to_publish(told)
         for node in (self.north, self.south):
@@ -375,6 +375,14 @@ class Story:
         held = await node.entity(entity["id"])
         assert digest(held) == digest(self.harbour.text(entity["id"]))
         assert entity["id"] not in await node.offers()
+
+    async def until_refused(self, node: Node, id_: str) -> None:
+        """Wait until a node says that it did not take what a peer gave."""
+
+        async def is_refused() -> bool:
+            return f'"id": "{id_}", "reason": "its hash is not' in node.log
+
+        await until(is_refused)
 
     def seen_by_peer(self) -> dict[str, Json]:
         """Give what the peer holds and would tell of, by id."""
