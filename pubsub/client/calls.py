@@ -33,7 +33,7 @@ from pubsub.client.answers import (
     read_receipts,
 )
 from pubsub.client.checking import LogChecker
-from pubsub.client.exchange import Flow, Gateways, Pause, Request, pause_ms
+from pubsub.client.exchange import Flow, Gateways, Pause, Request, pause_ms, retry_after_ms
 from pubsub.client.following import Batch, Follower
 from pubsub.core.documents import Status
 from pubsub.core.problems import HttpCode
@@ -139,7 +139,7 @@ class Calls:
             left = [opened for opened in left if opened.id not in receipts]
             if left:
                 attempt += 1
-                pause = pause_ms(timing, attempt)
+                pause = max(pause_ms(timing, attempt), retry_after_ms(answer))
                 if timing.now_ms() + pause > give_up_at:
                     raise Unavailable(f"the node is overloaded: {len(left)} events were not taken")
                 yield Pause(pause)

@@ -5,8 +5,9 @@ value. So each rule about retrying is written once, and the asynchronous and the
 only differ in how they carry out a step.
 
 Owns: which gateway is asked next, which failures are tried again, how long a pause is, and when to
-give up. Every request of the API may be repeated at another gateway: reading changes nothing, and
-an event is taken once however often it is handed in.
+give up. No gateway is asked again before the time that it named in ``Retry-After``. Every request
+of the API may be repeated at another gateway: reading changes nothing, and an event is taken once
+however often it is handed in.
 """
 
 import random
@@ -35,6 +36,7 @@ __all__ = [
     "Timing",
     "may_pass",
     "pause_ms",
+    "retry_after_ms",
 ]
 
 T = TypeVar("T")
@@ -42,6 +44,7 @@ T = TypeVar("T")
 _REQUEST_TIMEOUT: Final = 408
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_FAULTS: Final = 500
+_SECOND_MS: Final = 1_000
 
 
 class Request(NamedTuple):
@@ -91,17 +94,22 @@ class Timing(NamedTuple):
     give_up_ms: int = CLIENT_GIVE_UP_MS
 
 
-def pause_ms(timing: Timing, attempt: int, retry_after_ms: int = 0) -> int:
+def pause_ms(timing: Timing, attempt: int) -> int:
     """Give the pause after ``attempt`` (1...) failed attempts: exponential, and spread."""
     longest = min(CLIENT_BACKOFF_MS << min(attempt - 1, 16), CLIENT_BACKOFF_MS_MAX)
     half = longest // 2
-    return max(half + timing.spread(half), min(retry_after_ms, CLIENT_BACKOFF_MS_MAX))
+    return half + timing.spread(half)
+
+
+def retry_after_ms(answer: Answer) -> int:
+    """Give how long a gateway wants to be left alone; 0 when it does not say."""
+    return _SECOND_MS * max(0, answer.number("retry-after", 0))
 
 
 class Gateways:
     """The gateways that a client knows, and the one that it uses now."""
 
-    __slots__ = ("_current", "timing", "urls")
+    __slots__ = ("_current", "_ready_ms", "timing", "urls")
 
     def __init__(self, urls: Sequence[str], timing: Timing) -> None:
         """Begin with the first of ``urls`` (base URLs).
@@ -117,6 +125,7 @@ class Gateways:
         self.urls = tuple(url.rstrip("/") for url in urls)
         self.timing = timing
         self._current = 0
+        self._ready_ms: dict[str, int] = {}
 
     @property
     def url(self) -> str:
@@ -137,6 +146,11 @@ class Gateways:
         give_up_at = self.timing.now_ms() + self.timing.give_up_ms
         attempt = 0
         while True:
+            if request.method == "POST" and (wait_ms := self._turn()):
+                # An earlier request was told that there is too much of this kind.
+                if self.timing.now_ms() + wait_ms > give_up_at:
+                    raise Unavailable(f"{self.url} wants to be left alone for {wait_ms} ms")
+                yield Pause(wait_ms)
             url = self.url
             outcome = yield Call(url, request)
             if outcome is None:
@@ -159,14 +173,22 @@ class Gateways:
                 # Any gateway would say so: the next blocks bring it, in milliseconds.
                 wait = CLIENT_PROOF_RETRY_MS << min(attempt - 1, 16)
                 return min(wait, CLIENT_PROOF_RETRY_MS_MAX), reason
-            retry_after_ms = 1_000 * max(0, outcome.number("retry-after", 0))
+            self._ready_ms[url] = self.timing.now_ms() + retry_after_ms(outcome)
         else:
             reason = f"{url} cannot be reached: {outcome.reason}"
-            retry_after_ms = 0
         self.leave(url)
+        wait_ms = self._turn()
         if attempt < len(self.urls):
-            return 0, reason  # the others are asked at once
-        return pause_ms(self.timing, attempt - len(self.urls) + 1, retry_after_ms), reason
+            return wait_ms, reason  # the others are asked at once
+        return max(wait_ms, pause_ms(self.timing, attempt - len(self.urls) + 1)), reason
+
+    def _turn(self) -> int:
+        """Turn to the gateway that may be asked soonest; give in how many ms."""
+        now_ms, count = self.timing.now_ms(), len(self.urls)
+        waits = [max(0, self._ready_ms.get(url, 0) - now_ms) for url in self.urls]
+        order = [(self._current + step) % count for step in range(count)]
+        self._current = min(order, key=lambda index: waits[index])  # the first of equals
+        return waits[self._current]
 
 
 def may_pass(status: int) -> bool:

@@ -43,7 +43,8 @@ INTEREST_QUERY_CHARS_MAX: Final = 8_192  # filters in a query; a request's head 
 STREAM_PIECE_BYTES: Final = 256 * 2**10  # written to a stream at one time ends where it passes this
 STREAM_HIDDEN_MAX: Final = 1_000  # entries hidden by a filter before the reader's cursor is moved
 WEBSOCKET_MESSAGE_BYTES_MAX: Final = 125  # a reader sends control frames alone; they have no more
-WEBSOCKET_CLOSE_MS_MAX: Final = 5_000  # a reader that does not answer a close is cut off
+WEBSOCKET_PINGS_MAX: Final = 2  # a reader that owes the answers to so many is cut off
+WEBSOCKET_CLOSE_MS_MAX: Final = 2_000  # a reader that does not answer a close is cut off
 
 # --- egress: calling strangers ----------------------------------------------------------------
 EGRESS_LOOKUPS_MAX: Final = 32  # names that are looked up at one time: each holds a thread
@@ -81,6 +82,7 @@ CONSUMER_PAGE_EVENTS: Final = 256  # events that one read of the log gives a con
 CONSUMER_POSITION_LAG_MAX: Final = 10_000  # entries passed before a position is stored
 CONSUMER_LIST_MAX: Final = 1_000  # consumers or dead letters in one answer
 CONSUMER_LIST: Final = 100
+CONSUMER_BODY_BYTES_MAX: Final = 2**20  # a settlement of all that can be in flight
 
 # --- webhooks ---------------------------------------------------------------------------------
 WEBHOOKS_MAX: Final = 1_000  # registrations of one gateway: each has a task and a cursor

@@ -33,6 +33,7 @@ from pubsub.core.parameters import Parameters
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.rights import Scope
 from pubsub.io.endpoint import Endpoint
+from pubsub.io.guard import require_all_topics
 from pubsub.io.state import Gateway
 
 __all__ = ["MEDIA_SNAPSHOT", "SNAPSHOT_ENDPOINTS"]
@@ -50,13 +51,17 @@ _NEEDS_STORE: Final = (
     HttpCode.INVALID_PARAMETER,
 )
 
+_SHOWS_ALL: Final = (
+    "The whole ledger is shown: where the operator restricts topics, all of these must be granted."
+)
+
 _Part = Blocks | LogPart | Manifest | StatePart
 
 
 async def get_manifest(gateway: Gateway, request: Request) -> Response:
     """Answer with the newest certified ledger."""
     Parameters(request.query_params.multi_items(), ())
-    manifest = await _read(gateway, new_manifest)
+    manifest = await _read(gateway, request, new_manifest)
     if manifest is None:
         raise Refusal(HttpCode.PROOF_NOT_READY, "no certified header carries a ledger yet")
     return _answer(manifest)
@@ -66,7 +71,7 @@ async def get_blocks(gateway: Gateway, request: Request) -> Response:
     """Answer with blocks, the highest first."""
     parameters = Parameters(request.query_params.multi_items(), ("highest",))
     highest = Height(_required(parameters, "highest"))
-    return _found(await _read(gateway, lambda reader: read_blocks(reader, highest)))
+    return _found(await _read(gateway, request, lambda reader: read_blocks(reader, highest)))
 
 
 async def get_state(gateway: Gateway, request: Request) -> Response:
@@ -78,7 +83,7 @@ async def get_state(gateway: Gateway, request: Request) -> Response:
         raise Refusal(HttpCode.INVALID_PARAMETER, "a state has a root and a path of 0 and 1")
     state_root = bytes.fromhex(root)
     return _found(
-        await _read(gateway, lambda reader: read_state(reader.read_node, state_root, path))
+        await _read(gateway, request, lambda reader: read_state(reader.read_node, state_root, path))
     )
 
 
@@ -90,10 +95,15 @@ async def get_log(gateway: Gateway, request: Request) -> Response:
     def read(reader: ChainReader) -> LogPart | None:
         return read_log(reader, first, size) if size <= reader.head().log_size else None
 
-    return _found(await _read(gateway, read))
+    return _found(await _read(gateway, request, read))
 
 
-async def _read(gateway: Gateway, read: Callable[[ChainReader], _Part | None]) -> _Part | None:
+async def _read(
+    gateway: Gateway, request: Request, read: Callable[[ChainReader], _Part | None]
+) -> _Part | None:
+    """Read a piece of the ledger; only for those who may read every topic. Raises Refusal."""
+    require_all_topics(request)
+
     def in_store(store: ChainStore) -> _Part | None:
         with store.read() as reader:
             return read(reader)
@@ -126,7 +136,10 @@ def _operation(
     path: str, name: str, texts: tuple[str, str], code: HttpCode, *parameters: Parameter
 ) -> Operation:
     answer = Answer(200, "Canonical MessagePack.", {MEDIA_SNAPSHOT: _BINARY})
-    return Operation("GET", path, name, _TAG, *texts, (answer,), (code, *_NEEDS_STORE), parameters)
+    summary, text = texts[0], f"{texts[1]} {_SHOWS_ALL}"
+    return Operation(
+        "GET", path, name, _TAG, summary, text, (answer,), (code, *_NEEDS_STORE), parameters
+    )
 
 
 _MANIFEST = _operation(

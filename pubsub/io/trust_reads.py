@@ -28,6 +28,7 @@ from ledger.core.state_proof import build_state_bundle, encode_state_bundle, sta
 from ledger.core.trust.bodies import LISTS
 from ledger.core.trust.governance import proposal_key
 from ledger.core.trust.lists import ListEntry, entry_codec, entry_key, revision_key
+from ledger.core.trust.operations import GOVERNANCE_TOPIC, LIST_TOPIC_PREFIX, PARTICIPANTS_TOPIC
 from ledger.io.chain_store import ChainStore
 from pubsub.core.parameters import Parameters, choose_media_type
 from pubsub.core.problems import HttpCode, Refusal
@@ -42,6 +43,7 @@ from pubsub.core.trust_documents import (
     proposal_document,
 )
 from pubsub.io.answers import json_response
+from pubsub.io.guard import principal_of, require_topic
 from pubsub.io.state import Gateway
 from pubsub.io.state_pages import StateReader
 
@@ -80,13 +82,15 @@ _FRESH: Final = {"cache-control": "no-cache", "vary": "accept"}
 async def get_lists(gateway: Gateway, request: Request) -> Response:
     """Answer with the lists and how many entries stand in each."""
     _parameters(request)
+    principal = principal_of(request)
 
     def read(state: StateReader) -> ListsDocument:
         root, counts = gateway.list_counts
         if root != state.root:
             counts = state.lists()
             gateway.list_counts = (state.root, counts)
-        return ListsDocument(state.height, counts)
+        shown = [row for row in counts if principal.may_read(row.topic)]
+        return ListsDocument(state.height, shown)
 
     return json_response(await _in_thread(gateway, read), headers=dict(_FRESH))
 
@@ -186,6 +190,7 @@ async def get_entry_proof(gateway: Gateway, request: Request) -> Response:
 
 async def get_participants(gateway: Gateway, request: Request) -> Response:
     """Answer with a page of the participants."""
+    require_topic(request, PARTICIPANTS_TOPIC)
     parameters = _parameters(request, "after", "limit")
     after = parameters.text("after", DID_CHARS_MAX) or ""
     if after:
@@ -202,6 +207,7 @@ async def get_participants(gateway: Gateway, request: Request) -> Response:
 
 async def get_participant(gateway: Gateway, request: Request) -> Response:
     """Answer with one participant."""
+    require_topic(request, PARTICIPANTS_TOPIC)
     _parameters(request)
     did = _did(request)
     found = await _in_thread(gateway, lambda state: state.participant(did))
@@ -212,12 +218,14 @@ async def get_participant(gateway: Gateway, request: Request) -> Response:
 
 async def get_participant_proof(gateway: Gateway, request: Request) -> Response:
     """Answer with the proof of a participant, or that there is none."""
+    require_topic(request, PARTICIPANTS_TOPIC)
     parameters = _parameters(request, "height")
     return await _prove(gateway, request, parameters, participant_key(_did(request)))
 
 
 async def get_governance(gateway: Gateway, request: Request) -> Response:
     """Answer with the governors and the open proposals."""
+    require_topic(request, GOVERNANCE_TOPIC)
     _parameters(request)
     document = await _in_thread(gateway, lambda state: state.governance())
     return json_response(document, headers=dict(_FRESH))
@@ -225,11 +233,13 @@ async def get_governance(gateway: Gateway, request: Request) -> Response:
 
 async def get_governance_proof(gateway: Gateway, request: Request) -> Response:
     """Answer with the proof of who governs."""
+    require_topic(request, GOVERNANCE_TOPIC)
     return await _prove(gateway, request, _parameters(request, "height"), GOVERNORS_KEY)
 
 
 async def get_proposal(gateway: Gateway, request: Request) -> Response:
     """Answer with one proposal, open or decided."""
+    require_topic(request, GOVERNANCE_TOPIC)
     _parameters(request)
     id_ = _proposal_id(request)
     time_ms, found = await _in_thread(gateway, lambda state: (state.time_ms, state.proposal(id_)))
@@ -240,6 +250,7 @@ async def get_proposal(gateway: Gateway, request: Request) -> Response:
 
 async def get_proposal_proof(gateway: Gateway, request: Request) -> Response:
     """Answer with the proof of a proposal and its approvals, or that there is none."""
+    require_topic(request, GOVERNANCE_TOPIC)
     parameters = _parameters(request, "height")
     return await _prove(gateway, request, parameters, proposal_key(_proposal_id(request)))
 
@@ -290,9 +301,11 @@ def _parameters(request: Request, *allowed: str) -> Parameters:
 
 
 def _list_name(request: Request) -> str:
+    """Give the name of a list that whoever asks may read. Raises Refusal."""
     name: str = request.path_params["list"]
     if name not in LISTS:
         raise Refusal(HttpCode.LIST_NOT_FOUND, f"there are: {', '.join(LISTS)}")
+    require_topic(request, LIST_TOPIC_PREFIX + name)
     return name
 
 

@@ -30,12 +30,15 @@ def problem(code: RejectCode | HttpCode) -> Answer:
 
 
 def play(
-    clock: Clock, gateways: Gateways, outcomes: Sequence[Answer | Lost]
+    clock: Clock,
+    gateways: Gateways,
+    outcomes: Sequence[Answer | Lost],
+    request: Request = REQUEST,
 ) -> tuple[Answer, list[str | int]]:
     """Run one exchange; give its answer and its steps: URLs called, and pauses in ms."""
     steps: list[str | int] = []
     left = iter(outcomes)
-    flow = gateways.exchange(REQUEST)
+    flow = gateways.exchange(request)
     outcome: Answer | Lost | None = None
     while True:
         try:
@@ -48,7 +51,7 @@ def play(
             outcome = None
         else:
             assert isinstance(step, Call)
-            assert step.request == REQUEST
+            assert step.request == request
             steps.append(step.url)
             outcome = next(left)
 
@@ -71,8 +74,9 @@ def test_other_gateways_are_asked_at_once() -> None:
     outcomes: list[Answer | Lost] = [Lost("refused"), down, Lost("x"), Lost("y"), GOOD]
     answer, steps = play(clock, gateways, outcomes)
     assert answer == GOOD
-    assert steps == ["http://a", "http://b", "http://c", 100, "http://a", 200, "http://b"]
-    assert gateways.url == "http://b"  # and is used from now on
+    # The second one asked to be left alone for a second.
+    assert steps == ["http://a", "http://b", "http://c", 100, "http://a", 200, "http://c"]
+    assert gateways.url == "http://c"  # and is used from now on
 
 
 @pytest.mark.parametrize(
@@ -114,15 +118,63 @@ def test_it_gives_up_in_time() -> None:
 
 
 def test_pauses_grow_to_a_limit() -> None:
-    """Pauses double up to the limit, spread over the upper half, and a wish cannot exceed it."""
+    """Pauses double up to the limit, spread over the upper half."""
     low, high = (Timing(lambda: 0, spread) for spread in (lambda _n: 0, lambda n: n))
     assert [pause_ms(high, attempt) for attempt in (1, 2, 3, 6, 7, 99)] == [
         *(100, 200, 400, 3_200),
         *[CLIENT_BACKOFF_MS_MAX] * 2,
     ]
     assert pause_ms(low, 3) == 200
-    assert pause_ms(low, 1, 1_000) == 1_000
-    assert pause_ms(low, 1, 10**9) == CLIENT_BACKOFF_MS_MAX
+
+
+def overloaded(seconds: int) -> Answer:
+    """Give a 429 that says when to come back."""
+    return problem(RejectCode.OVERLOADED)._replace(headers={"retry-after": str(seconds)})
+
+
+def test_retry_after_is_obeyed() -> None:
+    """A gateway is not asked again before the time that it named, however long that is."""
+    clock = Clock()
+    answer, steps = play(clock, Gateways(["http://a"], clock.timing), [overloaded(17), GOOD])
+    assert (answer, steps) == (GOOD, ["http://a", 17_000, "http://a"])
+
+
+def test_retry_after_of_one_gateway_is_none_of_another() -> None:
+    """Another gateway is asked at once, and the first of two to be ready is asked again."""
+    clock = Clock()
+    gateways = Gateways(["http://a", "http://b"], clock.timing)
+    outcomes: list[Answer | Lost] = [overloaded(9), overloaded(3), Lost("gone"), GOOD]
+    _, steps = play(clock, gateways, outcomes)
+    assert steps == ["http://a", "http://b", 3_000, "http://b", 200, "http://b"]
+    clock = Clock()
+    gateways = Gateways(["http://a", "http://b"], clock.timing)
+    _, steps = play(clock, gateways, [overloaded(9), GOOD])
+    assert steps == ["http://a", "http://b"]
+
+
+def test_a_wish_beyond_our_patience_ends_the_call() -> None:
+    """When Retry-After is later than the call may last, it fails at once instead of waiting."""
+    clock = Clock()
+    with pytest.raises(Unavailable, match="because"):
+        play(clock, Gateways(["http://a"], clock.timing), [overloaded(21)])
+    assert clock.ms == 0
+
+
+def test_a_later_publication_waits_too() -> None:
+    """What is handed in after a 429 waits for the time that the 429 named; reading does not."""
+    clock = Clock()
+    gateways = Gateways(["http://a"], clock.timing)
+    with pytest.raises(Unavailable):
+        play(clock, gateways, [overloaded(21)])
+    assert play(clock, gateways, [GOOD])[1] == ["http://a"]
+    publish = Request("POST", "/v1/events", "application/json")
+    clock.ms += 5_000
+    assert play(clock, gateways, [GOOD], publish)[1] == [16_000, "http://a"]
+    assert play(clock, gateways, [GOOD], publish)[1] == ["http://a"]
+    with pytest.raises(Unavailable):
+        play(clock, gateways, [overloaded(21)], publish)
+    with pytest.raises(Unavailable, match="left alone"):
+        play(clock, gateways, [], publish)
 
 
 @pytest.mark.parametrize("urls", [[], ["ftp://a"], ["localhost:8080"]])
