@@ -148,8 +148,7 @@ class Faults:
         """Give how long a machine needs for a block."""
         world = self._world
         usual_us, key = world.scenario.weather.execute_us, f"execute {machine.name} {height}"
-        draw = world.choices.draw(key)
-        slow_us = draw.heavy(usual_us) if usual_us > 1_000 else 0
+        slow_us = world.choices.draw(key).heavy(usual_us) if usual_us > 1_000 else 0
         return 200 + world.choices.settle(key, slow_us)
 
     # --- clocks -----------------------------------------------------------------------------

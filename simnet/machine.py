@@ -36,7 +36,6 @@ from consensus.core.inputs import (
     EntriesExamined,
     Input,
     Started,
-    TimerFired,
 )
 from consensus.core.messages import BatchMessage
 from consensus.core.node import NodeCore
@@ -46,6 +45,7 @@ from simnet.actor import Actor
 from simnet.inbox import Inbox
 from simnet.roster import Roster
 from simnet.storage import Storage
+from simnet.timers import Timers
 from simnet.worker import ChainWorker, StoreServer
 
 if TYPE_CHECKING:
@@ -76,6 +76,39 @@ class Machine:
         replies: ticket -> verdicts.
     """
 
+    __slots__ = (
+        "_departure",
+        "_handlers",
+        "_inbox",
+        "_is_busy",
+        "_observes",
+        "_rest",
+        "_server",
+        "_timers",
+        "_unwritten",
+        "_worker",
+        "actor",
+        "clock_us",
+        "core",
+        "crash_at",
+        "disk_full_until_us",
+        "drift_ppm",
+        "emits",
+        "epoch",
+        "halted",
+        "incarnation",
+        "index",
+        "left",
+        "name",
+        "old_safety",
+        "penalties",
+        "replies",
+        "roster",
+        "signer",
+        "storage",
+        "world",
+    )
+
     def __init__(
         self, world: "World", index: NodeIndex, name: str, signer: Signer, storage: Storage
     ) -> None:
@@ -101,8 +134,7 @@ class Machine:
         self._departure: Departure | None = None
         self.replies: dict[int, object] = {}
         self.penalties: list[Penalize] = []
-        self._timers: dict[str, int] = {}
-        self._timer_number = 0
+        self._timers = Timers(self)
         self._inbox = Inbox()
         self._is_busy = False
         self._unwritten: Persist | None = None
@@ -113,8 +145,8 @@ class Machine:
             Persist: self._persist,
             Send: lambda e: world.network.send(self, e.peer, e.message),
             Broadcast: self._broadcast,
-            SetTimer: self._set_timer,
-            CancelTimer: self._cancel_timer,
+            SetTimer: self._timers.set,
+            CancelTimer: self._timers.cancel,
             ExamineEntries: self._examine_entries,
             ExamineBatch: self._examine_batch,
             StoreBatch: self._store_batch,
@@ -178,7 +210,7 @@ class Machine:
 
     def _end_epoch(self, effect: EndEpoch) -> None:
         """Make the next core, and all connections anew; the process goes on."""
-        self._timers.clear()
+        self._timers.forget()
         self._server.forget()
         self._inbox.forget_peers()
         network, observed = self.world.network, self._observes
@@ -197,7 +229,7 @@ class Machine:
         """Stop, with what is durable; peers notice at once, or when it starts again."""
         self.core = self._departure = None
         self.crash_at = 0
-        self._timers.clear()
+        self._timers.forget()
         self._forget()
         self.storage.lose_uncommitted()
         for observer in self.world.observers:
@@ -247,19 +279,13 @@ class Machine:
         """Give the core one input and carry out what it wants, now or when it is its turn."""
         if self.core is None:
             return
-        if self.actor is None:
-            self._take(input_)
-        else:
-            for item in self.actor.incoming(input_):
-                self._take(item)
-
-    def _take(self, item: Input) -> None:
-        if self._is_busy:
-            self._inbox.put(item)
-        else:
-            self._step(item)
-            if self._inbox.count:
-                self._drain()
+        for item in (input_,) if self.actor is None else self.actor.incoming(input_):
+            if self._is_busy:
+                self._inbox.put(item)
+            else:
+                self._step(item)
+                if self._inbox.count:
+                    self._drain()
 
     def _drain(self) -> None:
         """Do what came in meanwhile, in the order of the shell's inbox."""
@@ -344,22 +370,6 @@ class Machine:
         if isinstance(effect.message, BatchMessage):
             self.storage.mark_encoded_checked(effect.message.batch)
         self.world.network.broadcast(self, effect.message)
-
-    def _set_timer(self, effect: SetTimer) -> None:
-        self._timer_number += 1
-        number, timer, incarnation = self._timer_number, effect.timer, self.incarnation
-        self._timers[timer.name] = number
-
-        def fire() -> None:
-            if self.incarnation == incarnation and self._timers.get(timer.name) == number:
-                del self._timers[timer.name]
-                self.step(TimerFired(timer))
-
-        # A clock that runs fast lets timers run out early.
-        self.world.at(effect.delay_ms * (1_000_000 - self.drift_ppm) // 1_000, fire)
-
-    def _cancel_timer(self, effect: CancelTimer) -> None:
-        self._timers.pop(effect.timer.name, None)
 
     def _examine_entries(self, effect: ExamineEntries) -> None:
         verdicts = self.storage.examine_entries(effect.entries, self.now_ms)

@@ -22,7 +22,6 @@ from consensus.core.messages import (
 )
 from ledger.core.ids import NodeIndex
 from ledger.core.limits import PEER_COOLDOWN_MS
-from simnet.choices import Draw
 from simnet.links import Link
 
 if TYPE_CHECKING:
@@ -197,14 +196,12 @@ class Network:
             if self._may_drop and self._settle("drop", key, int(draw.hits(weather.drop))):
                 return -1, 0
             if self._may_hold:
-                delay_us += self._settle("hold", key, self._late_us(draw, weather.hold))
+                held_us = draw.heavy(weather.hold_us) if draw.hits(weather.hold) else 0
+                delay_us += self._settle("hold", key, held_us)
             if self._may_copy:
-                copied_us = self._settle("copy", key, self._late_us(draw, weather.copy))
+                copied_us = draw.heavy(weather.hold_us) if draw.hits(weather.copy) else 0
+                copied_us = self._settle("copy", key, copied_us)
         return delay_us, copied_us
-
-    def _late_us(self, draw: Draw, per_million: int) -> int:
-        """Draw how late a message or its copy is; so many in a million are late at all."""
-        return draw.heavy(self._weather.hold_us) if draw.hits(per_million) else 0
 
     def _settle(self, what: str, key: str, drawn: int) -> int:
         """Settle whether a message is lost, or how long it is held back or its copy is late."""

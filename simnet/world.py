@@ -99,11 +99,11 @@ class World:
 
     def run(self, until_us: int, done: Callable[[], bool] | None = None) -> bool:
         """Let time pass until then, or until ``done`` holds; say whether it does."""
-        heap = self._heap
+        heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= until_us:
             if done is not None and done():
                 return True
-            self.now_us, _, action = heapq.heappop(heap)
+            self.now_us, _, action = pop(heap)
             action()
         self.now_us = until_us
         return done is not None and done()

@@ -17,6 +17,8 @@ from ledger.core.limits import PENDING_BLOCKS_MAX, ROOTS_KEPT_MAX
 
 __all__ = ["BlockTree", "Final", "TreeBlock", "Walk"]
 
+_WALKS_MAX = 4
+
 
 class TreeBlock(NamedTuple):
     """A block with its id and, when it came as a proposal, that proposal."""
@@ -68,7 +70,7 @@ class BlockTree:
         self._roots: OrderedDict[Height, LedgerRoot] = OrderedDict((r.height, r) for r in roots)
         # Unknown after a start: assume that the last applied block had a payload.
         self._payload_height = head.block.height
-        self._walked: tuple[BlockId, Walk] | None = None  # the last one, while nothing has changed
+        self._walks: dict[BlockId, Walk] = {}  # the last few, while nothing has changed
 
     # --- blocks -----------------------------------------------------------------------------
 
@@ -91,17 +93,21 @@ class BlockTree:
             return None
         added = TreeBlock(id_, block, proposal)
         self._blocks[id_] = added
-        self._walked = None
+        self._walks.clear()
         return added
 
     def walk(self, id_: BlockId) -> Walk:
         """Follow parent links from ``id_`` down to the head.
 
-        The way to one block, that of the highest certificate, is asked for all through a round.
+        The ways to the highest certified block and to the candidate are asked for all through a
+        round.
         """
-        if self._walked is None or self._walked[0] != id_:
-            self._walked = (id_, self._walk(id_))
-        return self._walked[1]
+        walk = self._walks.get(id_)
+        if walk is None:
+            if len(self._walks) >= _WALKS_MAX:
+                self._walks.clear()
+            walk = self._walks[id_] = self._walk(id_)
+        return walk
 
     def _walk(self, id_: BlockId) -> Walk:
         path: list[TreeBlock] = []
@@ -163,7 +169,7 @@ class BlockTree:
 
     def _advance(self, head: TreeBlock) -> None:
         self.head = head
-        self._walked = None
+        self._walks.clear()
         self._blocks = {
             id_: item
             for id_, item in self._blocks.items()

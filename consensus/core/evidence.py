@@ -39,7 +39,7 @@ class EvidenceKeeper:
         first = self._proposals.setdefault(key, statement)
         if len(self._proposals) > _PROPOSALS_MAX:
             self._proposals.popitem(last=False)
-        if first.block == proposal.block:
+        if first is statement or first.block == proposal.block:
             return True
         self._record("double_proposal", *key, encode(first), encode(statement))
         return False

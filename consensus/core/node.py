@@ -149,7 +149,7 @@ class NodeCore:
             return [Halt(str(error))]
         if parts.tree.head is not head:
             self._progress_ms = now_ms
-        return self._outbox.take(self._barrier())
+        return self._outbox.take(self._barrier() if agreement.must_save else None)
 
     def _end_epoch_if_possible(self) -> None:
         """End what is over, once the last block is durable and no client waits for a verdict."""
@@ -161,9 +161,8 @@ class NodeCore:
                 self._outbox.add(leftovers)
 
     def _barrier(self) -> Persist | None:
+        """Give what must be kept of this step before any of it leaves."""
         agreement = self._agreement
-        if not agreement.must_save:
-            return None
         persist = Persist(self._parts.rules.record, tuple(agreement.unsaved), self._durable)
         agreement.must_save = False
         agreement.unsaved = []

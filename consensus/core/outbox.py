@@ -36,6 +36,9 @@ class Outbox:
 
     def take(self, barrier: Persist | None) -> list[Effect]:
         """Give all effects in order, the barrier among them, and start anew."""
-        effects = [*self._inside, *([] if barrier is None else [barrier]), *self._leaving]
+        effects = self._inside
+        if barrier is not None:
+            effects.append(barrier)
+        effects += self._leaving
         self._inside, self._leaving = [], []
         return effects

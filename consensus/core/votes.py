@@ -80,16 +80,14 @@ class VoteCollector:
         if len(supporters) < self._quorum:
             return _NOTHING
         verdicts = self._domain.verdicts(self._checks(supporters))
-        forgers = tuple(v.signer for v, ok in zip(supporters, verdicts, strict=True) if not ok)
+        forgers = tuple([v.signer for v, ok in zip(supporters, verdicts, strict=True) if not ok])
         for forger in forgers:
             del slots[forger]
-        valid = sorted(
-            (v for v, ok in zip(supporters, verdicts, strict=True) if ok), key=lambda v: v.signer
-        )
+        valid = [v for v in supporters if v.signer in slots] if forgers else supporters
         if len(valid) < self._quorum:
             return Collected(forgers=forgers)
         votes.certified = True
-        rows = tuple((v.signer, v.signature) for v in valid)
+        rows = tuple(sorted([(v.signer, v.signature) for v in valid]))
         certificate = QuorumCertificate(vote.epoch, vote.round, vote.block_id, vote.commit, rows)
         self._domain.note_verified(certificate)
         return Collected(certificate=certificate, forgers=forgers)

@@ -6,7 +6,6 @@ something fills it. What leaves in one step is bounded as well.
 """
 
 from collections import deque
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from consensus.core.effects import Broadcast, Send
@@ -44,6 +43,7 @@ _EACH: Final = 4  # items for each member in a collection that is not named
 _LEAVING_EACH: Final = 16 * 3 + 256 + 16  # own batches again, and acknowledgements when it connects
 _EVERY: Final = 150  # messages that leave between two looks
 _DEPTH: Final = 6
+_COLLECTIONS: Final = (dict, list, set, deque)
 _PLAIN: Final = frozenset({bool, bytes, int, str, tuple, type(None)})  # no collections that grow
 
 
@@ -102,17 +102,15 @@ def collections_of(core: object) -> dict[str, int]:
             kind = type(value)
             if kind in _PLAIN:
                 continue
-            if isinstance(value, (dict, list, set, deque)):
+            if isinstance(value, _COLLECTIONS):
                 sizes[name] = max(sizes.get(name, 0), len(value))
             elif kind.__module__.startswith("consensus.core."):
                 waiting.append((value, depth + 1))
     return sizes
 
 
-def _fields(item: object) -> Iterable[tuple[str, object]]:
-    if hasattr(item, "__dict__"):
-        yield from vars(item).items()
+def _fields(item: object) -> list[tuple[str, object]]:
+    fields = list(vars(item).items()) if hasattr(item, "__dict__") else []
     kind = type(item)
-    for name in getattr(kind, "__slots__", ()) or getattr(kind, "__struct_fields__", ()):
-        if hasattr(item, name):
-            yield name, getattr(item, name)
+    names = getattr(kind, "__slots__", ()) or getattr(kind, "__struct_fields__", ())
+    return fields + [(name, getattr(item, name, None)) for name in names]
