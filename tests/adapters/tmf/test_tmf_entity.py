@@ -1,6 +1,7 @@
 """The canonical form that is stored and hashed is RFC 8785, the quick way and the slow one."""
 
 import math
+from typing import Any
 
 import pytest
 import rfc8785
@@ -32,6 +33,39 @@ _VALUES = st.recursive(
 @example({"s": "[1.0,null]", "n": [None], "d": 333333333.33333329})
 def test_canonical_form_is_the_librarys(document: JsonObject) -> None:
     """Whatever the document holds, the bytes are those of another implementation."""
+    assert canonical(document) == rfc8785.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        1.0,
+        -10.0,
+        1e16,
+        1e21,
+        1.5e300,
+        1e-7,
+        123456789012345.6,
+        1234567890123456.7,
+        2**53 - 1,
+        {"\ufb33": 1, "\U0001f600": 2},
+        {"\x7f": "\x7f\u2028"},
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    "shape", [{"a": 0}, {"a": [0]}, {"a": [1, 0, 1]}, {"b": 1, "a": 0}], ids=repr
+)
+def test_each_doubt_alone_is_enough(value: object, shape: JsonObject) -> None:
+    """What could be written otherwise is written as the library does, with nothing beside it."""
+
+    def filled(part: Any) -> Any:  # noqa: ANN401 - JSON
+        if isinstance(part, list):
+            return [filled(each) for each in part]
+        return value if part == 0 else part
+
+    document = {name: filled(part) for name, part in shape.items()}
     assert canonical(document) == rfc8785.dumps(document)
 
 
