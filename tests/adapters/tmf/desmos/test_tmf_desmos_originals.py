@@ -15,6 +15,7 @@ from adapters.tmf.entity import OWN, Entity, canonical
 from adapters.tmf.store.database import Store
 from tests.adapters.dlt.desmos_hash import digest
 from tests.adapters.dlt.desmos_pair import offering
+from tests.adapters.dlt.dlt_world import SELLER_DID
 from tests.adapters.tmf.desmos.desmos_world import DesmosNode, Pair, desmos_pair, until
 from tests.adapters.tmf.desmos.test_tmf_desmos_interwork import LAUNCHED, until_node
 
@@ -50,13 +51,13 @@ def hash_of(entity: dict[str, Any]) -> str:
     return digest(json.dumps(entity, ensure_ascii=False))
 
 
-def replace(node: DesmosNode, id_: str, **members: object) -> None:
-    """Store another version of a replica, as another form of events brings it."""
+def replace(node: DesmosNode, id_: str, origin: str = SELLER_DID, **members: object) -> None:
+    """Store another version of an offering, past all rules."""
     with node.store.write() as txn:
         kept = txn.get("productOffering", id_)
         assert kept is not None
         body = canonical(kept.document() | members)
-        txn.put(msgspec.structs.replace(kept, body=body), "attribute")
+        txn.put(msgspec.structs.replace(kept, body=body, origin=origin), "attribute")
 
 
 @pytest.fixture
@@ -109,10 +110,25 @@ async def begin(pair: Pair) -> None:
     pair.group.start_soon(pair.node.replicator.run)
 
 
+async def test_what_came_as_a_part_replaces_no_original(
+    tmp_path: Path, entity: dict[str, Any]
+) -> None:
+    """What an event told of itself is given as that said, whatever came with another entity."""
+    async with desmos_pair(tmp_path) as pair:
+        node, peer = pair.node, pair.peer
+        price = PRICE | {"lifecycleStatus": {"type": "Property", "value": "Launched"}}
+        peer.launch(price)
+        await until(lambda: node.find("productOfferingPrice", price["id"]) is not None)
+        peer.twist[price["id"]] = price | {"name": {"type": "Property", "value": "twisted"}}
+        peer.launch(entity)
+        await until_node(node, entity["id"])
+        assert served(node, entity["id"]) == [hash_of(price), hash_of(entity)]
+
+
 async def test_an_original_counts_for_its_document_alone(
     tmp_path: Path, entity: dict[str, Any]
 ) -> None:
-    """What came since in another way is given as it is held."""
+    """What came since in another way is given as it is held, and an own entity always is."""
     async with desmos_pair(tmp_path, replicates=False) as pair:
         node, peer = pair.node, pair.peer
         peer.broker[entity["id"]] = entity
@@ -122,6 +138,8 @@ async def test_an_original_counts_for_its_document_alone(
         assert served(node, entity["id"]) != before
         replace(node, entity["id"], name="Angebot Nº 1")
         assert served(node, entity["id"]) == before
+        replace(node, entity["id"], origin=OWN)
+        assert served(node, entity["id"]) != before
 
 
 async def test_what_the_document_says_in_full_is_kept_once(tmp_path: Path) -> None:
