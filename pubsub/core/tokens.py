@@ -163,6 +163,8 @@ def with_token(file: TokenFile, token: ApiToken) -> TokenFile:
         raise TokenChangeError(str(error)) from None
     if any(row.name == token.name and row.revoked_ms is None for row in file.tokens):
         raise TokenChangeError(f"there is a token named {token.name}: revoke it first")
+    if any(row.digest == token.digest for row in file.tokens):
+        raise TokenChangeError("there was such a token before: make another one")
     if sum(row.revoked_ms is None for row in file.tokens) >= TOKENS_COUNT_MAX:
         raise TokenChangeError(f"a gateway has at most {TOKENS_COUNT_MAX} tokens")
     return _trimmed((*file.tokens, token))

@@ -146,6 +146,8 @@ def test_a_name_is_free_again_when_revoked() -> None:
     assert TokenBook(file).named("shop") == file.tokens[1]
     with pytest.raises(TokenChangeError):
         without_token(file, "nobody", NOW_MS, "root")
+    with pytest.raises(TokenChangeError):
+        with_token(file, made("another-name", 0))  # the digest of the revoked one
 
 
 def test_the_number_of_tokens_is_bounded() -> None:
