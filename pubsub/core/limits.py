@@ -125,6 +125,7 @@ WEBHOOK_ATTEMPTS_KEPT: Final = 100  # last attempts of one endpoint that can be 
 WEBHOOK_IDLE_MS: Final = 20_000  # an endpoint without events keeps its connections so long
 WEBHOOK_REDELIVERIES_MAX: Final = 10  # events of one manual redelivery
 WEBHOOK_BODY_BYTES_MAX: Final = 2**16  # a request about a registration
+WEBHOOK_TOKEN_CHARS_MAX: Final = 64  # of a consent that is given later
 WEBHOOK_ACK_WAIT_MS: Final = 60_000  # several deadlines: no attempt is taken for lost while it runs
 WEBHOOK_WAITING_MAX: Final = 1_000  # events of one endpoint that are sent or wait for a retry
 

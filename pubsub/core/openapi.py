@@ -80,7 +80,7 @@ class Parameter(NamedTuple):
     place: str
     description: str
     schema: Json
-    example: str | int | None = None
+    example: str | int | list[str] | None = None
 
 
 class Answer(NamedTuple):

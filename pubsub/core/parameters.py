@@ -16,24 +16,39 @@ _QUALITY: Final = re.compile(r"(0(\.[0-9]{0,3})?|1(\.0{0,3})?)\Z", re.ASCII)
 class Parameters:
     """The query parameters of one request."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_all", "_values")
 
-    def __init__(self, pairs: Iterable[tuple[str, str]], allowed: Sequence[str]) -> None:
+    def __init__(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        allowed: Sequence[str],
+        repeatable: Sequence[str] = (),
+    ) -> None:
         """Take the (name, value) pairs of the query.
 
         Raises:
-            Refusal: a name is not in ``allowed``, stands twice, or has an empty value.
+            Refusal: a name is not in ``allowed``, stands twice without being ``repeatable``, or
+                has an empty value.
         """
         self._values: dict[str, str] = {}
+        self._all: dict[str, list[str]] = {}
         for name, value in pairs:
             if name not in allowed:
                 known = ", ".join(allowed) or "none"
                 raise _invalid(f"no parameter is named {name[:64]!r}; known: {known}")
-            if name in self._values:
+            if name in self._values and name not in repeatable:
                 raise _invalid(f"{name} is given twice")
             if not value:
                 raise _invalid(f"{name} is empty")
             self._values[name] = value
+            self._all.setdefault(name, []).append(value)
+
+    def texts(self, name: str, count_max: int) -> tuple[str, ...]:
+        """Give every value of ``name``, in their order. Raises Refusal when there are too many."""
+        values = self._all.get(name, [])
+        if len(values) > count_max:
+            raise _invalid(f"{name} may be given {count_max} times")
+        return tuple(values)
 
     def text(self, name: str, chars_max: int) -> str | None:
         """Give the text of ``name``, or None. Raises Refusal when it is too long."""

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import msgspec
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 
 from ledger.core.errors import DecodeError, InvariantError, RejectCode, Rejected, Unavailable
@@ -24,7 +24,7 @@ def json_response(
     return Response(_encode(document), status, headers, "application/json")
 
 
-def problem_response(refusal: Refusal, request: Request) -> Response:
+def problem_response(refusal: Refusal, request: HTTPConnection) -> Response:
     """Answer with a problem document."""
     return Response(
         _encode(refusal.problem(quote(request.url.path))),

@@ -7,16 +7,12 @@ from typing import Final
 
 from ledger.core.errors import RejectCode
 from ledger.core.limits import (
-    DID_CHARS_MAX,
-    EVENT_TYPE_CHARS_MAX,
     GATEWAY_PAGE_EVENTS,
     GATEWAY_PAGE_EVENTS_MAX,
     GATEWAY_WAIT_MS,
     GATEWAY_WAIT_MS_MAX,
     INT_MAX,
-    SUBJECT_CHARS_MAX,
     SUBMIT_ENTRIES_MAX,
-    TOPIC_CHARS_MAX,
 )
 from pubsub.core.api_examples import EVENT, EVENT_ID, READ_EVENT, RECEIPT, RECEIPTS
 from pubsub.core.cloudevents import CloudEvent
@@ -34,8 +30,10 @@ from pubsub.core.rights import Scope
 from pubsub.io import operations, publish, reads
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.snapshot_api import SNAPSHOT_ENDPOINTS
+from pubsub.io.stream_api import INTEREST_PARAMETERS, STREAM_ENDPOINTS
 from pubsub.io.tlog_api import TLOG_ENDPOINTS
 from pubsub.io.trust_api import TRUST_ENDPOINTS
+from pubsub.io.webhooks_api import WEBHOOK_ENDPOINTS
 
 __all__ = ["ENDPOINTS"]
 
@@ -51,25 +49,6 @@ _EVENT_NAME = Parameter(
 )
 
 
-def _condition(chars_max: int) -> Json:
-    return {"type": "string", "minLength": 1, "maxLength": chars_max}
-
-
-_FILTERS = (
-    Parameter(
-        "topic",
-        "query",
-        "Topic or pattern: `*` stands for one token, a final `>` for one or more.",
-        {
-            **_condition(TOPIC_CHARS_MAX),
-            "pattern": "^(([*]|[A-Za-z0-9_-]{1,64})\\.){0,15}(>|[*]|[A-Za-z0-9_-]{1,64})$",
-        },
-        "dome.catalogue.>",
-    ),
-    Parameter("subject", "query", "Id of the entity, exactly.", _condition(SUBJECT_CHARS_MAX)),
-    Parameter("publisher", "query", "DID of the publisher, exactly.", _condition(DID_CHARS_MAX)),
-    Parameter("type", "query", "CloudEvents type, exactly.", _condition(EVENT_TYPE_CHARS_MAX)),
-)
 _AFTER: Final[Json] = {"type": "integer", "minimum": -1, "maximum": INT_MAX}
 _NEEDS_STORE = (HttpCode.STORE_UNAVAILABLE, HttpCode.INTERNAL_ERROR, HttpCode.INVALID_PARAMETER)
 
@@ -161,7 +140,7 @@ _LIST = Operation(
     ),
     (HttpCode.NOT_ACCEPTABLE, *_NEEDS_STORE),
     (
-        *_FILTERS,
+        *INTEREST_PARAMETERS,
         Parameter("after", "query", "Only events behind this sequence.", {**_AFTER, "default": -1}),
         Parameter(
             "limit",
@@ -223,36 +202,6 @@ _PROOF = Operation(
         *_NEEDS_STORE,
     ),
     (_EVENT_NAME,),
-)
-_STREAM = Operation(
-    "GET",
-    "/v1/stream",
-    "streamEvents",
-    "Events",
-    "Follow the log",
-    "A stream of server-sent events that begins behind `after`, or with the next event when it is "
-    "not given, and never ends by itself. Each block's `id` is a sequence and its data one event. "
-    "After a break, connect again with the last id in `Last-Event-ID`: nothing is lost or twice. "
-    "Blocks with only an id move the cursor past events that do not meet the conditions; comments "
-    "keep a silent stream alive.",
-    (
-        Answer(
-            200,
-            "The stream.",
-            {"text/event-stream": {"type": "string", "description": "Blocks as in WHATWG HTML."}},
-        ),
-    ),
-    (
-        HttpCode.NOT_ACCEPTABLE,
-        HttpCode.TOO_MANY_STREAMS,
-        HttpCode.SHUTTING_DOWN,
-        *_NEEDS_STORE,
-    ),
-    (
-        *_FILTERS,
-        Parameter("after", "query", "Begin behind this sequence; -1 is the beginning.", _AFTER),
-        Parameter("Last-Event-ID", "header", "The same as `after`, and counts more.", _AFTER),
-    ),
 )
 _BLOCK = Operation(
     "GET",
@@ -338,13 +287,14 @@ ENDPOINTS: Final = (
     Endpoint(_LIST, reads.get_events, Scope.READ),
     Endpoint(_GET, reads.get_event, Scope.READ),
     Endpoint(_PROOF, reads.get_proof, Scope.READ),
-    Endpoint(_STREAM, reads.get_stream, Scope.READ),
+    *STREAM_ENDPOINTS,
     *TRUST_ENDPOINTS,
     Endpoint(_BLOCK, reads.get_block, Scope.READ),
     Endpoint(_VALIDATORS, reads.get_validators, Scope.PUBLIC),
     Endpoint(_GENESIS, reads.get_genesis, Scope.PUBLIC),
     *SNAPSHOT_ENDPOINTS,
     *TLOG_ENDPOINTS,
+    *WEBHOOK_ENDPOINTS,
     Endpoint(_STATUS, operations.get_status, Scope.PUBLIC),
     Endpoint(_LIVEZ, operations.get_livez, Scope.PUBLIC),
     Endpoint(_READYZ, operations.get_readyz, Scope.PUBLIC),

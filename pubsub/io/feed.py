@@ -11,10 +11,15 @@ import anyio
 
 from ledger.core.event import OpenEntry, open_entry
 from ledger.core.ids import Height, Sequence
-from ledger.core.limits import GATEWAY_FEED_BYTES_MAX, GATEWAY_FEED_EVENTS_MAX
+from ledger.core.limits import (
+    GATEWAY_FEED_BYTES_MAX,
+    GATEWAY_FEED_EVENTS_MAX,
+    GATEWAY_STREAM_PAGE_EVENTS,
+)
 from ledger.io.chain_reader import ChainReader
 from pubsub.core.cloudevents import cloudevent_json
-from pubsub.core.sse import event_block
+from pubsub.core.limits import STREAM_PIECE_BYTES
+from pubsub.io.stream_format import StreamFormat
 
 __all__ = ["Feed", "FeedRow"]
 
@@ -22,14 +27,14 @@ __all__ = ["Feed", "FeedRow"]
 class FeedRow:
     """One event of the window; each form of it is made when the first reader wants it."""
 
-    __slots__ = ("_block", "_json", "height", "opened", "sequence")
+    __slots__ = ("_encoded", "_json", "height", "opened", "sequence")
 
     def __init__(self, opened: OpenEntry, sequence: Sequence, height: Height) -> None:
         self.opened = opened
         self.sequence = sequence
         self.height = height
         self._json: bytes | None = None
-        self._block: bytes | None = None
+        self._encoded: dict[str, bytes] = {}
 
     @property
     def json(self) -> bytes:
@@ -38,12 +43,12 @@ class FeedRow:
             self._json = cloudevent_json(self.opened, self.sequence, self.height)
         return self._json
 
-    @property
-    def block(self) -> bytes:
-        """The event as a block of an event stream."""
-        if self._block is None:
-            self._block = event_block(self.sequence, self.json)
-        return self._block
+    def encoded(self, form: StreamFormat) -> bytes:
+        """Give the event as it travels on streams of the format."""
+        data = self._encoded.get(form.name)
+        if data is None:
+            data = self._encoded[form.name] = form.event(self.sequence, self.json)
+        return data
 
 
 class Feed:
@@ -72,6 +77,17 @@ class Feed:
         """Give up to ``limit`` rows behind a covered ``cursor``."""
         first = cursor + 1 - self.start
         return [self._rows[i] for i in range(first, min(first + limit, len(self._rows)))]
+
+    def piece(self, cursor: int) -> list[FeedRow]:
+        """Give so many rows behind a covered ``cursor`` as are written to a stream at one time."""
+        rows: list[FeedRow] = []
+        size = 0
+        for row in self.after(cursor, GATEWAY_STREAM_PAGE_EVENTS):
+            rows.append(row)
+            size += len(row.opened.entry)
+            if size >= STREAM_PIECE_BYTES:
+                break
+        return rows
 
     def row(self, sequence: Sequence) -> FeedRow:
         """Give the row of a ``sequence`` that stands in the window."""
@@ -105,7 +121,7 @@ class Feed:
         return until == log_size
 
     def wake(self) -> None:
-        """Let every waiting stream look around, because the log grew or the gateway ends."""
+        """Let everybody who waits look around, because the log grew or the gateway ends."""
         self._changed.set()
         self._changed = anyio.Event()
 

@@ -34,6 +34,7 @@ from pubsub.io.facade import Facade
 from pubsub.io.operations import VERSION
 from pubsub.io.server import listen, serve
 from pubsub.io.state import Gateway, GatewaySettings
+from pubsub.io.stream_api import stream_route
 
 __all__ = ["GatewaySettings", "create_app", "serve_gateway"]
 
@@ -83,7 +84,12 @@ def create_app(settings: GatewaySettings, facades: Sequence[Facade] = ()) -> Sta
     for facade in facades:
         routes += facade.routes(gateway)
     app = Starlette(
-        routes=[*routes, Route("/openapi.json", openapi), Route("/docs", docs)],
+        routes=[
+            *routes,
+            stream_route(gateway),
+            Route("/openapi.json", openapi),
+            Route("/docs", docs),
+        ],
         exception_handlers={HTTPException: _on_http_exception},
         lifespan=lifespan,
     )

@@ -1,14 +1,17 @@
 """The HTTP/1.1 protocol of the server, with the bounds that uvicorn leaves to a proxy.
 
 Owns what happens before a request reaches the application: how many connections there are, how
-long the head of a request may be, and how long it may take to arrive.
+long the head of a request may be, and how long it may take to arrive. A connection is also the pipe
+of the event stream that it carries (``pubsub.io.pipe``).
 """
 
 import asyncio
+from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ledger.core.limits import GATEWAY_HEADER_BYTES_MAX, GATEWAY_HEADER_READ_MS_MAX
+from pubsub.io.pipe import PIPE_EXTENSION
 
 __all__ = ["Protocol"]
 
@@ -20,8 +23,13 @@ _BODY = b'{"type":"urn:concordat:problem:%s","title":"%s","status":%d,"code":"%s
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
 
+    Attributes:
+        on_lost: see ``Pipe``.
+    """
+
+    on_lost: Callable[[], None] | None = None
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _is_head = False  # between the first byte of a request and the end of its headers
@@ -38,6 +46,32 @@ class Protocol(HttpToolsProtocol):
         """End a connection."""
         self._clear_deadline()
         super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
+        if self.scope is not None:
+            self.scope.pop("extensions", None)  # or the connection would hold itself
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the reader must first take what it was given."""
+        return self.flow.write_paused
+
+    def write(self, data: bytes) -> None:
+        """Write chunks of the body of the answer under way; a lost connection drops them."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def beat(self, data: bytes) -> None:
+        """Write a sign of life, which no reader answers."""
+        self.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the reader took most of what it was given, or is gone."""
+        await self.flow.drain()
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; count those of an unfinished head."""
@@ -50,6 +84,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
+        self.scope["extensions"] = {PIPE_EXTENSION: {"pipe": self}}
         self._is_head = True
         self._head_bytes = 0
         if self._deadline is None:

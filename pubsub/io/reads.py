@@ -11,34 +11,45 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
-from ledger.core.event import open_entry
+from ledger.core.event import OpenEntry, open_entry
 from ledger.core.ids import Epoch, EventId, Height, Sequence
-from ledger.core.limits import GATEWAY_PAGE_EVENTS, GATEWAY_PAGE_EVENTS_MAX, INT_MAX
+from ledger.core.limits import (
+    GATEWAY_PAGE_BYTES_MAX,
+    GATEWAY_PAGE_EVENTS,
+    GATEWAY_PAGE_EVENTS_MAX,
+    INT_MAX,
+)
 from ledger.core.proof import ProofBundle, build_bundle, bundle_json, encode_bundle
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore
 from pubsub.core.cloudevents import cloudevent_json
 from pubsub.core.documents import block_document, validators_document
-from pubsub.core.parameters import Parameters, choose_media_type, read_cursor
+from pubsub.core.parameters import Parameters, choose_media_type
 from pubsub.core.problems import HttpCode, Refusal
+from pubsub.core.rights import Principal
 from pubsub.io.answers import json_response
-from pubsub.io.pages import FILTER_NAMES, read_page, read_wanted
+from pubsub.io.pages import read_page
 from pubsub.io.publish import MEDIA_BATCH, MEDIA_EVENT
 from pubsub.io.state import Gateway
-from pubsub.io.stream import STREAM_HEADERS, EventStream, EventStreamResponse
+from pubsub.io.wanted import (
+    FILTER_NAMES,
+    REPEATABLE_NAMES,
+    Readable,
+    read_interest,
+    wanted_of,
+)
 
 __all__ = [
     "MEDIA_ENTRY",
     "MEDIA_PROOF",
     "find_event",
+    "find_readable",
     "get_block",
     "get_event",
     "get_events",
     "get_genesis",
     "get_proof",
-    "get_stream",
     "get_validators",
 ]
 
@@ -49,19 +60,24 @@ MEDIA_JSON: Final = "application/json"
 _EVENT_ID: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NUMBER: Final = re.compile(r"(0|[1-9][0-9]{0,18})\Z", re.ASCII)
 _FOR_EVER: Final = {"cache-control": "public, max-age=31536000, immutable"}
+_FOR_ONE: Final = {"cache-control": "private, max-age=31536000, immutable"}
 
 
 async def get_event(gateway: Gateway, request: Request) -> Response:
     """Answer with one event, by id or sequence."""
     Parameters(request.query_params.multi_items(), ())
+    principal: Principal = request.state.principal
     media_type = choose_media_type(_accept(request), (MEDIA_EVENT, MEDIA_JSON, MEDIA_ENTRY))
     with gateway.access.store.read() as reader:
-        sequence, entry = find_event(reader, request.path_params["id"])
+        sequence, opened = find_readable(reader, request.path_params["id"], principal.may_read)
         height = reader.height_of(sequence)
-    body = (
-        entry if media_type == MEDIA_ENTRY else cloudevent_json(open_entry(entry), sequence, height)
-    )
-    headers = {"concordat-sequence": str(sequence), "vary": "accept", **_FOR_EVER}
+    is_entry = media_type == MEDIA_ENTRY
+    body = opened.entry if is_entry else cloudevent_json(opened, sequence, height)
+    headers = {
+        "concordat-sequence": str(sequence),
+        "vary": "accept",
+        **(_FOR_ONE if principal.restricted else _FOR_EVER),
+    }
     return Response(body, HTTPStatus.OK, headers, media_type)
 
 
@@ -69,11 +85,11 @@ async def get_proof(gateway: Gateway, request: Request) -> Response:
     """Answer with the proof of one event."""
     Parameters(request.query_params.multi_items(), ())
     media_type = choose_media_type(_accept(request), (MEDIA_PROOF, MEDIA_JSON))
-    id_ = request.path_params["id"]
+    id_, principal = request.path_params["id"], request.state.principal
 
     def read(store: ChainStore) -> ProofBundle | None:
         with store.read() as reader:
-            return build_bundle(reader, find_event(reader, id_)[0])
+            return build_bundle(reader, find_readable(reader, id_, principal.may_read)[0])
 
     bundle = await gateway.access.in_thread(read)
     if bundle is None:
@@ -86,13 +102,16 @@ async def get_proof(gateway: Gateway, request: Request) -> Response:
 
 async def get_events(gateway: Gateway, request: Request) -> Response:
     """Answer with a page of events."""
-    parameters = Parameters(request.query_params.multi_items(), (*FILTER_NAMES, "after", "limit"))
-    wanted = read_wanted(parameters)
+    parameters = Parameters(
+        request.query_params.multi_items(), (*FILTER_NAMES, "after", "limit"), REPEATABLE_NAMES
+    )
+    wanted = wanted_of(read_interest(parameters), request.state.principal.may_read)
     after = parameters.integer("after", -1, INT_MAX)
     limit = parameters.integer("limit", 1, GATEWAY_PAGE_EVENTS_MAX) or GATEWAY_PAGE_EVENTS
     media_type = choose_media_type(_accept(request), (MEDIA_BATCH, MEDIA_JSON))
+    cursor = -1 if after is None else after
     page = await gateway.access.in_thread(
-        lambda store: read_page(store, wanted.selection, -1 if after is None else after, limit)
+        lambda store: read_page(store, wanted, cursor, limit, GATEWAY_PAGE_BYTES_MAX)
     )
     headers = {
         "concordat-cursor": str(page.cursor),
@@ -155,30 +174,13 @@ async def get_genesis(gateway: Gateway, request: Request) -> Response:
     return Response(body, HTTPStatus.OK, dict(_FOR_EVER), MEDIA_JSON)
 
 
-async def get_stream(gateway: Gateway, request: Request) -> ASGIApp:
-    """Answer with a stream of events as they become final."""
-    parameters = Parameters(request.query_params.multi_items(), (*FILTER_NAMES, "after"))
-    wanted = read_wanted(parameters)
-    after = parameters.integer("after", -1, INT_MAX)
-    last_id = request.headers.get("last-event-id")
-    if last_id:  # a browser repeats the first URL when it reconnects: its last id is newer
-        after = read_cursor("Last-Event-ID", last_id)
-    choose_media_type(_accept(request), ("text/event-stream",))
-    if gateway.is_closing:
-        raise Refusal(HttpCode.SHUTTING_DOWN, "connect to another gateway, or again later")
-    if gateway.streams_count >= gateway.settings.streams_max:
-        raise Refusal(
-            HttpCode.TOO_MANY_STREAMS, f"{gateway.streams_count} streams are open already"
-        )
-    if after is None:
-        with gateway.access.store.read() as reader:
-            after = reader.head().log_size - 1
-    else:
-        _ = gateway.access.store
-    if request.method == "HEAD":
-        return Response(None, HTTPStatus.OK, dict(STREAM_HEADERS))
-    gateway.begin_stream()
-    return EventStreamResponse(EventStream(gateway, wanted, after), gateway.end_stream)
+def find_readable(reader: ChainReader, text: str, may_read: Readable) -> tuple[Sequence, OpenEntry]:
+    """Find the event of an id or a sequence; what may not be read is not there. Raises Refusal."""
+    sequence, entry = find_event(reader, text)
+    opened = open_entry(entry)
+    if not may_read(opened.event.topic):
+        raise _no_event()
+    return sequence, opened
 
 
 def find_event(reader: ChainReader, text: str) -> tuple[Sequence, bytes]:
@@ -200,8 +202,12 @@ def find_event(reader: ChainReader, text: str) -> tuple[Sequence, bytes]:
         )
     entry = None if sequence is None else reader.entry(sequence)
     if sequence is None or entry is None:
-        raise Refusal(HttpCode.EVENT_NOT_FOUND, "no final event has this id or sequence")
+        raise _no_event()
     return sequence, entry
+
+
+def _no_event() -> Refusal:
+    return Refusal(HttpCode.EVENT_NOT_FOUND, "no final event has this id or sequence")
 
 
 def _accept(request: Request) -> str:

@@ -15,7 +15,9 @@ from starlette.types import ASGIApp
 
 from ledger.core.errors import InvariantError, Unavailable
 from ledger.core.limits import GATEWAY_IDLE_MS_MAX, GATEWAY_SHUTDOWN_MS
+from pubsub.core.limits import WEBSOCKET_MESSAGE_BYTES_MAX
 from pubsub.io.http import Protocol as HttpProtocol
+from pubsub.io.websocket_protocol import WebSocketProtocol
 
 __all__ = ["Served", "listen", "make_server", "serve"]
 
@@ -70,7 +72,10 @@ def make_server(app: ASGIApp, served: Served, connections_max: int) -> uvicorn.S
         app,
         http=HttpProtocol,
         loop="uvloop",
-        ws="none",
+        ws=WebSocketProtocol,
+        ws_max_size=WEBSOCKET_MESSAGE_BYTES_MAX,
+        ws_ping_interval=None,  # the fan-out gives signs of life to all at one time
+        ws_per_message_deflate=False,  # a compressed event would be another one for each reader
         lifespan="on",
         limit_concurrency=connections_max,
         timeout_keep_alive=GATEWAY_IDLE_MS_MAX // 1000,

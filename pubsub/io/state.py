@@ -26,15 +26,18 @@ from ledger.core.limits import (
     GATEWAY_STREAMS_MAX,
 )
 from pubsub.core.documents import Receipt
+from pubsub.core.overload import PublishRates
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.trust_documents import ListSummary
 from pubsub.io.audit import Audit
 from pubsub.io.body import Bodies
 from pubsub.io.consumers.engine import Consumers, ConsumerSettings
 from pubsub.io.delivery_store import DeliveryStore
+from pubsub.io.fanout import Fanout
 from pubsub.io.feed import Feed
 from pubsub.io.finality import Finality
 from pubsub.io.node_link import NodeLink
+from pubsub.io.overload import Overload
 from pubsub.io.rights import Rights, RightsSettings
 from pubsub.io.store_access import StoreAccess
 from pubsub.io.webhooks.outreach import Outreach
@@ -129,10 +132,12 @@ class Gateway:
         self.bodies = Bodies()
         self.audit = Audit()
         self.rights = Rights(settings.rights)
+        rates = PublishRates(settings.rights.publish_rate, settings.rights.publish_burst)
+        self.overload = Overload(rates, self.link.status)
+        self.fanout = Fanout(self.feed, self.access, settings.heartbeat_ms, self.rights.holds)
         self.metrics = Metrics()
         self.streams_count = 0
         self.list_counts: tuple[bytes, list[ListSummary]] = (b"", [])
-        self.heartbeat_ms = settings.heartbeat_ms
         self.is_closing = False
         self.fatal: InvariantError | None = None
         self.on_fatal: Callable[[], None] = lambda: None
@@ -147,6 +152,7 @@ class Gateway:
             self._webhooks = Webhooks(
                 settings.webhooks, self._delivery, self._consumers, self.rights, self.metrics.registry
             )
+            self.audit.load(self._delivery)
 
     @property
     def delivery(self) -> DeliveryStore:
@@ -181,6 +187,7 @@ class Gateway:
             async with anyio.create_task_group() as group:
                 group.start_soon(self.link.run)
                 group.start_soon(self._watch)
+                group.start_soon(self.fanout.run)
                 group.start_soon(self.rights.run)
                 if self._delivery is not None and self._consumers is not None:
                     group.start_soon(self._delivery.run)
@@ -203,6 +210,7 @@ class Gateway:
         self.is_closing = True
         self.finality.close()
         self.feed.wake()
+        self.fanout.close()
         if self._consumers is not None:
             self._consumers.close()
 
@@ -242,17 +250,20 @@ class Gateway:
         """Tell waits and streams what is new in the store."""
         with self.access.store.read() as reader:
             head = reader.head()
+            self.overload.note(head.log_size)
             if head.height != self._height:
                 self._height = head.height
                 self.finality.look(reader)
         consumers = self._consumers
         if not self.streams_count and (consumers is None or not consumers.wants_feed):
             self.feed.skip_to(head.log_size)
+            self.fanout.advance()
             return
         is_done = False
         while not is_done:
             with self.access.store.read() as reader:
                 is_done = self.feed.read(reader, head.log_size, GATEWAY_STREAM_PAGE_EVENTS)
+            self.fanout.advance()
             if consumers is not None:
                 consumers.follow()
             await anyio.lowlevel.checkpoint()

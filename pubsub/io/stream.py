@@ -1,129 +1,94 @@
-"""One ``text/event-stream``: what to write next, and the ASGI response that writes it.
+"""Opening a stream and letting it end: as server-sent events, and as a WebSocket.
 
-Owns a reader's cursor. Everything behind the cursor was written or is not wanted; nothing else is
-kept for a stream, so a reader that is slow only falls behind. One that takes nothing at all for
-GATEWAY_STREAM_SEND_MS_MAX is closed and may come back with its cursor.
+Owns one task for each stream, which sleeps until the stream is over; what is written in between is
+the fan-out's business. A WebSocket that is refused is opened first and closed at once, because a
+browser shows a page the code and the reason of a close, but never the answer to a handshake.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
-import anyio
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
-from ledger.core.limits import (
-    GATEWAY_STREAM_PAGE_EVENTS,
-    GATEWAY_STREAM_SEND_MS_MAX,
-)
-from pubsub.core.sse import HEARTBEAT, cursor_block, event_block, opening_block
-from pubsub.io.feed import Feed
-from pubsub.io.pages import Wanted, read_page
-from pubsub.io.store_access import StoreAccess
+from pubsub.core.problems import HttpCode, Refusal
+from pubsub.core.sse import chunk, opening_block
+from pubsub.core.websocket import CloseCode, close_reason
+from pubsub.io.fanout import Fanout, Subscriber, Wish
+from pubsub.io.pipe import Pipe, pipe_of
 
-__all__ = ["STREAM_HEADERS", "EventStream", "EventStreamResponse", "Streams"]
+__all__ = ["STREAM_HEADERS", "EventStreamResponse", "Streams", "close_socket", "serve_socket"]
 
 STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
     "x-accel-buffering": "no",
 }
-_HIDDEN_MAX = 1_000  # entries hidden by the filter before the reader's cursor is moved
+_TRY_AGAIN = frozenset(
+    {HttpCode.TOO_MANY_STREAMS, HttpCode.STORE_UNAVAILABLE, HttpCode.ISSUER_UNAVAILABLE}
+)
 
 
 class Streams(Protocol):
     """What a stream needs from its gateway."""
 
-    feed: Feed
-    access: StoreAccess
-    heartbeat_ms: int
-    is_closing: bool
+    fanout: Fanout
 
+    def begin_stream(self) -> None:
+        """Count a stream that opens."""
+        ...
 
-class EventStream:
-    """The blocks of one stream, in order."""
-
-    def __init__(self, streams: Streams, wanted: Wanted, cursor: int) -> None:
-        """Begin behind the sequence ``cursor``."""
-        self._streams = streams
-        self._wanted = wanted
-        self._cursor = cursor
-        self._announced = cursor  # what the reader would come back with
-
-    def opening(self) -> bytes:
-        """Give the first block."""
-        return opening_block(self._cursor)
-
-    async def next(self) -> bytes | None:
-        """Wait for the next blocks or the time for a heartbeat; None when the gateway ends."""
-        streams = self._streams
-        while not streams.is_closing:
-            text = await self._read()
-            if text:
-                self._announced = self._cursor
-                return text
-            if self._cursor - self._announced >= _HIDDEN_MAX:
-                return self._move_reader()
-            if streams.feed.end > self._cursor + 1:
-                continue
-            with anyio.move_on_after(streams.heartbeat_ms / 1000) as scope:
-                await streams.feed.wait_beyond(self._cursor)
-            if scope.cancelled_caught:
-                return self._move_reader() if self._cursor != self._announced else HEARTBEAT
-        return None
-
-    async def _read(self) -> bytes:
-        """Take what is there behind the cursor, at most one page."""
-        feed, cursor = self._streams.feed, self._cursor
-        if feed.covers(cursor):
-            rows = feed.after(cursor, GATEWAY_STREAM_PAGE_EVENTS)
-            if rows:
-                self._cursor = rows[-1].sequence
-            return b"".join(row.block for row in rows if self._wanted.matches(row.opened.event))
-        page = await self._streams.access.in_thread(
-            lambda store: read_page(
-                store, self._wanted.selection, cursor, GATEWAY_STREAM_PAGE_EVENTS
-            )
-        )
-        self._cursor = page.cursor
-        return b"".join(event_block(row.sequence, row.json) for row in page.rows)
-
-    def _move_reader(self) -> bytes:
-        self._announced = self._cursor
-        return cursor_block(self._cursor)
+    def end_stream(self) -> None:
+        """Count a stream that ended."""
+        ...
 
 
 class EventStreamResponse:
     """The ASGI application that answers one request with an event stream."""
 
-    def __init__(self, stream: EventStream, on_end: Callable[[], None]) -> None:
-        """Write ``stream``; ``on_end`` is called once when it is over."""
-        self._stream = stream
-        self._on_end = on_end
+    def __init__(self, streams: Streams, wish: Wish, cursor: int) -> None:
+        """Begin behind the sequence ``cursor``."""
+        self._streams = streams
+        self._wish = wish
+        self._cursor = cursor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Write until the reader leaves, takes nothing for too long, or the gateway ends."""
-        del scope
-        try:
-            headers = [(name.encode(), value.encode()) for name, value in STREAM_HEADERS.items()]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._watch, receive, group.cancel_scope)
-                await self._write(send)
-                group.cancel_scope.cancel()
-        finally:
-            self._on_end()
-
-    async def _write(self, send: Send) -> None:
-        text: bytes | None = self._stream.opening()
-        while text is not None:
-            with anyio.move_on_after(GATEWAY_STREAM_SEND_MS_MAX / 1000) as scope:
-                await send({"type": "http.response.body", "body": text, "more_body": True})
-            if scope.cancelled_caught:
-                return  # the server cuts the connection of an unfinished answer
-            text = await self._stream.next()
+        del receive
+        headers = [(name.encode(), value.encode()) for name, value in STREAM_HEADERS.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        pipe = pipe_of(scope)
+        pipe.write(chunk(opening_block(self._cursor)))
+        await _follow(self._streams, pipe, self._wish, self._cursor)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _watch(self, receive: Receive, scope: anyio.CancelScope) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        scope.cancel()
+
+async def serve_socket(streams: Streams, socket: WebSocket, wish: Wish, cursor: int) -> None:
+    """Serve an accepted WebSocket until it ends."""
+    refusal = await _follow(streams, pipe_of(socket.scope), wish, cursor)
+    if refusal is not None:
+        await close_socket(socket, refusal)
+
+
+async def close_socket(socket: WebSocket, refusal: Refusal) -> None:
+    """Close a WebSocket for the reason of ``refusal``, opening it first if need be."""
+    if refusal.code == HttpCode.SHUTTING_DOWN:
+        code = CloseCode.GOING_AWAY
+    elif refusal.code in _TRY_AGAIN:
+        code = CloseCode.TRY_AGAIN_LATER
+    else:
+        code = CloseCode.POLICY_VIOLATION
+    await socket.close(code, close_reason(str(refusal.code), refusal.detail))
+
+
+async def _follow(streams: Streams, pipe: Pipe, wish: Wish, cursor: int) -> Refusal | None:
+    """Follow the log until the stream is over; give why the gateway ended it, if it did."""
+    streams.begin_stream()
+    try:
+        subscriber: Subscriber = streams.fanout.subscribe(pipe, wish, cursor)
+        try:
+            await subscriber.over.wait()
+        finally:
+            streams.fanout.unsubscribe(subscriber)
+    finally:
+        streams.end_stream()
+    return subscriber.refusal

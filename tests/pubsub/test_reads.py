@@ -14,10 +14,11 @@ from ledger.core.limits import (
     SUBJECT_CHARS_MAX,
 )
 from ledger.core.proof import decode_bundle, verify_bundle
-from ledger.io.chain_scan import Selection
 from pubsub.core.cloudevents import read_cloudevent, read_cloudevent_item, split_cloudevents
-from pubsub.io import pages
+from pubsub.core.interest import Compare, Interest
+from pubsub.io import pages, reads
 from pubsub.io.pages import read_page
+from pubsub.io.wanted import wanted_of
 from tests.ledger.sample_network import ALICE_DID, BOB, BOB_DID, GENESIS, entry
 from tests.pubsub.gateway_world import World, gateway_world, sample
 from tests.pubsub.test_publish import problem
@@ -177,7 +178,10 @@ async def test_default_and_largest_page(world: World) -> None:
         "?after=1e3",
         "?topic=a..b",
         "?topic=>.a",
-        "?topic=a&topic=b",
+        "?type=a&type=b",
+        "?filter={}",
+        "?filter=[1]",
+        "?topic=a&topic=b..c",
         "?topci=a",
         "?subject=",
         "?subject=" + "a" * (SUBJECT_CHARS_MAX + 1),
@@ -193,7 +197,7 @@ async def test_page_of_large_events_ends_early(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page ends when its bytes are enough, and its link goes on behind it."""
-    monkeypatch.setattr(pages, "GATEWAY_PAGE_BYTES_MAX", 1)
+    monkeypatch.setattr(reads, "GATEWAY_PAGE_BYTES_MAX", 1)
     monkeypatch.setattr(pages, "_SCAN_ROWS", 2)
     world.chain.extend([sample(n).entry for n in range(5)])
     answer = await world.get("/v1/events")
@@ -207,11 +211,12 @@ async def test_long_search_is_cut_into_windows(
     """A page looks at the log in windows and, when its time is over, says how far it came."""
     world.chain.extend([sample(n).entry for n in range(9)])
     monkeypatch.setattr(pages, "GATEWAY_SCAN_ENTRIES", 2)
-    selection = Selection(subject="urn:offering:7")
-    page = read_page(world.chain.store, selection, -1, 10)
+    seventh = Compare("exact", (("subject", "urn:offering:7"),))
+    wanted = wanted_of(Interest(filters=(seventh,)), lambda _: True)
+    page = read_page(world.chain.store, wanted, -1, 10, 1_000_000)
     assert ([row.sequence for row in page.rows], page.cursor) == ([Sequence(7)], 8)
     monkeypatch.setattr(pages, "GATEWAY_SCAN_MS_MAX", -1)
-    page = read_page(world.chain.store, selection, -1, 10)
+    page = read_page(world.chain.store, wanted, -1, 10, 1_000_000)
     assert (page.rows, page.cursor, page.log_size) == ([], 1, 9)
 
 
