@@ -9,7 +9,24 @@ from typing import NamedTuple
 
 import msgspec
 
+from pubsub.core.audit_documents import AuditDocument
 from pubsub.core.cloudevents import CloudEvent
+from pubsub.core.consumer_documents import (
+    ConsumerChanges,
+    ConsumerDocument,
+    ConsumerRequest,
+    ConsumersDocument,
+    PauseRequest,
+)
+from pubsub.core.consumer_event_documents import (
+    DeliveriesDocument,
+    FetchRequest,
+    LettersDocument,
+    LettersReplay,
+    LettersReplayed,
+    SettledDocument,
+    SettlementRequest,
+)
 from pubsub.core.documents import (
     BlockDocument,
     Health,
@@ -29,6 +46,7 @@ from pubsub.core.trust_documents import (
     ProposalDocument,
     RevisionsDocument,
 )
+from pubsub.core.webhook_documents import WEBHOOK_DOCUMENTS
 
 __all__ = ["Answer", "Json", "Operation", "Parameter", "describe_api", "reference"]
 
@@ -51,6 +69,20 @@ _DOCUMENTS = (
     ParticipantsDocument,
     GovernanceDocument,
     ProposalDocument,
+    AuditDocument,
+    ConsumerRequest,
+    ConsumerChanges,
+    ConsumerDocument,
+    ConsumersDocument,
+    PauseRequest,
+    FetchRequest,
+    DeliveriesDocument,
+    SettlementRequest,
+    SettledDocument,
+    LettersDocument,
+    LettersReplay,
+    LettersReplayed,
+    *WEBHOOK_DOCUMENTS,
     Problem,
 )
 _DESCRIPTION = """\

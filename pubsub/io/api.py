@@ -28,6 +28,7 @@ from pubsub.core.openapi import Answer, Json, Operation, Parameter, reference
 from pubsub.core.problems import HttpCode
 from pubsub.core.rights import Scope
 from pubsub.io import operations, publish, reads
+from pubsub.io.consumers_api import CONSUMER_ENDPOINTS
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.snapshot_api import SNAPSHOT_ENDPOINTS
 from pubsub.io.stream_api import INTEREST_PARAMETERS, STREAM_ENDPOINTS
@@ -288,6 +289,7 @@ ENDPOINTS: Final = (
     Endpoint(_GET, reads.get_event, Scope.READ),
     Endpoint(_PROOF, reads.get_proof, Scope.READ),
     *STREAM_ENDPOINTS,
+    *CONSUMER_ENDPOINTS,
     *TRUST_ENDPOINTS,
     Endpoint(_BLOCK, reads.get_block, Scope.READ),
     Endpoint(_VALIDATORS, reads.get_validators, Scope.PUBLIC),

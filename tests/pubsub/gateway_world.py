@@ -220,6 +220,7 @@ async def gateway_world(  # noqa: PLR0913 - what tests vary
         chain_dir=directory / ("chain" if with_store else "none"),
         control_path=directory / "control.sock",
         name="member-one",
+        delivery_dir=directory / "delivery",
         rights=rights or RightsSettings(),
     )
     app = create_app(settings, facades)

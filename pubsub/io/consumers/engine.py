@@ -99,17 +99,38 @@ class Consumers:
         await self._store.synced()
         return entry.view(self._followed_to)
 
+    def has(self, name: str) -> bool:
+        """Say whether there is a consumer of this name."""
+        return name in self._entries
+
+    def require(self, name: str, owner: str | None) -> None:
+        """Raise Refusal unless there is a consumer of ``owner``, or of anybody for None.
+
+        The gateway's own consumers are not there.
+        """
+        entry = self._entries.get(name)
+        if entry is None or owner not in (None, entry.owner) or entry.state.config.is_internal:
+            raise _not_found(name)
+
+    def gives_headers_only(self, name: str) -> bool:
+        """Say whether events of the consumer, where there is one, go without their data."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.state.config.headers_only
+
     def get(self, name: str) -> ConsumerView:
         """Give a consumer. Raises Refusal when there is none."""
         return self._entry(name).view(self._followed_to)
 
-    def views(self, owner: str | None = None) -> list[ConsumerView]:
-        """Give all consumers, or those of an owner, by name."""
-        return [
-            entry.view(self._followed_to)
-            for _, entry in sorted(self._entries.items())
-            if owner in (None, entry.owner)
-        ]
+    def views(
+        self, owner: str | None = None, after: str = "", limit: int | None = None
+    ) -> list[ConsumerView]:
+        """Give consumers behind a name, of an owner or all, but not the gateway's own."""
+        names = sorted(
+            name
+            for name, entry in self._entries.items()
+            if name > after and owner in (None, entry.owner) and not entry.state.config.is_internal
+        )
+        return [self._entries[name].view(self._followed_to) for name in names[:limit]]
 
     async def update(self, config: ConsumerConfig) -> ConsumerView:
         """Replace a configuration; start, policy and order stay what they are.

@@ -1,0 +1,75 @@
+"""A gateway with consumers, over HTTP in this process: everybody may do everything."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from pubsub.core.rights import Scope
+from pubsub.io.consumers.engine import Consumers
+from pubsub.io.rights import RightsSettings
+from tests.pubsub.gateway_world import World, gateway_world, sample
+
+OPEN = RightsSettings(anonymous=frozenset(Scope))
+QUICK = {"ack_wait_ms": 200, "backoff_ms": [100]}
+
+
+class ConsumerWorld:
+    """A running gateway and short forms of what tests ask of it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.http = world.http
+        self._nonce = 0
+
+    @property
+    def consumers(self) -> Consumers:
+        """The engine."""
+        return self.world.gateway.consumers
+
+    async def publish(self, count: int = 1, **changes: object) -> None:
+        """Put events into the ledger, one block for all."""
+        entries = []
+        for _ in range(count):
+            self._nonce += 1
+            entries.append(sample(self._nonce, **changes).entry)
+        await self.world.node.extend(entries)
+
+    async def create(self, name: str = "c", **config: object) -> httpx.Response:
+        """Make a consumer that begins with the first event."""
+        body = {"name": name, "start": {"policy": "first"}, **config}
+        return await self.http.post("/v1/consumers", json=body)
+
+    async def ask(self, target: str, **body: object) -> httpx.Response:
+        """Post a body to a consumer."""
+        return await self.http.post(f"/v1/consumers/{target}", json=body)
+
+    async def fetch(self, name: str = "c", **body: object) -> list[tuple[int, int]]:
+        """Fetch; give (sequence, deliveries) of each event."""
+        answer = await self.ask(f"{name}/fetch", **body)
+        assert answer.status_code == 200, answer.text
+        return [(row["sequence"], row["deliveries"]) for row in answer.json()["deliveries"]]
+
+    async def settle(self, name: str = "c", **body: object) -> dict[str, object]:
+        """Settle; give the answer."""
+        answer = await self.ask(f"{name}/settle", **body)
+        assert answer.status_code == 200, answer.text
+        document: dict[str, object] = answer.json()
+        return document
+
+    async def show(self, name: str = "c") -> dict[str, object]:
+        """Give a consumer's document."""
+        answer = await self.http.get(f"/v1/consumers/{name}")
+        assert answer.status_code == 200, answer.text
+        document: dict[str, object] = answer.json()
+        return document
+
+
+@asynccontextmanager
+async def consumer_world(
+    directory: Path, rights: RightsSettings = OPEN
+) -> AsyncIterator[ConsumerWorld]:
+    """Run a gateway."""
+    async with gateway_world(directory, rights=rights) as world:
+        yield ConsumerWorld(world)
