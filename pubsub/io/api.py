@@ -28,6 +28,7 @@ from pubsub.core.openapi import Answer, Json, Operation, Parameter, reference
 from pubsub.core.problems import HttpCode
 from pubsub.core.rights import Scope
 from pubsub.io import operations, publish, reads
+from pubsub.io.audit_api import AUDIT_ENDPOINTS
 from pubsub.io.consumers_api import CONSUMER_ENDPOINTS
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.snapshot_api import SNAPSHOT_ENDPOINTS
@@ -297,6 +298,7 @@ ENDPOINTS: Final = (
     *SNAPSHOT_ENDPOINTS,
     *TLOG_ENDPOINTS,
     *WEBHOOK_ENDPOINTS,
+    *AUDIT_ENDPOINTS,
     Endpoint(_STATUS, operations.get_status, Scope.PUBLIC),
     Endpoint(_LIVEZ, operations.get_livez, Scope.PUBLIC),
     Endpoint(_READYZ, operations.get_readyz, Scope.PUBLIC),

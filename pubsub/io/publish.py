@@ -1,11 +1,11 @@
 """``POST /v1/events``: hand events to the node, and wait for them if asked to.
 
-Owns the way from a body to items and from receipts to an answer. Bulk bodies are only split: not
-one of their events is decoded here.
+Owns the way from a body to items and from receipts to an answer, and that nobody hands in more than
+its rate. Bulk bodies are only split: not one of their events is decoded here.
 """
 
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import UNSET
 from starlette.requests import Request
@@ -37,6 +37,14 @@ MEDIA_EVENT: Final = "application/cloudevents+json"
 MEDIA_BATCH: Final = "application/cloudevents-batch+json"
 MEDIA_BULK: Final = "application/vnd.concordat.events+msgpack"
 
+
+class _Answered(NamedTuple):
+    """What became of the events, and ``Retry-After`` where some of them should come again."""
+
+    receipts: list[Receipt]
+    headers: dict[str, str]
+
+
 _WAITED: Final = {"final": "finality", "proof": "proof"}
 
 
@@ -51,7 +59,8 @@ async def publish(gateway: Gateway, request: Request) -> Response:
     if content_type == MEDIA_EVENT:
         async with gateway.bodies.read(request, GATEWAY_EVENT_BODY_BYTES_MAX) as body:
             entry = _own(read_cloudevent(body)).opened.entry
-            return _single(await hand_in(gateway, [Item(entry)], wish), wish)
+            answer = await _hand_in(gateway, request, [Item(entry)], wish)
+            return _single(answer, wish)
     if content_type not in (MEDIA_BATCH, MEDIA_BULK):
         known = f"{MEDIA_EVENT}, {MEDIA_BATCH}, {MEDIA_BULK}"
         raise Refusal(
@@ -62,26 +71,64 @@ async def publish(gateway: Gateway, request: Request) -> Response:
             items = [Item(entry) for entry in split_bulk(body)]
         else:
             items = [_read_item(text) for text in split_cloudevents(body)]
-        return _several(await hand_in(gateway, items, wish), wish)
+        return _several(await _hand_in(gateway, request, items, wish), wish)
 
 
-def _single(receipts: list[Receipt], wish: Wish) -> Response:
+async def _hand_in(gateway: Gateway, request: Request, items: list[Item], wish: Wish) -> _Answered:
+    """Hand in as much as the principal's rate allows; the rest is refused like any event."""
+    name, overload = request.state.principal.name, gateway.overload
+    good = sum(item.refusal is None for item in items)
+    limited = good - overload.take(name, good)
+    if limited:
+        items = _cut(items, good - limited)
+    try:
+        receipts = await hand_in(gateway, items, wish)
+    except Rejected as error:
+        if error.code is not RejectCode.OVERLOADED:
+            raise
+        wait_s = await overload.node_retry_after_s(good)
+        raise Refusal(error.code, error.detail, headers={"retry-after": str(wait_s)}) from None
+    refused = sum(receipt.code == RejectCode.OVERLOADED for receipt in receipts)
+    if not refused:
+        return _Answered(receipts, {})
+    wait_s = max(1, overload.rate_retry_after_s(name, limited))
+    if refused > limited:
+        wait_s = max(wait_s, await overload.node_retry_after_s(refused - limited))
+    return _Answered(receipts, {"retry-after": str(wait_s)})
+
+
+def _cut(items: list[Item], granted: int) -> list[Item]:
+    """Refuse what is behind the first ``granted`` items that could be handed in."""
+    refusal = Rejected(RejectCode.OVERLOADED, "more events a second than a principal may hand in")
+    left = granted
+    rows: list[Item] = []
+    for item in items:
+        if item.refusal is None:
+            left -= 1
+        rows.append(item if item.refusal or left >= 0 else Item(b"", refusal))
+    return rows
+
+
+def _single(answered: _Answered, wish: Wish) -> Response:
     """Answer a request of one event."""
+    receipts, headers = answered
     (receipt,) = receipts
     if receipt.status == "refused":
         detail = receipt.detail if receipt.detail is not UNSET else "the event changed nothing"
-        raise Refusal(RejectCode(str(receipt.code)), detail, receipts)
+        raise Refusal(RejectCode(str(receipt.code)), detail, receipts, headers)
     _require_decided(receipts, wish)
     status = HTTPStatus.OK if wish.wait else HTTPStatus.ACCEPTED
     return json_response(receipt, status, {"location": f"/v1/events/{receipt.id}"})
 
 
-def _several(receipts: list[Receipt], wish: Wish) -> Response:
+def _several(answered: _Answered, wish: Wish) -> Response:
     """Answer a request of several events."""
+    receipts, headers = answered
     if all(receipt.code == RejectCode.OVERLOADED for receipt in receipts):
-        raise Refusal(RejectCode.OVERLOADED, "the node took none of the events", receipts)
+        raise Refusal(RejectCode.OVERLOADED, "none of the events was taken", receipts, headers)
     _require_decided(receipts, wish)
-    return json_response(Receipts(receipts), HTTPStatus.OK if wish.wait else HTTPStatus.ACCEPTED)
+    status = HTTPStatus.OK if wish.wait else HTTPStatus.ACCEPTED
+    return json_response(Receipts(receipts), status, headers)
 
 
 def _require_decided(receipts: list[Receipt], wish: Wish) -> None:
