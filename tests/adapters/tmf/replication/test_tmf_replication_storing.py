@@ -94,6 +94,29 @@ def test_one_refusal_takes_no_other_entity_with_it(node: Node) -> None:
     assert (line.tracked.status, line.tracked.code) == (Status.WANTED, Code.ENTITY_REFUSED)
 
 
+def test_a_hidden_entity_is_not_taken_from_its_owner(node: Node) -> None:
+    """Under hidden subjects one id can have two names on the ledger; who came first has it."""
+    for name, owner in (("first", OTHER), ("second", THIRD)):
+        told = Told("native", f"product/{name}", "product", name, owner, 1, VERSION, b"")
+        with node.store.write() as txn:
+            save(txn.connection, [Line(Tracked(told, {"native": told}, Status.WANTED))])
+        document = {"id": "urn:p", "name": name, "status": "active"}
+        tracked = store(node, told, Taken("product", "urn:p", document))
+    assert (tracked.status, tracked.code) == (Status.QUARANTINED, Code.OWNED_BY_OTHER)
+    assert b"first" in node.replicas("product")["urn:p"]
+
+
+def test_a_version_that_was_superseded_meanwhile_is_dropped(node: Node) -> None:
+    """What was fetched of it is not stored, and the newest one is wanted as before."""
+    told = wanted(node, "urn:x")
+    newer = msgspec.structs.replace(told, version=b"w" * 32, previous=VERSION, sequence=2)
+    with node.store.write() as txn:
+        save(txn.connection, [Line(Tracked(newer, {"native": newer}, Status.WANTED))])
+    tracked = store(node, told, offering("urn:x"))
+    assert (tracked.head, tracked.status, tracked.stored) == (newer, Status.WANTED, b"")
+    assert node.replicas() == {}
+
+
 def test_texts_of_others_fit_every_database(node: Node) -> None:
     """A reason or a location with a NUL is kept without it."""
     told = wanted(node, "urn:x")
