@@ -305,7 +305,7 @@ class Machine:
     def _step(self, input_: Input) -> None:
         if self.core is None:
             return
-        for look in self.world.on_input:
+        for look in self.world.on_input[type(input_)]:
             look(self, input_)
         effects = self.core.step(input_, self.now_ms)
         if effects:
@@ -319,7 +319,7 @@ class Machine:
             self.emits += 1
             if self.emits == self.crash_at and world.faults.crash_now(self):
                 return
-            for look in world.on_effect:
+            for look in world.on_effect[type(effect)]:
                 look(self, effect)
             if self.actor is None:
                 handlers[type(effect)](effect)

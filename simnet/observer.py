@@ -1,6 +1,7 @@
 """What may be watched in a run. Observers see and judge; they never change anything."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any
 
 from consensus.core.effects import Effect
 from consensus.core.inputs import Input
@@ -32,7 +33,12 @@ class Observer:
     """Base of checkers, audits, traces and pictures; every method does nothing here.
 
     A method that does nothing is not called where calls are many: see ``World.watch``.
+
+    Attributes:
+        kinds: of inputs and effects that it wants to see; None for all of them.
     """
+
+    kinds: AbstractSet[type[Any]] | None = None
 
     def on_begin(self, world: "World") -> None:
         """The world stands; no machine has started."""

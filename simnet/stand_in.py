@@ -46,7 +46,9 @@ class StandInStorage:
         self.safety = safety
         self.blocks: list[Block] = []
         self.log: list[bytes] = []
-        first = LedgerRoot(Height(0), 0, bytes(32), bytes(32), start.validator_set().hash)
+        first = LedgerRoot(
+            Height(0), 0, bytes(32), bytes(32), set_hash(_members.encode(start.members))
+        )
         self.roots = [first]
         self.evidence: list[RecordEvidence] = []
         self._batches: dict[BatchId, bytes] = {}

@@ -7,10 +7,11 @@ made, so a run is a function of its scenario and its plan. Nothing here knows th
 import heapq
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final, get_args
 
 from consensus.core.context import OBSERVER
-from consensus.core.inputs import Submitted
+from consensus.core.effects import Effect
+from consensus.core.inputs import Input, Submitted
 from consensus.core.pacemaker import Tuning
 from ledger.core.genesis import Genesis
 from ledger.core.ids import NodeIndex
@@ -28,6 +29,8 @@ _CLOCK_SLACK_US: Final = 50_000
 _CHANGE: Final = 1_000_000  # tickets of changes of members
 _GOVERN_US: Final = 300_000
 _TWICE: Final = 150_000  # of submissions that go to two members
+_INPUTS: Final[tuple[type[Any], ...]] = get_args(Input)
+_EFFECTS: Final[tuple[type[Any], ...]] = get_args(Effect)
 
 
 class World:
@@ -38,7 +41,8 @@ class World:
         epoch_us: the true wall clock at its beginning.
         faulty: indexes of the Byzantine members, and of those who put an old record back.
         observers: in the order in which they are told of anything.
-        on_input, on_effect, on_sent: those methods of theirs that do something.
+        on_input, on_effect: kind -> those methods of theirs that do something with it.
+        on_sent: those that do something.
         is_calm: whether the chaos is over.
         applied: number of blocks that were applied by all machines together.
     """
@@ -85,10 +89,11 @@ class World:
     def watch(self, *observers: Observer) -> None:
         """Let observers see what comes, after those that do already."""
         self.observers = (*self.observers, *observers)
-        watching = self.observers
-        self.on_input = [o.on_input for o in watching if _looks(o, Observer.on_input)]
-        self.on_effect = [o.on_effect for o in watching if _looks(o, Observer.on_effect)]
-        self.on_sent = [o.on_sent for o in watching if _looks(o, Observer.on_sent)]
+        inputs = [o for o in self.observers if _looks(o, Observer.on_input)]
+        effects = [o for o in self.observers if _looks(o, Observer.on_effect)]
+        self.on_input = {k: [o.on_input for o in inputs if _wants(o, k)] for k in _INPUTS}
+        self.on_effect = {k: [o.on_effect for o in effects if _wants(o, k)] for k in _EFFECTS}
+        self.on_sent = [o.on_sent for o in self.observers if _looks(o, Observer.on_sent)]
 
     # --- time -------------------------------------------------------------------------------
 
@@ -203,6 +208,10 @@ class World:
 def _looks(observer: Observer, method: Callable[..., None]) -> bool:
     """Say whether an observer does something in a method of its base."""
     return getattr(type(observer), method.__name__) is not method
+
+
+def _wants(observer: Observer, kind: type[Any]) -> bool:
+    return observer.kinds is None or kind in observer.kinds
 
 
 def _tuning(scenario: Scenario) -> Tuning:

@@ -60,9 +60,9 @@ def restored_from(
         InvariantError: the chain has a gap.
     """
     start, head, key = chain.epoch_start(), chain.head_height(), PublicKey(stored.key)
-    validators = start.validator_set()
-    observes = validators.index_of(key) is None or stored.epoch > start.number
-    first = max(start.height + 1, head - schedule_blocks(len(validators)) + 1)
+    is_member = any(member.key == key for member in start.members)
+    observes = not is_member or stored.epoch > start.number
+    first = max(start.height + 1, head - schedule_blocks(len(start.members)) + 1)
     roots = range(max(chain.first_height(), head - ROOTS_KEPT_MAX + 1), head + 1)
     return Restored(
         start=start,

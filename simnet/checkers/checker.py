@@ -53,6 +53,7 @@ class Panel(Observer):
         self._checkers = tuple(checkers)
         self._effects = _merged(checker.effects() for checker in self._checkers)
         self._inputs = _merged(checker.inputs() for checker in self._checkers)
+        self.kinds = self._effects.keys() | self._inputs.keys()
 
     def on_begin(self, world: "World") -> None:
         """Pass on."""
@@ -79,16 +80,14 @@ class Panel(Observer):
 
     def on_input(self, machine: "Machine", input_: Input) -> None:
         """Pass on to those who judge this kind of input."""
-        handlers = self._inputs.get(type(input_))
-        if handlers is not None and machine.is_honest:
-            for handler in handlers:
+        if machine.is_honest:
+            for handler in self._inputs.get(type(input_), ()):
                 handler(machine, input_)
 
     def on_effect(self, machine: "Machine", effect: Effect) -> None:
         """Pass on to those who judge this kind of effect."""
-        handlers = self._effects.get(type(effect))
-        if handlers is not None and machine.is_honest:
-            for handler in handlers:
+        if machine.is_honest:
+            for handler in self._effects.get(type(effect), ()):
                 handler(machine, effect)
 
     def on_applied(self, machine: "Machine", block: Block, root: LedgerRoot) -> None:
