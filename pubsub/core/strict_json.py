@@ -6,14 +6,32 @@ so that two readers of one document may see different events. Everything else th
 """
 
 import json
+from typing import TypeVar
+
+import msgspec
 
 from ledger.core.errors import DecodeError
 from ledger.core.json_nesting import json_nesting
 from ledger.core.limits import GATEWAY_JSON_DEPTH_MAX
 
-__all__ = ["json_depth", "require_strict_json"]
+__all__ = ["decode_strictly", "json_depth", "require_strict_json"]
+
+T = TypeVar("T")
 
 _PARSED_DEPTH_MAX = 2 * GATEWAY_JSON_DEPTH_MAX  # well within any C stack
+
+
+def decode_strictly(text: bytes, type_: type[T]) -> T:
+    """Read JSON text as a value of ``type_``.
+
+    Raises:
+        DecodeError: it is nested too deeply, names a member twice, or is no such value.
+    """
+    require_strict_json(text)
+    try:
+        return msgspec.json.decode(text, type=type_)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DecodeError(str(error)) from None
 
 
 def require_strict_json(data: bytes) -> None:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ledger.core.limits import INT_MAX
 from pubsub.core.consumer.config import StartPolicy
+from pubsub.core.consumer_documents import StartDocument
 from pubsub.core.interest import InterestDocument
 from pubsub.core.limits import (
     WEBHOOK_AUTHORIZATION_CHARS_MAX,
@@ -31,23 +32,19 @@ from pubsub.core.webhook.registration import Reason, State
 from pubsub.core.webhook.signing import SignatureKind
 
 __all__ = [
+    "WEBHOOK_DOCUMENTS",
     "AttemptDocument",
     "AttemptsDocument",
     "BatchDocument",
     "CreatedWebhook",
-    "DeadLetterDocument",
-    "DeadLettersDocument",
     "HealthDocument",
     "KeyDocument",
     "RedeliveryRequest",
-    "ReplayRequest",
-    "ReplayedDocument",
     "RotateRequest",
     "SecretDocument",
     "WebhookChange",
     "WebhookDocument",
     "WebhookRequest",
-    "WebhookStart",
     "WebhooksDocument",
 ]
 
@@ -77,18 +74,6 @@ class BatchDocument(Struct, frozen=True, forbid_unknown_fields=True):
     bytes_max: Annotated[int, Meta(ge=1, le=WEBHOOK_BATCH_BYTES_MAX)] = WEBHOOK_BATCH_BYTES
 
 
-class WebhookStart(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which event a webhook begins with.
-
-    Attributes:
-        policy: as of consumers.
-        value: the sequence or the time in milliseconds, where the policy has one.
-    """
-
-    policy: StartPolicy = StartPolicy.NEW
-    value: _Sequence = 0
-
-
 class WebhookRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked for when a webhook is made.
 
@@ -113,7 +98,7 @@ class WebhookRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         SignatureKind.HMAC,
     )
     authorization: _Authorization | UnsetType = UNSET
-    start: WebhookStart = WebhookStart()
+    start: StartDocument = StartDocument(StartPolicy.NEW)
     rate: _Rate | None = None
     in_flight_max: _InFlight = WEBHOOK_IN_FLIGHT
     is_ordered: bool = False
@@ -165,16 +150,6 @@ class RedeliveryRequest(Struct, frozen=True, forbid_unknown_fields=True):
     sequences: Annotated[
         tuple[_Sequence, ...], Meta(min_length=1, max_length=WEBHOOK_REDELIVERIES_MAX)
     ]
-
-
-class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which dead letters are to be tried again.
-
-    Attributes:
-        sequences: all of them when left out.
-    """
-
-    sequences: Annotated[tuple[_Sequence, ...], Meta(min_length=1, max_length=1000)] | None = None
 
 
 class KeyDocument(Struct, frozen=True):
@@ -295,29 +270,16 @@ class AttemptsDocument(Struct, frozen=True):
     attempts: list[AttemptDocument]
 
 
-class DeadLetterDocument(Struct, frozen=True):
-    """An event that was given up; it stays in the ledger.
-
-    Attributes:
-        reason: why.
-        attempts: how often it was tried.
-        is_replaying: it is about to be tried again.
-    """
-
-    sequence: int
-    reason: str
-    attempts: int
-    time_ms: int
-    is_replaying: bool
-
-
-class DeadLettersDocument(Struct, frozen=True):
-    """Events that were given up, in ledger order."""
-
-    dead_letters: list[DeadLetterDocument]
-
-
-class ReplayedDocument(Struct, frozen=True):
-    """How many dead letters will be tried again."""
-
-    replayed: int
+WEBHOOK_DOCUMENTS = (
+    WebhookRequest,
+    WebhookChange,
+    RotateRequest,
+    RedeliveryRequest,
+    WebhookDocument,
+    WebhooksDocument,
+    CreatedWebhook,
+    SecretDocument,
+    AttemptDocument,
+    AttemptsDocument,
+)
+"""What the API's description has schemas of."""

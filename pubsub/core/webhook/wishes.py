@@ -4,15 +4,15 @@ Owns which combinations make sense. Never lets a secret into what is shown.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from ledger.core.errors import DecodeError
+from pubsub.core.consumer.config import Start
+from pubsub.core.consumer_documents import ConsumerRequest, config_of
 from pubsub.core.interest import InterestDocument, interest_from_document
-from pubsub.core.strict_json import require_strict_json
 from pubsub.core.webhook.health import Health, pause_left_ms
 from pubsub.core.webhook.registration import Plan, Registration
 from pubsub.core.webhook.signing import SignatureKind, SigningKey
@@ -26,9 +26,7 @@ from pubsub.core.webhook_documents import (
     WebhookRequest,
 )
 
-__all__ = ["Counts", "changed_plan", "plan_of", "read_document", "secrets", "webhook_document"]
-
-_Document = TypeVar("_Document", bound=msgspec.Struct)
+__all__ = ["Counts", "changed_plan", "plan_of", "secrets", "start_of", "webhook_document"]
 
 
 class Counts(NamedTuple):
@@ -37,15 +35,6 @@ class Counts(NamedTuple):
     lag: int = 0
     in_flight: int = 0
     dead_letters: int = 0
-
-
-def read_document(text: bytes, type_: type[_Document]) -> _Document:
-    """Read a document that a client sent. Raises DecodeError."""
-    require_strict_json(text)
-    try:
-        return msgspec.json.decode(text, type=type_)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise DecodeError(str(error)) from None
 
 
 def plan_of(wish: WebhookRequest) -> Plan:
@@ -65,6 +54,11 @@ def plan_of(wish: WebhookRequest) -> Plan:
         rate=wish.rate,
         in_flight_max=1 if wish.is_ordered else wish.in_flight_max,
     )
+
+
+def start_of(wish: WebhookRequest) -> Start:
+    """Give where it begins, by the rules of consumers. Raises DecodeError."""
+    return config_of(ConsumerRequest(name="webhook", start=wish.start)).start
 
 
 def changed_plan(registration: Registration, change: WebhookChange) -> Plan:

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from ledger.core.errors import Unavailable
-from pubsub.core.consumer.config import Start
 from pubsub.core.limits import WEBHOOK_CIRCUIT_MS, WEBHOOK_KEY_BYTES
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.rights import ANONYMOUS_NAME, Principal, Scope
@@ -35,7 +34,7 @@ from pubsub.core.webhook.registration import (
     with_plan,
 )
 from pubsub.core.webhook.signing import SignatureKind, SigningKey
-from pubsub.core.webhook.wishes import Counts, changed_plan, plan_of, webhook_document
+from pubsub.core.webhook.wishes import Counts, changed_plan, plan_of, start_of, webhook_document
 from pubsub.core.webhook_documents import (
     AttemptDocument,
     RotateRequest,
@@ -88,7 +87,7 @@ class Webhooks:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        while not await self._complete():
+        while not await self._complete():  # noqa: ASYNC110 - opening the log is no event
             await anyio.sleep(_TROUBLE_MS / 1000)
         async with anyio.create_task_group() as group:
             self._group = group
@@ -157,7 +156,7 @@ class Webhooks:
             owner=owner,
             created_ms=now,
             plan=plan,
-            start=Start(wish.start.policy, wish.start.value),
+            start=start_of(wish),
             is_ordered=wish.is_ordered,
             keys=tuple(_new_key(kind, now) for kind in sorted(set(wish.signatures))),
             draw_key=secrets.token_bytes(_DRAW_KEY_BYTES),

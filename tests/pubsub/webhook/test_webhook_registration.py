@@ -12,6 +12,7 @@ from pubsub.core.limits import (
     WEBHOOK_URL_CHARS_MAX,
 )
 from pubsub.core.rights import Principal, Scope
+from pubsub.core.strict_json import decode_strictly
 from pubsub.core.webhook.attempt import Outcome, Verdict
 from pubsub.core.webhook.handshake import Consent
 from pubsub.core.webhook.health import Health
@@ -34,8 +35,8 @@ from pubsub.core.webhook.wishes import (
     Counts,
     changed_plan,
     plan_of,
-    read_document,
     secrets,
+    start_of,
     webhook_document,
 )
 from pubsub.core.webhook_documents import WebhookChange, WebhookRequest
@@ -136,9 +137,15 @@ def test_nothing_secret_is_shown() -> None:
 
 def wish(**members: object) -> WebhookRequest:
     """Read a request."""
-    return read_document(
+    return decode_strictly(
         msgspec.json.encode({"url": "https://a.example/", **members}), WebhookRequest
     )
+
+
+def understood(members: dict[str, object]) -> tuple[Plan, Start]:
+    """Read a request and make sense of it."""
+    asked = wish(**members)
+    return plan_of(asked), start_of(asked)
 
 
 @pytest.mark.parametrize(
@@ -166,14 +173,16 @@ def wish(**members: object) -> WebhookRequest:
         {"interest": {"topics": ["a..b"]}},
         {"interest": {"filters": [{"sql": "1"}]}},
         {"start": {"policy": "tomorrow"}},
-        {"start": {"policy": "sequence", "value": -1}},
+        {"start": {"policy": "sequence", "sequence": -1}},
+        {"start": {"policy": "sequence"}},
+        {"start": {"policy": "new", "sequence": 1}},
         {"more": 1},
     ],
 )
 def test_wishes_that_are_refused(members: dict[str, object]) -> None:
     """Unknown members, values out of bounds, header injection and odd combinations are refused."""
     with pytest.raises(DecodeError):
-        plan_of(wish(**members))
+        understood(members)
 
 
 def test_wishes() -> None:
@@ -186,7 +195,7 @@ def test_wishes() -> None:
 
 def change(**members: object) -> Plan:
     """Give the plan of the fresh registration after a change."""
-    return changed_plan(FRESH, read_document(msgspec.json.encode(members), WebhookChange))
+    return changed_plan(FRESH, decode_strictly(msgspec.json.encode(members), WebhookChange))
 
 
 def test_changes() -> None:
