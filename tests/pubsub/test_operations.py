@@ -201,7 +201,7 @@ async def test_description_names_every_route(world: World) -> None:
             names.add(operation["operationId"])
             assert operation["summary"]
             assert operation["description"]
-            assert "200" in operation["responses"]
+            assert any(status < "300" for status in operation["responses"])
     assert len(names) == len(ENDPOINTS)
     publish = document["paths"]["/v1/events"]["post"]
     examples = publish["responses"]["403"]["content"]["application/problem+json"]["examples"]
