@@ -38,6 +38,7 @@ from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, create_app
 from pubsub.io.rights import RightsSettings
 from pubsub.io.state import Gateway
+from pubsub.io.webhooks.settings import WebhookSettings
 from tests.ledger.sample_network import GENESIS, batch, block_after, certificate_of, entry
 
 WAIT_S = 5
@@ -213,6 +214,7 @@ async def gateway_world(  # noqa: PLR0913 - what tests vary
     facades: Sequence[Facade] = (),
     genesis: Genesis = GENESIS,
     rights: RightsSettings | None = None,
+    webhooks: WebhookSettings | None = None,
 ) -> AsyncIterator[World]:
     """Run a gateway in this process. LMDB opens a store once a process: both sides share it."""
     chain = Chain(directory / "chain", genesis)
@@ -222,6 +224,7 @@ async def gateway_world(  # noqa: PLR0913 - what tests vary
         name="member-one",
         delivery_dir=directory / "delivery",
         rights=rights or RightsSettings(),
+        webhooks=webhooks or WebhookSettings(),
     )
     app = create_app(settings, facades)
     node = FakeNode(settings.control_path, chain)

@@ -16,7 +16,7 @@ from pubsub.core.webhook.pace import Pace
 from pubsub.core.webhook.registration import Registration
 from pubsub.core.webhook.signing import KeyRing
 from pubsub.core.webhook_documents import AttemptDocument
-from pubsub.io.egress import Courier, Egress
+from pubsub.io.egress import Courier, Egress, Errand, Reply
 
 __all__ = ["Endpoint"]
 
@@ -37,6 +37,9 @@ class Endpoint:
         self.verifying = anyio.Lock()
         self._egress = egress
         self._courier: Courier | None = None
+        self._courier_url = ""
+        self._stale: list[Courier] = []  # of former URLs
+        self._errands = 0
         self._wake = anyio.Event()
         self._fetching: anyio.CancelScope | None = None
         self._take(registration)
@@ -52,27 +55,37 @@ class Endpoint:
         """The registration, with its health as it is now."""
         return replace(self.registration, health=self.health)
 
-    @property
-    def courier(self) -> Courier:
-        """What requests go through; it keeps connections."""
-        if self._courier is None:
+    async def run(self, errand: Errand) -> Reply:
+        """Run an errand over connections that are kept. Raises EgressError, Unavailable."""
+        if self._courier is None or self._courier_url != errand.url:
+            self._stale += [] if self._courier is None else [self._courier]
             self._courier = Courier(self._egress, WEBHOOK_DEADLINE_MS)
-        return self._courier
+            self._courier_url = errand.url
+        self._errands += 1
+        try:
+            return await self._courier.run(errand)
+        finally:
+            self._errands -= 1
+
+    async def rest(self) -> None:
+        """Close the connections, unless somebody uses them."""
+        if not self._errands:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        couriers, self._stale = self._stale, []
+        if self._courier is not None:
+            couriers.append(self._courier)
+            self._courier = None
+        for courier in couriers:
+            await courier.close()
 
     def go_on_with(self, registration: Registration) -> None:
         """Go on with a changed registration."""
-        has_moved = registration.plan.url != self.registration.plan.url
         self._take(registration)
         self.health = registration.health
-        if has_moved:
-            self._courier = None
         self.changed()
-
-    async def rest(self) -> None:
-        """Close connections that nobody uses."""
-        courier, self._courier = self._courier, None
-        if courier is not None:
-            await courier.close()
 
     def changed(self) -> None:
         """Have its worker look around."""

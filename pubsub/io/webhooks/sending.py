@@ -135,7 +135,7 @@ class Sender:
             headers = {**headers, "authorization": plan.authorization}
         errand = Errand(method, plan.url, WEBHOOK_ANSWER_BYTES_MAX, headers, body)
         try:
-            return await endpoint.courier.run(errand)
+            return await endpoint.run(errand)
         except EgressError:
             return Verdict(Outcome.FORBIDDEN)
         except Late:

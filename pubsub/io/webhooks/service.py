@@ -205,7 +205,6 @@ class Webhooks:
             await self.consumers.delete(consumer_name(id_))
         except Refusal:
             _log.info("webhook_consumer_gone", webhook=id_)
-        await endpoint.rest()
 
     # --- what workers ask -----------------------------------------------------------------
 

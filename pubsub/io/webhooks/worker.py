@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import anyio
 import structlog
+from anyio.abc import TaskGroup
 
 from ledger.core.errors import Unavailable
 from pubsub.core.limits import CONSUMER_FETCH_BYTES_MAX, WEBHOOK_IDLE_MS
@@ -62,17 +63,24 @@ class Worker:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        try:
+            async with anyio.create_task_group() as group:
+                while True:
+                    await self._turn(group)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._endpoint.close()
+
+    async def _turn(self, group: TaskGroup) -> None:
+        """Start the requests that may be sent next."""
         endpoint = self._endpoint
-        async with anyio.create_task_group() as group:
-            while True:
-                room = await self._room()
-                deliveries = await self._fetch(room)
-                if not deliveries and not endpoint.busy:
-                    await endpoint.rest()
-                for part in self._parts(deliveries):
-                    endpoint.busy += 1
-                    endpoint.pace.take(now_ms())
-                    group.start_soon(self._deliver, part)
+        deliveries = await self._fetch(await self._room())
+        if not deliveries and not endpoint.busy:
+            await endpoint.rest()
+        for part in self._parts(deliveries):
+            endpoint.busy += 1
+            endpoint.pace.take(now_ms())
+            group.start_soon(self._deliver, part)
 
     async def _room(self) -> int:
         """Wait until something may be sent; give how many requests."""
