@@ -28,14 +28,27 @@ ASKED = ("product-offering/x", "aa")
 
 def proof(**changes: object) -> str:
     """Give a sound proof, with some parts changed."""
-    parts = {"signer": SIGNER, "iss": ASKER, "aud": ORIGIN, "sub": ASKED[0], "now_ms": NOW_MS}
-    sent = SimpleNamespace(**{**parts, **changes})
-    return prove(sent.signer, (sent.iss, sent.aud, sent.sub, ASKED[1]), sent.now_ms)
+    sound = {"signer": SIGNER, "iss": ASKER, "aud": ORIGIN, "now_ms": NOW_MS}
+    sent = SimpleNamespace(**sound | {"sub": ASKED[0], "version": ASKED[1]} | changes)
+    return prove(sent.signer, (sent.iss, sent.aud, sent.sub, sent.version), sent.now_ms)
 
 
 def check(token: str, now_ms: int = NOW_MS) -> str:
     """Check with the asker's keys; give who asks."""
     return ProofChecker(ORIGIN).check(read_proof(token), [SIGNER.public_key], ASKED, now_ms).iss
+
+
+@pytest.mark.parametrize("life_ms", [-1_000, 0, REPLICATION_PROOF_LIFE_MS + 1_000])
+def test_a_proof_cannot_last_as_long_as_it_likes(
+    life_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it is dated, one that is caught is of use for a minute at most."""
+    with monkeypatch.context() as made:
+        made.setattr("adapters.tmf.replication.proof.REPLICATION_PROOF_LIFE_MS", life_ms)
+        token = proof(now_ms=NOW_MS + TOKEN_SKEW_MS - min(0, life_ms))
+    with pytest.raises(AccessRefused) as refused:
+        check(token)
+    assert refused.value.code is Refusal.EXPIRED
 
 
 def test_a_sound_proof_names_who_asks_once() -> None:
@@ -53,6 +66,8 @@ def test_a_sound_proof_names_who_asks_once() -> None:
     [
         ({"aud": "did:web:other.example"}, Refusal.AUDIENCE),
         ({"sub": "product-offering/y"}, Refusal.AUDIENCE),
+        ({"version": "ab"}, Refusal.AUDIENCE),
+        ({"version": ""}, Refusal.AUDIENCE),
         ({"now_ms": NOW_MS - REPLICATION_PROOF_LIFE_MS}, Refusal.EXPIRED),
         ({"now_ms": NOW_MS + TOKEN_SKEW_MS + 1_000}, Refusal.NOT_YET_VALID),
         ({"signer": SeedSigner(b"b" * 32)}, Refusal.UNKNOWN_KEY),
