@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ledger.core.epoch import EpochStart
-from ledger.core.event import open_entry
 from ledger.core.ids import Epoch, Sequence
 from ledger.core.limits import ENTRY_BYTES_MAX, HASH_BYTES, INT_MAX
 from ledger.core.merkle import TILE_WIDTH
@@ -38,7 +37,8 @@ from pubsub.core.tlog.paths import (
     parse_tile,
 )
 from pubsub.io.endpoint import Endpoint
-from pubsub.io.reads import find_event
+from pubsub.io.guard import principal_of, require_all_topics
+from pubsub.io.reads import find_readable
 from pubsub.io.state import Gateway
 
 __all__ = ["TLOG_ENDPOINTS"]
@@ -105,9 +105,8 @@ async def get_entries(gateway: Gateway, request: Request) -> Response:
     """Answer with a bundle of entries."""
     Parameters(request.query_params.multi_items(), ())
     name = _tile_name(request)
-    principal = request.state.principal
-    if not principal.reads_all:
-        raise Refusal(HttpCode.FORBIDDEN, "whole entries need the right to every restricted topic")
+    require_all_topics(request)
+    principal = principal_of(request)
     is_for_all = principal.name == ANONYMOUS_NAME and not principal.restricted
     is_zipped = "gzip" in request.headers.get("accept-encoding", "")
 
@@ -128,13 +127,11 @@ async def get_entries(gateway: Gateway, request: Request) -> Response:
 async def get_tlog_proof(gateway: Gateway, request: Request) -> Response:
     """Answer with the proof of one event under the newest checkpoint."""
     Parameters(request.query_params.multi_items(), ())
-    id_, principal = request.path_params["id"], request.state.principal
+    id_, may_read = request.path_params["id"], principal_of(request).may_read
 
     def read(store: ChainStore) -> TlogProof | None:
         with store.read() as reader:
-            sequence, entry = find_event(reader, id_)
-            if not principal.may_read(open_entry(entry).event.topic):
-                raise Refusal(HttpCode.EVENT_NOT_FOUND, "no final event has this id or sequence")
+            sequence, _ = find_readable(reader, id_, may_read)
             return build_tlog_proof(reader, sequence, reader.checkpoint())
 
     proof = await gateway.access.in_thread(read)
