@@ -135,3 +135,7 @@ CONSOLE_BLOCKS: Final = 12  # rows of the overview
 CONSOLE_RATE_EVENTS: Final = 5_000  # newest events that rates are counted over
 CONSOLE_LETTERS: Final = 100  # dead letters of one page
 CONSOLE_FORM_BYTES_MAX: Final = 16_384
+
+# Receiving webhooks
+RECEIVER_BODY_BYTES_MAX: Final = 2**21  # twice the largest batch
+RECEIVER_SEEN_MAX: Final = 100_000  # events remembered in memory

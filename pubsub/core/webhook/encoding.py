@@ -19,6 +19,7 @@ from ledger.core.ids import Sequence as LedgerSequence
 from pubsub.core.cloudevents import cloudevent, time_text
 
 __all__ = [
+    "PING_TYPE",
     "Mode",
     "Placed",
     "Request",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 Mode = Literal["structured", "batch", "binary"]
+
+PING_TYPE: Final = "io.concordat.webhook.ping"
 
 _STRUCTURED: Final = {"content-type": "application/cloudevents+json"}
 _BATCH: Final = {"content-type": "application/cloudevents-batch+json"}
@@ -118,7 +121,7 @@ def encode_ping(mode: Mode, webhook: str, id_: str, source: str, now_ms: int) ->
         "specversion": "1.0",
         "id": id_,
         "source": source,
-        "type": "io.concordat.webhook.ping",
+        "type": PING_TYPE,
         "time": time_text(now_ms),
         "datacontenttype": "application/json",
     }
