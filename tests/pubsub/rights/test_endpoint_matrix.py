@@ -226,7 +226,7 @@ async def hear(world: World, endpoint: Endpoint, role: str, id_: str = SECRET.id
         if operation.name == "streamEvents":
             group.start_soon(_leave, pipe)
         with anyio.fail_after(5):
-            await world.app(scope, receive, send)  # type: ignore[arg-type] # ASGI's own types
+            await world.app(scope, receive, send)
         group.cancel_scope.cancel()
     return heard
 
