@@ -69,7 +69,7 @@ class Link:
 
     def send(self, lane: Lane, frame: bytes, delay_us: int) -> None:
         """Let a frame arrive after a while, or wait its turn."""
-        if self.is_up and not self._is_narrow and not self._is_clogged:
+        if self.is_up and not self._is_narrow and self._world.now_us >= self._clogged_until_us:
             self._arrive(self, frame, delay_us)
             return
         weather = self._world.scenario.weather

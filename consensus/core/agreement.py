@@ -54,7 +54,7 @@ class Agreement:
         self._proposer = Proposer(parts)
         self._judge = Judge(parts)
         self._evidence = EvidenceKeeper(parts.context)
-        self._own_votes: deque[Vote] = deque()
+        self.own_votes: deque[Vote] = deque()
         self._candidate: TreeBlock | None = None  # the current round's proposal
         self._idle_armed = False  # the round timer includes the idle interval
         self._awaits_leader = False  # it is not the short one of a leader that is gone
@@ -213,7 +213,7 @@ class Agreement:
         """Go on after a restart, in the record's round and with what was signed in it."""
         vote = self._rules.record.last_vote
         if vote is not None:
-            self._own_votes.append(vote)
+            self.own_votes.append(vote)
         self.arm_round_timer()
         self.retry()
 
@@ -293,7 +293,7 @@ class Agreement:
         self._counters.votes_sent += 1
         self._save(candidate.proposal)
         self._outbox.add(Broadcast(VoteMessage(vote)))
-        self._own_votes.append(vote)
+        self.own_votes.append(vote)
 
     def on_vote(self, peer: NodeIndex, vote: Vote) -> None:
         """Count a vote.
@@ -311,8 +311,8 @@ class Agreement:
 
     def count_own_votes(self) -> None:
         """Count the votes that this step signed; a certificate may follow from them."""
-        while self._own_votes:
-            self._count(self._own_votes.popleft())
+        while self.own_votes:
+            self._count(self.own_votes.popleft())
 
     def _count(self, vote: Vote) -> None:
         collected = self._votes.add(vote)

@@ -116,9 +116,9 @@ class BatchBook:
         for id_, held in self.held.items():
             if len(ids) == BLOCK_BATCHES_MAX or room <= 0:
                 break
-            fits = held.is_valid and held.encoded is not None and held.size <= room
-            if fits and id_ not in self.certified and id_ not in exclude:
-                assert held.encoded is not None
+            if id_ in exclude or id_ in self.certified or held.encoded is None:
+                continue
+            if held.size <= room and held.is_valid:
                 ids.append(id_)
                 inline.append(held.encoded)
                 room -= held.size

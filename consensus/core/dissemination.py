@@ -62,7 +62,7 @@ class Dissemination:
         self.mempool = Mempool()
         self._sequence = 0
         self._wanted: set[BatchId] = set()
-        self._unsent: list[BatchId] = []
+        self.unsent: list[BatchId] = []
         self._own: set[BatchId] = set()  # made here and not yet ordered
         self._reclaimed: set[BatchId] = set()  # lost here and asked for; bounded, and forgotten
         self.handover = Handover(self._index, self.book, self.mempool, observes=context.observes)
@@ -146,7 +146,7 @@ class Dissemination:
         held.event_ids = tuple(entry.id for entry in entries)
         id_ = batch_id(encoded)
         self._hold(id_, held)
-        self._unsent.append(id_)
+        self.unsent.append(id_)
         if held.ack_wanted:
             self._store(id_, held)
 
@@ -157,14 +157,12 @@ class Dissemination:
 
         Those are sent by :meth:`on_rebroadcast_timer` if their block does not make it.
         """
-        if not self._unsent:
-            return
-        for id_ in self._unsent:
+        for id_ in self.unsent:
             held = self.book.held[id_]
             held.sent_ms = now_ms
             if id_ not in proposed:
                 self._send(held)
-        self._unsent.clear()
+        self.unsent.clear()
 
     def on_rebroadcast_timer(self, now_ms: int) -> None:
         """Send own batches again that are not ordered after a while; now they need a quorum."""

@@ -82,9 +82,11 @@ class LeaderSchedule:
             leader = self.leader(Round(missed))
             failures = self._window(missed).failures
             failures[leader] = failures.get(leader, 0) + 1
-        self._window(block.round).voters.update(signer for signer, _ in block.qc.signatures)
+        self._window(block.round).voters.update([signer for signer, _ in block.qc.signatures])
+        window = block.round // self._window_rounds
+        if window > self._committed_round // self._window_rounds:
+            self._forget(window)
         self._committed_round = block.round
-        self._forget(block.round // self._window_rounds)
 
     def restore(self, blocks: Sequence[Block]) -> None:
         """Take note of the last committed blocks after a restart, oldest first.

@@ -22,7 +22,7 @@ from ledger.core.certificate import (
     TimeoutCertificate,
     Vote,
 )
-from ledger.core.codec import Codec
+from ledger.core.codec import Codec, encode
 from ledger.core.ids import Epoch
 from ledger.core.limits import SYNC_BATCH_REQUESTS_MAX, SYNC_BLOCKS_MAX
 
@@ -234,7 +234,7 @@ REQUESTS = (BatchRequest, BlocksRequest, ProposalRequest)
 
 def encode_message(message: Message) -> bytes:
     """Encode a message canonically."""
-    return _codec.encode(message)
+    return encode(message)
 
 
 def decode_message(data: bytes) -> Message:

@@ -138,9 +138,11 @@ class NodeCore:
         agreement.last_proposed = ()
         try:
             self._handle(input_, now_ms)
-            agreement.count_own_votes()
-            parts.dissemination.send_new(agreement.last_proposed, now_ms)
-            if agreement.is_over:
+            if agreement.own_votes:
+                agreement.count_own_votes()
+            if parts.dissemination.unsent:
+                parts.dissemination.send_new(agreement.last_proposed, now_ms)
+            if parts.rules.epoch_end is not None:
                 self._end_epoch_if_possible()
         except InvariantError as error:
             # Nothing that this step signed may leave: the barrier of its record is dropped too.

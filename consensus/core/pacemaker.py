@@ -10,6 +10,7 @@ there is nothing to agree on. Once it ran out the timeout is sent again at every
 ``base``, because a lost timeout must not stop the network.
 """
 
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -29,6 +30,7 @@ __all__ = ["IDLE_TIMER", "ROUND_TIMER", "Pacemaker", "Tuning"]
 
 ROUND_TIMER: Final = "round"
 IDLE_TIMER: Final = "idle"
+_EXPONENT_MAX: Final = 32
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -47,11 +49,21 @@ class Tuning(msgspec.Struct, frozen=True):
     root_flush_ms: int = ROOT_FLUSH_MS
 
 
+@cache
+def _timers_ms(base_ms: int) -> tuple[int, ...]:
+    """Give the timer for each exponent; in integers, so that every platform agrees."""
+    timers = [base_ms]
+    for _ in range(_EXPONENT_MAX):
+        timers.append(min(timers[-1] * 6 // 5, ROUND_TIMEOUT_MS_MAX))
+    return tuple(timers)
+
+
 class Pacemaker:
     """The current round and its timer."""
 
     def __init__(self, tuning: Tuning, round_: Round) -> None:
         self._tuning = tuning
+        self._timers_ms = _timers_ms(tuning.round_timeout_ms)
         self.round = round_
 
     def enter(self, round_: Round) -> bool:
@@ -65,9 +77,7 @@ class Pacemaker:
         """Give the length of the current round's timer."""
         tuning = self._tuning
         exponent = max(0, self.round - committed_round - ROUND_TIMEOUT_GRACE_ROUNDS)
-        timer = tuning.round_timeout_ms
-        for _ in range(min(exponent, 32)):  # integers only: every platform agrees
-            timer = min(timer * 6 // 5, ROUND_TIMEOUT_MS_MAX)
+        timer = self._timers_ms[min(exponent, _EXPONENT_MAX)]
         if not leader_connected:
             return min(timer, tuning.round_timeout_absent_ms)
         return timer + tuning.idle_interval_ms if idle else timer

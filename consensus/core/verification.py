@@ -54,10 +54,13 @@ class RememberingDomain(Domain):
         unknown = [check for check in checks if check not in known]
         if not unknown:
             return [True] * len(checks)
-        fresh = dict(zip(unknown, verify_many(unknown), strict=True))
-        for check, valid in fresh.items():
+        verdicts = verify_many(unknown)
+        for check, valid in zip(unknown, verdicts, strict=True):
             if valid:
                 self.remember(check)  # which may forget others of these checks
+        if len(unknown) == len(checks):
+            return verdicts
+        fresh = dict(zip(unknown, verdicts, strict=True))
         return [fresh.get(check, True) for check in checks]
 
     def remember(self, check: SignatureCheck) -> None:
