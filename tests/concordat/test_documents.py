@@ -21,6 +21,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "docs" / "simulation.md",
     ROOT / "docs" / "trust.md",
+    ROOT / "docs" / "transparency-log.md",
     ROOT / "docs" / "adapters" / "access-node.md",
     *sorted((ROOT / "docs" / "operations").glob("*.md")),
 ]
