@@ -136,6 +136,13 @@ class GatewaySection(Section, frozen=True):
             "the idle limit of any proxy in between.",
         ),
     ] = limits.GATEWAY_HEARTBEAT_MS
+    console: Annotated[
+        bool,
+        Meta(
+            description="Serve the web console at /console/, for whoever has the scope operate: "
+            "see [access]."
+        ),
+    ] = True
 
 
 class MemberSection(Section, frozen=True):

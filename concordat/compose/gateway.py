@@ -7,6 +7,7 @@ from concordat.config import Config
 from concordat.home import Home, split_address
 from concordat.names import validator_name
 from ledger.io.keystore import KeyFileError, read_key_info
+from pubsub.io.console.console import Console
 from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 
@@ -38,7 +39,8 @@ def wants_facades(config: Config) -> bool:
 def run_gateway(home: Home, facades: Sequence[Facade] = ()) -> None:
     """Serve until SIGINT or SIGTERM; blocks."""
     host, port = split_address(home.config.gateway.listen)
-    serve_gateway(gateway_settings(home), host, port, facades)
+    served = [*facades, Console()] if home.config.gateway.console else facades
+    serve_gateway(gateway_settings(home), host, port, served)
 
 
 def _member_name(home: Home) -> str:

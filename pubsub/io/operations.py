@@ -17,7 +17,7 @@ from pubsub.core.progress import explain_progress
 from pubsub.io.answers import json_response
 from pubsub.io.state import Gateway
 
-__all__ = ["VERSION", "get_livez", "get_metrics", "get_readyz", "get_status"]
+__all__ = ["VERSION", "get_livez", "get_metrics", "get_readyz", "get_status", "read_status"]
 
 try:
     VERSION = version("concordat")
@@ -30,10 +30,15 @@ _NO_STORE = {"cache-control": "no-store"}
 async def get_status(gateway: Gateway, request: Request) -> Response:
     """Answer with what is known, also when the node or the store is not there."""
     Parameters(request.query_params.multi_items(), ())
+    return json_response(await read_status(gateway), headers=_NO_STORE)
+
+
+async def read_status(gateway: Gateway) -> Status:
+    """Give what is known, also when the node or the store is not there."""
     node, node_error = await _ask_node(gateway)
     chain = _chain_status(gateway)
     is_open = gateway.access.is_open
-    document = Status(
+    return Status(
         chain_id=gateway.access.store.genesis.chain_id if is_open else None,
         progress=explain_progress(chain, gateway.access.error, node, node_error),
         chain=chain,
@@ -47,7 +52,6 @@ async def get_status(gateway: Gateway, request: Request) -> Response:
         ),
         node=msgspec.Raw(node or b"null"),
     )
-    return json_response(document, headers=_NO_STORE)
 
 
 async def get_livez(gateway: Gateway, request: Request) -> Response:

@@ -64,14 +64,14 @@ def live_gateway(directory: Path, **settings: int) -> Iterator[Live]:
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )
     try:
-        _await_port(process, port)
+        await_port(process, port)
         yield Live(process, port)
     finally:
         process.kill()
         process.wait()
 
 
-def _await_port(process: subprocess.Popen[bytes], port: int) -> None:
+def await_port(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -89,7 +89,7 @@ def main(directory: str, port: str, *settings: str) -> int:
     home = Path(directory)
     try:
         serve_gateway(
-            GatewaySettings(home / "chain", home / "control.sock", "member-one", **numbers),
+            GatewaySettings(home / "chain", home / "control.sock", "member-one", **numbers),  # type: ignore[arg-type] # the fields that are numbers
             "127.0.0.1",
             int(port),
         )
