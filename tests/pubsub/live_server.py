@@ -72,6 +72,7 @@ def live_gateway(directory: Path, **settings: int) -> Iterator[Live]:
 
 
 def await_port(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until the process takes connections."""
     deadline = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
