@@ -12,6 +12,7 @@ from adapters.tmf.replication.native import DIGEST_PATH, PATH
 from adapters.tmf.replication.outbound import waiting_count
 from adapters.tmf.replication.proof import ProofChecker, prove, read_proof
 from adapters.tmf.replication.serving import CURRENT_HEADER
+from ledger.core.errors import RejectCode
 from ledger.core.limits import (
     REPLICATION_PROOF_LIFE_MS,
     REPLICATION_VERSION_KEPT_MS,
@@ -186,6 +187,10 @@ async def test_the_digest_changes_with_every_version(tmp_path: Path) -> None:
         first = await ask(one, two, DIGEST_PATH, "")
         assert len(first.content) == 32
         assert (await ask(one, two, DIGEST_PATH, "")).content == first.content
+        one.ledger.refuses = RejectCode.TOPIC_FORBIDDEN
         one.create()
+        await until(lambda: waiting_count(one.store) == (1, 0))
+        assert (await ask(one, two, DIGEST_PATH, "")).status_code == 503
+        one.ledger.refuses = None
         await until(lambda: waiting_count(one.store) == (0, 0))
         assert (await ask(one, two, DIGEST_PATH, "")).content != first.content
