@@ -4,10 +4,11 @@ import msgspec
 import pytest
 
 from consensus.core.verification import RememberingDomain
-from ledger.core.certificate import QuorumCertificate
+from ledger.core.certificate import QuorumCertificate, TimeoutCertificate
 from ledger.core.errors import PeerFault
 from ledger.core.ids import BlockId, Epoch, Height, NodeIndex, Round
 from ledger.core.limits import VERIFIED_CERTIFICATES_MAX
+from tests.consensus.core.bench import Bench
 from tests.ledger.sample_network import GENESIS, certificate_of
 
 GOOD = certificate_of(BlockId(bytes(32)), Height(3))
@@ -66,3 +67,53 @@ def test_the_oldest_certificates_are_forgotten() -> None:
         False,
         *[True] * VERIFIED_CERTIFICATES_MAX,
     ]
+
+
+def _require(bench: Bench, here: RememberingDomain, tc: TimeoutCertificate) -> int:
+    """Require a timeout certificate; give how many certificates inside were looked at."""
+    seen: list[QuorumCertificate] = []
+    here.require_timeout_certificate(tc, seen.append)
+    assert seen in ([], [bench.genesis_qc])
+    return len(seen)
+
+
+def test_a_timeout_certificate_is_verified_once() -> None:
+    """The same one again is known to be valid, and so is what is inside it."""
+    bench, here = Bench(), domain()
+    here.genesis_hash, here.validators = bench.domain.genesis_hash, bench.domain.validators
+    assert [_require(bench, here, bench.tc(7)) for _ in range(3)] == [1, 0, 0]
+
+
+def test_a_remembered_timeout_certificate_vouches_for_no_other() -> None:
+    """Whatever differs from it is verified, refused, and not remembered."""
+    bench, here = Bench(), domain()
+    here.genesis_hash, here.validators = bench.domain.genesis_hash, bench.domain.validators
+    good = bench.tc(7)
+    _require(bench, here, good)
+    forged = msgspec.structs.replace(good.entries[0], signature=bytes(64))
+    changes: tuple[dict[str, object], ...] = (
+        {"epoch": Epoch(1)},
+        {"round": Round(8)},
+        {"entries": good.entries[1:]},
+        {"entries": (forged, *good.entries[1:])},
+        {"high_qc": GOOD},
+    )
+    for change in changes * 2:
+        with pytest.raises(PeerFault):
+            _require(bench, here, msgspec.structs.replace(good, **change))
+
+
+def test_the_oldest_timeout_certificates_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more are kept than the limit says, and the newest ones stay."""
+    looked: list[Round] = []
+    monkeypatch.setattr(
+        TimeoutCertificate, "verify", lambda self, *_rest: looked.append(self.round)
+    )
+    bench, here = Bench(), domain()
+    made = [
+        msgspec.structs.replace(bench.tc(7), round=Round(n))
+        for n in range(VERIFIED_CERTIFICATES_MAX + 1)
+    ]
+    for item in (*made, *made[1:], made[0]):
+        here.require_timeout_certificate(item, lambda _qc: None)
+    assert looked == [*range(VERIFIED_CERTIFICATES_MAX + 1), 0]
