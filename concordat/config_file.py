@@ -26,7 +26,7 @@ Value = str | int | bool | dict[str, str] | tuple[str, ...]
 """What a setting may hold."""
 
 _TOML_POSITION = re.compile(r" \(at line (\d+), column \d+\)$")
-_WHERE = re.compile(r" - at `\$\.?([^`]*)`$")
+_WHERE = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _WIDTH = 88
 
