@@ -351,6 +351,17 @@ def test_a_vote_that_commits_the_wrong_block_is_evidence() -> None:
     assert honest_commit(first) is not None
 
 
+def test_a_wrong_commit_is_no_less_wrong_the_second_time() -> None:
+    """Whoever repeats another's lie is held to it, after right votes too."""
+    bench = Bench(count=7)
+    first = bench.block(1, None)
+    bench.say(1, bench.propose(first), bench.vote_message(1, first))
+    for liar in (2, 3):
+        lie = Vote.make(bench.domain, Round(1), block_id(first), None, bench.signers[liar])
+        assert faults_in(bench.say(liar, VoteMessage(lie))) == [(liar, Offence.EQUIVOCATION)]
+    assert faults_in(bench.say(4, bench.vote_message(4, first))) == []
+
+
 def test_vote_and_timeout_of_one_round_are_no_evidence() -> None:
     """Both are legal in this order."""
     bench = Bench()
