@@ -219,13 +219,11 @@ class ConsumerState:
         """Give what is pending from the first event on, up to one that must wait longer."""
         if self.pending.out_count:
             return []
+        replays = sorted(self.replaying)[: self.room]  # the others must not block what is pending
         found: list[Sequence] = []
-        room = self.room
-        for sequence in sorted({*self.pending.rows, *self.replaying})[:limit]:
+        for sequence in sorted([*self.pending.rows, *replays])[:limit]:
             pending = self.pending.rows.get(sequence)
-            if pending is None:
-                room -= 1
-            if room < 0 or (pending is not None and pending.due_ms > now_ms):
+            if pending is not None and pending.due_ms > now_ms:
                 break
             found.append(sequence)
         return found

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -12,7 +13,7 @@ from pubsub.io.rights import RightsSettings
 from tests.pubsub.gateway_world import World, gateway_world, sample
 
 OPEN = RightsSettings(anonymous=frozenset(Scope))
-QUICK = {"ack_wait_ms": 200, "backoff_ms": [100]}
+QUICK: dict[str, Any] = {"ack_wait_ms": 200, "backoff_ms": [100]}
 
 
 class ConsumerWorld:
@@ -58,11 +59,11 @@ class ConsumerWorld:
         document: dict[str, object] = answer.json()
         return document
 
-    async def show(self, name: str = "c") -> dict[str, object]:
+    async def show(self, name: str = "c") -> dict[str, Any]:
         """Give a consumer's document."""
         answer = await self.http.get(f"/v1/consumers/{name}")
         assert answer.status_code == 200, answer.text
-        document: dict[str, object] = answer.json()
+        document: dict[str, Any] = answer.json()
         return document
 
 
