@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from concordat.config_access import AccessSection
 from concordat.config_access_node import AccessNodeSection, DesmosSection
+from concordat.config_delivery import DeliverySection
 from concordat.config_section import Address, FilePath, Ms, Prefix, Section
 from ledger.core import limits
 
@@ -20,6 +21,7 @@ __all__ = [
     "AuthorisationSection",
     "Config",
     "ConsensusSection",
+    "DeliverySection",
     "DesmosSection",
     "DltAdapterSection",
     "FacadesSection",
@@ -312,4 +314,5 @@ class Config(Section, frozen=True):
     dlt_adapter: DltAdapterSection = DltAdapterSection()
     access_node: AccessNodeSection = AccessNodeSection()
     desmos: DesmosSection = DesmosSection()
+    delivery: DeliverySection = DeliverySection()
     log: LogSection = LogSection()

@@ -8,6 +8,7 @@ from concordat.home import Home, split_address
 from concordat.names import validator_name
 from ledger.io.keystore import KeyFileError, read_key_info
 from pubsub.io.console.console import Console
+from pubsub.io.consumers.engine import ConsumerSettings
 from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 
@@ -26,6 +27,10 @@ def gateway_settings(home: Home) -> GatewaySettings:
         connections_max=config.gateway.connections_max,
         heartbeat_ms=config.gateway.heartbeat_ms,
         rights=rights_settings(home),
+        delivery_dir=home.resolve(config.delivery.directory),
+        consumers=ConsumerSettings(
+            config.delivery.consumers_max, config.delivery.consumers_per_owner_max
+        ),
     )
 
 
