@@ -35,7 +35,13 @@ from adapters.tmf.desmos.originals import keep_original
 from adapters.tmf.entity import Change, JsonObject
 from adapters.tmf.replication.core.model import NONE, Code, Told
 from adapters.tmf.replication.form import Draft, FetchFailed, Taken
-from adapters.tmf.replication.shared import kebab_of, name_of, tags_for
+from adapters.tmf.replication.shared import (
+    Audience,
+    audience_of,
+    kebab_of,
+    name_of,
+    tags_for,
+)
 from adapters.tmf.store.ports import Writing
 from ledger.core.errors import DecodeError
 from ledger.core.event import Event
@@ -197,8 +203,17 @@ class DesmosForm:
         )
 
     async def fetch(self, told: Told) -> bytes:
-        """Get an entity, and all that belongs to it, from where the event says."""
-        return await self._source.entity(told.location)
+        """Get an entity, and all that belongs to it, from where the event says.
+
+        What two agreed on is not there for others: that is no fault of its owner.
+        """
+        try:
+            return await self._source.entity(told.location)
+        except FetchFailed as error:
+            is_hidden = audience_of(told.resource) is Audience.PARTIES
+            if error.code is Code.NOT_SERVED and is_hidden:
+                raise FetchFailed("withheld", error.code, error.detail) from None
+            raise
 
     def check(self, told: Told, body: bytes) -> Taken:
         """Hold the entity to the link that was told."""

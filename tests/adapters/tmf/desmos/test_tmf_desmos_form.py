@@ -4,6 +4,8 @@ import json
 from base64 import b64encode
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 
@@ -12,7 +14,7 @@ from adapters.tmf.desmos.audit import first_fault
 from adapters.tmf.desmos.audit_log import AuditLog, page_of_records
 from adapters.tmf.desmos.form import DesmosForm, DesmosMember
 from adapters.tmf.entity import Change, JsonObject, canonical
-from adapters.tmf.replication.core.model import NONE, Told
+from adapters.tmf.replication.core.model import NONE, Code, Told
 from adapters.tmf.replication.form import FetchFailed
 from adapters.tmf.store.database import Store
 from ledger.core.event import Event
@@ -28,11 +30,18 @@ OTHER = "https://other.example/api/v2/entities"
 
 
 class NoSource:
-    """Nothing is fetched here."""
+    """Nothing is got here.
+
+    Attributes:
+        code: why.
+    """
+
+    code = Code.NOT_SERVED
 
     async def entity(self, url: str) -> bytes:
-        """Never called."""
-        raise AssertionError(url)
+        """Give nothing."""
+        await anyio.lowlevel.checkpoint()
+        raise FetchFailed("faulty", self.code, url)
 
 
 class World:
@@ -90,7 +99,12 @@ def form() -> DesmosForm:
 
 def new_form() -> DesmosForm:
     """Make the form of a member."""
-    return DesmosForm(MEMBER, NoSource(), AuditLog(now_ms, new_id), now_ms)
+    return form_with(NoSource())
+
+
+def form_with(source: NoSource) -> DesmosForm:
+    """Make the form of a member that asks a source."""
+    return DesmosForm(MEMBER, source, AuditLog(now_ms, new_id), now_ms)
 
 
 def launched(**members: object) -> JsonObject:
@@ -285,6 +299,28 @@ def test_other_content_is_refused(
     with pytest.raises(FetchFailed) as caught:
         form.check(read(form, link, previous), body)
     assert (caught.value.code, caught.value.result) == (code, "faulty")
+
+
+@pytest.mark.parametrize(
+    ("resource", "code", "result"),
+    [
+        ("catalog", Code.NOT_SERVED, "faulty"),
+        ("product-order", Code.NOT_SERVED, "withheld"),
+        ("product", Code.NOT_SERVED, "withheld"),
+        ("product-order", Code.LOCATION_FORBIDDEN, "faulty"),
+    ],
+)
+async def test_what_two_agreed_on_is_withheld_from_others(
+    resource: str, code: Code, result: str
+) -> None:
+    """Its owner says that there is nothing, which is no fault; of the catalogue it is one."""
+    source = NoSource()
+    source.code = code
+    form = form_with(source)
+    told = msgspec.structs.replace(read(form, FIRST, FIRST), resource=resource)
+    with pytest.raises(FetchFailed) as caught:
+        await form.fetch(told)
+    assert (caught.value.result, caught.value.code) == (result, code)
 
 
 def test_content_of_another_type_is_refused(form: DesmosForm) -> None:

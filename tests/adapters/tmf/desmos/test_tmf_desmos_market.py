@@ -23,15 +23,18 @@ from tests.adapters.tmf.desmos.desmos_market import (
     Json,
     Market,
     Node,
+    did_of,
     market,
     until,
 )
 
 pytestmark = pytest.mark.process
 
-VERSIONS: Final = 3
+VERSIONS: Final = 2
 PRICE: Final = "urn:ngsi-ld:product-offering-price:harbour-1"
 ENTITIES: Final = "/api/v2/entities/"
+ORDERS: Final = "/tmf-api/productOrderingManagement/v4/productOrder"
+REFERRED: Final = {"@referredType": "Organization"}
 NOWHERE: Final = "http://127.0.0.1:9"  # nobody listens there
 LINKED: Final = ("type", "version", "lifecycleStatus", "hash", "hashlink")
 
@@ -43,6 +46,7 @@ async def test_two_nodes_and_a_peer_are_one_market(tmp_path: Path) -> None:
         story = Story(found)
         await story.open()
         await story.launch()
+        await story.order()
         await story.serve_wrong_content()
         await story.change()
         await story.end()
@@ -112,6 +116,25 @@ class Story:
         await self.agree()
         for node in (self.north, self.south):
             assert digest(await node.entity(PRICE)) == digest(self.harbour.text(PRICE))
+
+    async def order(self) -> None:
+        """An order reaches the party that it names; the third learns no more than that it is."""
+        parties = [("Seller", NORTH), ("Buyer", HARBOUR)]
+        sent = {
+            "productOrderItem": [{"id": "1", "action": "add"}],
+            "relatedParty": [
+                {"id": f"urn:{role}", "role": role, "name": did_of(name)} | REFERRED
+                for role, name in parties
+            ],
+        }
+        order = await self.north.call("POST", ORDERS, sent)
+
+        async def is_settled() -> bool:
+            has_peer = order["id"] in self.harbour.broker
+            return has_peer and (await self.south.status())["entities"].get("withheld") == 1
+
+        await until(is_settled, lambda: self.south.log[-2000:])
+        assert await self.south.call("GET", ORDERS) == []
 
     async def serve_wrong_content(self) -> None:
         """What the peer serves of two entities is not what it published: neither node takes it."""
@@ -297,13 +320,13 @@ class Story:
 
     async def close(self) -> None:
         """Stop the nodes: well, and with nothing left to tell."""
-        views = [await self.north.offers(), await self.south.offers(), self.seen_by_peer()]
+        views = [*await self.seen_by_nodes(), self.seen_by_peer()]
         self.lost = sum(id_ not in view for id_ in self.wanted for view in views)
         for node in (self.north, self.south):
             status = await node.status()
             assert status["publishing"]["waiting"] == 0
             assert (status["gaps"], status["quarantined"]) == (0, 0)
-            assert status["entities"].keys() == {"current", "own"}
+            assert status["entities"].keys() - {"withheld"} == {"current", "own"}
             assert await node.stop() == 0
             assert "Traceback" not in node.log
 
@@ -385,8 +408,12 @@ class Story:
         await until(is_refused)
 
     def seen_by_peer(self) -> dict[str, Json]:
-        """Give what the peer holds and would tell of, by id."""
-        return {row["id"]: row for row in self.harbour.offers()}
+        """Give what the peer holds of the catalogue and would tell of, by id."""
+        return catalogue({row["id"]: row for row in self.harbour.offers()})
+
+    async def seen_by_nodes(self) -> list[dict[str, Json]]:
+        """Give what each node tells the peer of its catalogue, by id."""
+        return [catalogue(await node.offers()) for node in (self.north, self.south)]
 
     def peers_own(self) -> dict[str, str]:
         """Give the versions of what the peer alone holds rightly."""
@@ -398,7 +425,7 @@ class Story:
         seen: list[dict[str, Json]] = []
 
         async def holds() -> bool:
-            seen[:] = [await self.north.offers(), await self.south.offers()]
+            seen[:] = await self.seen_by_nodes()
             if any(self.versions(view) != self.wanted | self.held_on() for view in seen):
                 return False
             if not without_peer:
@@ -430,6 +457,11 @@ class Story:
         names = LINKED[:-1] if id_ in self.parts else LINKED
         rows = [[view[id_][name] for name in names] if id_ in view else None for view in seen]
         return all(row == rows[0] for row in rows)
+
+
+def catalogue(view: dict[str, Json]) -> dict[str, Json]:
+    """Leave out what two agreed on."""
+    return {id_: row for id_, row in view.items() if row["type"] != "product-order"}
 
 
 # --- audits ---------------------------------------------------------------------------------
