@@ -22,6 +22,7 @@ DOCUMENTS = [
     ROOT / "docs" / "simulation.md",
     ROOT / "docs" / "trust.md",
     ROOT / "docs" / "transparency-log.md",
+    ROOT / "docs" / "console.md",
     ROOT / "docs" / "adapters" / "access-node.md",
     *sorted((ROOT / "docs" / "operations").glob("*.md")),
 ]

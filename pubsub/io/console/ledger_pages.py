@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from ledger.core.event import OpenEntry, open_entry
 from ledger.core.ids import Height, Sequence
+from ledger.core.validators import Validator
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_scan import Selection
 from ledger.io.chain_store import ChainStore
@@ -77,18 +78,7 @@ async def overview_values(
             blocks = _newest_blocks(chain)
             members = chain.epoch_start().validator_set()
         quorum = members.quorum
-        if node is not None:
-            validators = [
-                _ValidatorRow(
-                    member.name,
-                    _state(node, member.name),
-                    member.name not in node.missing,
-                    _leads(node, member.name),
-                    member.address,
-                    member.did,
-                )
-                for member in members.members
-            ]
+        validators = [_validator_row(node, member) for member in members.members]
     return {
         "status": status,
         "node": node,
@@ -182,13 +172,15 @@ def _newest_blocks(chain: ChainReader) -> list[BlockDocument]:
     return blocks
 
 
-def _state(node: _Node, name: str) -> str:
-    if name == node.name:
-        return "this member"
-    return "not connected" if name in node.missing else "connected"
-
-
-def _leads(node: _Node, name: str) -> str:
-    if name == node.leader:
-        return "now"
-    return "in turn" if name in node.leaders else "passed over"
+def _validator_row(node: _Node | None, member: Validator) -> _ValidatorRow:
+    """Say what the node sees of a validator, or that it says nothing."""
+    name = member.name
+    if node is None:
+        state, leads = "unknown", ""
+    else:
+        connection = "not connected" if name in node.missing else "connected"
+        state = "this member" if name == node.name else connection
+        turn = "in turn" if name in node.leaders else "passed over"
+        leads = "now" if name == node.leader else turn
+    is_good = state in ("this member", "connected")
+    return _ValidatorRow(name, state, is_good, leads, member.address, member.did)
