@@ -224,14 +224,21 @@ class Fanout:
             if not self._holds(subscriber.principal):
                 subscriber.refuse(Unauthenticated("the token does not hold any longer"))
         for lane in self._lanes.values():
-            if lane.is_silent and not self._announce(lane):
-                blocked = [who for who in lane.live if who.pipe.is_blocked]
-                self._fall_behind(blocked, self._cursor)
-                for subscriber in lane.live:
-                    subscriber.pipe.beat(lane.form.heartbeat)
-            lane.is_silent = True
-        for subscriber in self._ahead:
-            subscriber.pipe.beat(subscriber.lane.form.heartbeat)
+            if not lane.is_silent:
+                lane.is_silent = True
+                continue
+            lane.is_silent = False
+            if self._announce(lane):
+                continue
+            self._fall_behind([who for who in lane.live if who.pipe.is_blocked], self._cursor)
+            for subscriber in lane.live:
+                subscriber.pipe.beat(lane.form.heartbeat)
+        for subscriber in list(self._ahead):
+            if subscriber.pipe.is_blocked:
+                del self._ahead[subscriber]
+                self._place_behind(subscriber, subscriber.cursor)
+            else:
+                subscriber.pipe.beat(subscriber.lane.form.heartbeat)
 
     def _fall_behind(self, subscribers: list[Subscriber], cursor: int) -> None:
         for subscriber in subscribers:

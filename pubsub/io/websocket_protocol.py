@@ -61,6 +61,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             self.scope["extensions"][PIPE_EXTENSION] = {"pipe": self}
 
+    def start_keepalive(self) -> None:
+        """Forget the handshake, which was answered; the fan-out gives the signs of life."""
+        del self.request, self.response
+
     def handle_text(self, event: Frame) -> None:
         """Refuse a message."""
         self._refuse_message(event)

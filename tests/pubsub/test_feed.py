@@ -1,23 +1,16 @@
-"""The window of newest events and one stream over it, without a server between."""
+"""The window of newest events."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 
 from ledger.core.limits import GATEWAY_RETRY_MS
-from ledger.io.chain_scan import Selection
-from pubsub.core.sse import cursor_block, event_block, opening_block
+from pubsub.core.sse import chunk, cursor_block, event_block, opening_block
 from pubsub.io import feed as feed_module
-from pubsub.io import stream as stream_module
 from pubsub.io.feed import Feed
-from pubsub.io.pages import Wanted
-from pubsub.io.store_access import StoreAccess
-from pubsub.io.stream import EventStream, EventStreamResponse
+from pubsub.io.stream_format import SERVER_SENT_EVENTS
 from tests.pubsub.gateway_world import Chain, sample
-
-ALL = Wanted(Selection(), None)
 
 
 @pytest.fixture
@@ -27,17 +20,6 @@ def chain(tmp_path: Path) -> Iterator[Chain]:
     made.extend([sample(number).entry for number in range(10)])
     with made.store:
         yield made
-
-
-class Source:
-    """What a stream needs, without a gateway."""
-
-    def __init__(self, chain: Chain) -> None:
-        self.feed = Feed()
-        self.access = StoreAccess(Path("unused"))
-        self.access._store = chain.store
-        self.heartbeat_ms = 20
-        self.is_closing = False
 
 
 def read(feed: Feed, chain: Chain, log_size: int, limit: int = 1_000) -> bool:
@@ -57,6 +39,13 @@ def test_blocks() -> None:
     assert cursor_block(7) == b"id: 7\n\n"
     assert event_block(7, b"{}") == b"id: 7\ndata: {}\n\n"
     assert event_block(7, '"\u2028\x85"'.encode()) == b'id: 7\ndata: "\\u2028\\u0085"\n\n'
+
+
+def test_chunks() -> None:
+    """A chunk names its length in hexadecimal; an empty one is never made, for it ends a body."""
+    assert chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
+    with pytest.raises(AssertionError):
+        chunk(b"")
 
 
 def test_window_grows_in_steps(chain: Chain) -> None:
@@ -88,103 +77,22 @@ def test_window_is_bounded(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (feed.start, feed.end) == (10, 10)
 
 
-async def test_stream_passes_from_the_store_to_the_window(chain: Chain) -> None:
-    """A stream behind the window reads the store up to it and goes on there."""
-    source = Source(chain)
-    source.feed.skip_to(10)
-    stream = EventStream(source, ALL, 3)
-    first = await stream.next()
-    assert first is not None
-    assert first.count(b"data:") == 6
-    chain.extend([sample(10).entry])
-    read(source.feed, chain, 11)
-    second = await stream.next()
-    assert second is not None
-    assert second.startswith(b"id: 10\ndata:")
+def test_a_piece_is_bounded(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written at one time has few events, and ends where its bytes are enough."""
+    feed = Feed()
+    read(feed, chain, 10)
+    assert len(feed.piece(-1)) == 10
+    monkeypatch.setattr(feed_module, "GATEWAY_STREAM_PAGE_EVENTS", 4)
+    assert [row.sequence for row in feed.piece(2)] == [3, 4, 5, 6]
+    monkeypatch.setattr(feed_module, "STREAM_PIECE_BYTES", len(sample(0).entry) + 1)
+    assert [row.sequence for row in feed.piece(2)] == [3, 4]
+    assert feed.piece(9) == []
 
 
-async def test_stream_waits_with_heartbeats(chain: Chain) -> None:
-    """Without news there are comments; hidden events move the cursor instead."""
-    source = Source(chain)
-    source.feed.skip_to(10)
-    assert await EventStream(source, ALL, 9).next() == b": keep-alive\n\n"
-    hidden = EventStream(source, Wanted(Selection(subject="none"), None), 3)
-    assert await hidden.next() == b"id: 9\n\n"
-    assert await hidden.next() == b": keep-alive\n\n"
-
-
-async def test_many_hidden_events_are_announced(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beyond a number of hidden events the cursor moves without waiting for a heartbeat."""
-    monkeypatch.setattr(stream_module, "_HIDDEN_MAX", 10)
-    source = Source(chain)
-    source.heartbeat_ms = 3_600_000
-    read(source.feed, chain, 10)
-    hidden = EventStream(source, Wanted(Selection(subject="none"), None), -1)
-    with anyio.fail_after(5):
-        assert await hidden.next() == b"id: 9\n\n"
-
-
-async def test_stream_ends_with_its_gateway(chain: Chain) -> None:
-    """A stream that waits ends at once when the gateway closes."""
-    source = Source(chain)
-    source.heartbeat_ms = 3_600_000
-    source.feed.skip_to(10)
-    results: list[bytes | None] = []
-
-    async def run() -> None:
-        results.append(await EventStream(source, ALL, 9).next())
-
-    with anyio.fail_after(5):
-        async with anyio.create_task_group() as group:
-            group.start_soon(run)
-            await anyio.wait_all_tasks_blocked()
-            source.is_closing = True
-            source.feed.wake()
-    assert results == [None]
-
-
-async def _never() -> dict[str, object]:
-    await anyio.sleep_forever()
-    return {}
-
-
-async def test_reader_that_takes_nothing_is_cut(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When nothing can be written for too long the stream ends and its place is free."""
-    monkeypatch.setattr(stream_module, "GATEWAY_STREAM_SEND_MS_MAX", 20)
-    sent: list[str] = []
-    ended: list[bool] = []
-
-    async def send(message: dict[str, object]) -> None:
-        sent.append(str(message["type"]))
-        if message["type"] == "http.response.body":
-            await anyio.sleep_forever()
-
-    response = EventStreamResponse(EventStream(Source(chain), ALL, -1), lambda: ended.append(True))
-    with anyio.fail_after(5):
-        await response({}, _never, send)  # type: ignore[arg-type]
-    assert (sent, ended) == (["http.response.start", "http.response.body"], [True])
-
-
-async def test_reader_that_leaves_frees_its_place(chain: Chain) -> None:
-    """A disconnected reader ends its stream, also while nothing happens."""
-    ended: list[bool] = []
-    left = anyio.Event()
-
-    async def receive() -> dict[str, object]:
-        await left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: dict[str, object]) -> None:
-        del message
-        left.set()
-
-    source = Source(chain)
-    source.heartbeat_ms = 3_600_000
-    response = EventStreamResponse(EventStream(source, ALL, 9), lambda: ended.append(True))
-    with anyio.fail_after(5):
-        await response({}, receive, send)  # type: ignore[arg-type]
-    assert ended == [True]
+def test_a_row_is_encoded_once(chain: Chain) -> None:
+    """The bytes of an event on a stream are made once for all streams of the format."""
+    feed = Feed()
+    read(feed, chain, 10)
+    row = feed.row(feed.after(6, 1)[0].sequence)
+    assert row.sequence == 7
+    assert row.encoded(SERVER_SENT_EVENTS) is row.encoded(SERVER_SENT_EVENTS)
