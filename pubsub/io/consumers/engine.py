@@ -132,6 +132,14 @@ class Consumers:
         )
         return [self._entries[name].view(self._followed_to) for name in names[:limit]]
 
+    def internal_names(self, prefix: str) -> list[str]:
+        """Give the names of the gateway's own consumers that begin with ``prefix``."""
+        return [
+            name
+            for name, entry in self._entries.items()
+            if name.startswith(prefix) and entry.state.config.is_internal
+        ]
+
     async def update(self, config: ConsumerConfig) -> ConsumerView:
         """Replace a configuration; start, policy and order stay what they are.
 

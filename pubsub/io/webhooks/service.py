@@ -260,11 +260,7 @@ class Webhooks:
     async def _complete(self) -> bool:
         """Give every webhook its consumer, and delete consumers that feed none; say if it could."""
         known = {consumer_name(one.registration.id): one for one in self._registry}
-        there = {
-            view.config.name
-            for view in self.consumers.views()
-            if view.config.name.startswith(_INTERNAL)
-        }
+        there = set(self.consumers.internal_names(_INTERNAL))
         try:
             for name in there - known.keys():
                 await self.consumers.delete(name)
