@@ -152,6 +152,18 @@ async def test_the_task_shortens_in_steps_and_again(
         group.cancel_scope.cancel()
 
 
+def test_every_reader_of_the_journal_is_asked() -> None:
+    """A module that reads it and is not named among the readers would lose what it has not read."""
+    package = Path(retention.__file__).parent
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if ".changes(" in path.read_text()
+    }
+    assert found == {"hub/reading.py", "replication/outbound.py", "usage/journal.py"}
+    assert len(READERS) == len(found)
+
+
 async def test_replication_notes_what_is_not_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
