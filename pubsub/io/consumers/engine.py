@@ -14,6 +14,7 @@ import structlog
 
 from ledger.core.errors import DecodeError
 from ledger.core.ids import Sequence
+from ledger.core.limits import INT_MAX
 from ledger.io.errors import damaged
 from pubsub.core.consumer.config import ConsumerConfig, check_config
 from pubsub.core.consumer.record import decode_config, decode_letter, decode_state, encode_config
@@ -39,6 +40,7 @@ from pubsub.io.wanted import Readable, wanted_of
 __all__ = ["ConsumerSettings", "Consumers"]
 
 _log = structlog.get_logger("gateway.consumers")
+_NOWHERE = -1  # the log was not followed yet
 _SWEEP_MS = 1_000  # how often consumers that nobody uses are looked for
 
 
@@ -72,7 +74,7 @@ class Consumers:
         self._alarm = Alarm()
         self._index: InterestIndex[str] = InterestIndex()
         self._entries: dict[str, Entry] = {}
-        self._followed_to = 0
+        self._followed_to = _NOWHERE
         self._is_closing = False
         self._load()
 
@@ -164,7 +166,7 @@ class Consumers:
         if config.interest != former.interest:
             self._index.remove(config.name)
             self._index.add(config.name, config.interest)
-            entry.forget_ahead(self._followed_to)
+            entry.forget_ahead(max(0, self._followed_to))
         entry.state.config = config
         self._use(entry)
         self._put(entry, with_config=True)
@@ -333,9 +335,10 @@ class Consumers:
         return entry
 
     def _add(self, state: ConsumerState, owner: str) -> Entry:
-        if not self._entries:
+        if not self._entries and self._feed.end:
             self._followed_to = self._feed.end  # nobody was told of what came before
-        entry = Entry(state, owner, self._followed_to, self._alarm)
+        known_from = INT_MAX if self._followed_to == _NOWHERE else self._followed_to
+        entry = Entry(state, owner, known_from, self._alarm)
         self._entries[entry.name] = entry
         self._index.add(entry.name, state.config.interest)
         return entry
