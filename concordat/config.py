@@ -13,6 +13,7 @@ from concordat.config_access import AccessSection
 from concordat.config_access_node import AccessNodeSection, DesmosSection
 from concordat.config_delivery import DeliverySection
 from concordat.config_section import Address, FilePath, Ms, Prefix, Section
+from concordat.config_webhooks import WebhooksSection
 from ledger.core import limits
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "MemberSection",
     "NodeSection",
     "Section",
+    "WebhooksSection",
 ]
 
 
@@ -315,4 +317,5 @@ class Config(Section, frozen=True):
     access_node: AccessNodeSection = AccessNodeSection()
     desmos: DesmosSection = DesmosSection()
     delivery: DeliverySection = DeliverySection()
+    webhooks: WebhooksSection = WebhooksSection()
     log: LogSection = LogSection()

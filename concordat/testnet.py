@@ -139,6 +139,7 @@ def _member(plan: TestnetPlan, name: str, ports: Ports) -> Member:
     settings.setdefault("gateway", {})["listen"] = f"{_HOST}:{ports.gateway}"
     # It is on this machine alone: whoever reaches it may try everything.
     settings.setdefault("access", {}).setdefault("anonymous", GRANTABLE)
+    settings.setdefault("webhooks", {}).setdefault("endpoints", "private")
     if ports.access_node:
         settings.setdefault("access_node", {})["listen"] = f"{_HOST}:{ports.access_node}"
         settings["access_node"]["peers"] = "private"  # they are on this machine, too

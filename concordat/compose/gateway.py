@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from concordat.compose.access import rights_settings
+from concordat.compose.webhooks import webhook_settings
 from concordat.config import Config
 from concordat.home import Home, split_address
 from concordat.names import validator_name
@@ -18,10 +19,11 @@ __all__ = ["gateway_settings", "run_gateway", "wants_facades"]
 def gateway_settings(home: Home) -> GatewaySettings:
     """Put a gateway's settings together. Raises HomeError."""
     config = home.config
+    name = _member_name(home)
     return GatewaySettings(
         chain_dir=home.resolve(config.node.chain_dir),
         control_path=home.control_path,
-        name=_member_name(home),
+        name=name,
         body_bytes_max=config.gateway.body_bytes_max,
         streams_max=config.gateway.streams_max,
         connections_max=config.gateway.connections_max,
@@ -31,6 +33,7 @@ def gateway_settings(home: Home) -> GatewaySettings:
         consumers=ConsumerSettings(
             config.delivery.consumers_max, config.delivery.consumers_per_owner_max
         ),
+        webhooks=webhook_settings(config, name),
     )
 
 
