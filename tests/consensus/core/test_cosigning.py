@@ -89,6 +89,19 @@ def test_credit_bounds_how_often_it_is_signed() -> None:
     assert sorted(signed) == signed
 
 
+def test_a_minute_begins_with_all_credit() -> None:
+    """What was used up before a minute began does not matter in it, so that restarts agree."""
+    rows = [(1_000, 0)]
+    for number in range(1, CHECKPOINTS_BURST_MAX + 3):
+        rows += [(59_990, number), (59_990, number)]
+    size = rows[-1][1]
+    rows += [(60_000, size)]
+    for number in range(size + 1, size + CHECKPOINTS_BURST_MAX + 3):
+        rows += [(60_001, number), (60_001, number)]
+    signed = followed(points(*rows))
+    assert len(signed) == 2 * CHECKPOINTS_BURST_MAX + 1
+
+
 def test_credit_at_its_bound() -> None:
     """So many lone events at once are each signed, and the next is not."""
     rows = [(1_000, 0)]
@@ -104,7 +117,8 @@ def test_a_quiet_log_is_signed_anew_each_minute() -> None:
     assert followed(points(*rows)) == [(2, 7), (60, 7), (120, 7), (180, 7)]
 
 
-LEDGERS = st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 2)), min_size=1, max_size=80)
+STEPS_MS = st.integers(0, 60) | st.integers(0, 60) | st.integers(0, 1_500) | st.integers(0, 40_000)
+LEDGERS = st.lists(st.tuples(STEPS_MS, st.integers(0, 1)), min_size=1, max_size=120)
 
 
 @given(LEDGERS, st.data())
@@ -235,6 +249,26 @@ def test_only_the_newest_of_a_peer_is_held() -> None:
     assert len(node._ahead) == 3
     world.require_kept(node.on_due(DUE), DUE)
     assert len(node._ahead) == 1
+
+
+def test_an_older_one_does_not_take_the_place_of_a_newer() -> None:
+    """What a peer says again of an older ledger changes nothing of what is held."""
+    world = World()
+    node = world.nodes[0]
+    for peer in (1, 2):
+        node.on_message(NodeIndex(peer), world.said(peer, LATER))
+        node.on_message(NodeIndex(peer), world.said(peer, DUE))
+    assert node.on_due(DUE).keep is None
+    world.require_kept(node.on_due(LATER), LATER)
+
+
+def test_one_signature_of_each_is_looked_at() -> None:
+    """What a validator says once more of a ledger costs no verification."""
+    world = World()
+    node = world.nodes[0]
+    node.on_due(DUE)
+    assert node.on_message(NodeIndex(1), world.said(1, DUE)) == Outcome()
+    assert node.on_message(NodeIndex(1), world.said(1, DUE, by=2)) == Outcome()
 
 
 def test_what_was_passed_by_is_forgotten() -> None:
