@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import structlog
+
 from concordat.compose.access import rights_settings
 from concordat.compose.webhooks import webhook_settings
 from concordat.config import Config
@@ -14,6 +16,8 @@ from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 
 __all__ = ["gateway_settings", "run_gateway", "wants_facades"]
+
+_log = structlog.get_logger("concordat")
 
 
 def gateway_settings(home: Home) -> GatewaySettings:
@@ -47,6 +51,12 @@ def wants_facades(config: Config) -> bool:
 def run_gateway(home: Home, facades: Sequence[Facade] = ()) -> None:
     """Serve until SIGINT or SIGTERM; blocks."""
     host, port = split_address(home.config.gateway.listen)
+    if home.config.access.restricted and facades:
+        _log.warning(
+            "facades do not know access.restricted: serve them to nobody who may not read its "
+            "topics",
+            restricted=home.config.access.restricted,
+        )
     served = [*facades, Console()] if home.config.gateway.console else facades
     serve_gateway(gateway_settings(home), host, port, served)
 

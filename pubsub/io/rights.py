@@ -132,6 +132,7 @@ class Rights:
             return principal
         if principal is self._anonymous:
             raise Unauthenticated(f"show a token with the scope {scope}")
+        _log.info("forbidden", who=principal.name, scope=scope.value, path=connection.url.path)
         lack = f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'
         raise Refusal(
             HttpCode.FORBIDDEN,

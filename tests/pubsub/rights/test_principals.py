@@ -1,6 +1,9 @@
 """Who asks: tokens in the header become principals, and what does not hold is refused."""
 
-from collections.abc import AsyncIterator
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import anyio
@@ -9,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from ledger.core.errors import Unavailable
+from ledger.core.limits import FETCH_BYTES_MAX
 from ledger.io.keystore import KeyFileError
 from pubsub.core.limits import AUTHORIZATION_CHARS_MAX
 from pubsub.core.rights import Principal, Scope
@@ -310,6 +314,59 @@ async def test_an_issuer_that_is_down(tmp_path: Path, monkeypatch: pytest.Monkey
     answer = await issuer_answer(tmp_path, monkeypatch, site, token())
     assert (answer.status_code, answer.json()["code"]) == (503, "issuer_unavailable")
     assert "retry-after" in answer.headers
+
+
+ANSWERS: dict[str, tuple[int, bytes]] = {
+    "/keys": (200, json.dumps({"keys": Site().keys}).encode()),
+    "/moved": (302, b""),
+    "/missing": (404, json.dumps({"keys": Site().keys}).encode()),
+    "/long": (200, b'{"keys":[],"a":"' + b"a" * FETCH_BYTES_MAX + b'"}'),
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """An issuer's web server."""
+
+    def do_GET(self) -> None:
+        """Answer what the table says."""
+        status, body = ANSWERS[self.path]
+        self.send_response(status)
+        self.send_header("location", "/keys")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def issuer_site() -> Iterator[str]:
+    """Give the URL of an issuer's web server on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_good"),
+    [("/keys", True), ("/moved", False), ("/missing", False), ("/long", False)],
+)
+async def test_keys_are_fetched_over_http(issuer_site: str, path: str, is_good: bool) -> None:
+    """One whole answer of status 200 gives keys; no redirect is followed, nothing endless read."""
+    issuer = replace(ISSUER, jwks_url=issuer_site + path, is_private=True)
+    rights = Rights(RightsSettings(issuers=(issuer,)))
+    now_s = NOW_MS // 1000
+    text = token(payload=claims(exp=now_s + 60, iat=now_s))
+    if is_good:
+        assert (await rights._oidc.judge(text))[1].subject == "alice"
+    else:
+        with pytest.raises(Unavailable):
+            await rights._oidc.judge(text)
 
 
 async def test_keys_are_fetched_under_the_rules_of_egress() -> None:
