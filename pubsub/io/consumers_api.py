@@ -14,7 +14,6 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from ledger.core.errors import DecodeError
 from ledger.core.limits import INT_MAX
 from pubsub.core import consumer_operations as operations
 from pubsub.core.audit_documents import Action
@@ -50,12 +49,13 @@ from pubsub.core.limits import (
 )
 from pubsub.core.parameters import Parameters
 from pubsub.core.problems import HttpCode, Refusal
-from pubsub.core.rights import Principal, Scope
-from pubsub.core.strict_json import require_strict_json
+from pubsub.core.rights import Scope
 from pubsub.io.answers import json_response
 from pubsub.io.audit import act_of
 from pubsub.io.consumers.delivery import ConsumerView, Delivery, Fetch
 from pubsub.io.endpoint import Endpoint
+from pubsub.io.guard import principal_of
+from pubsub.io.json_body import read_json_body
 from pubsub.io.state import Gateway
 
 __all__ = ["CONSUMER_ENDPOINTS", "consumer_document"]
@@ -64,19 +64,13 @@ T = TypeVar("T")
 _NUMBER: Final = re.compile(r"(0|[1-9][0-9]{0,18})\Z", re.ASCII)
 _NO_STORE: Final = {"cache-control": "no-store"}
 
-_decode_request = msgspec.json.Decoder(ConsumerRequest).decode
-_decode_changes = msgspec.json.Decoder(ConsumerChanges).decode
-_decode_pause = msgspec.json.Decoder(PauseRequest).decode
-_decode_fetch = msgspec.json.Decoder(FetchRequest).decode
-_decode_settlement = msgspec.json.Decoder(SettlementRequest).decode
-_decode_replay = msgspec.json.Decoder(LettersReplay).decode
 _encode = msgspec.json.Encoder().encode
 
 
 async def create_consumer(gateway: Gateway, request: Request) -> Response:
     """Make a consumer."""
-    config = config_of(await _body(gateway, request, _decode_request))
-    principal = _principal(request)
+    config = config_of(await _body(gateway, request, ConsumerRequest))
+    principal = principal_of(request)
     consumers = gateway.consumers
     is_new = not consumers.has(config.name)
     view = await consumers.create(config, principal.name, principal.may_read)
@@ -92,7 +86,7 @@ async def list_consumers(gateway: Gateway, request: Request) -> Response:
     parameters = Parameters(request.query_params.multi_items(), ("after", "limit"))
     after = parameters.text("after", CONSUMER_NAME_CHARS_MAX) or ""
     limit = parameters.integer("limit", 1, CONSUMER_LIST_MAX) or CONSUMER_LIST
-    principal = _principal(request)
+    principal = principal_of(request)
     owner = None if principal.may(Scope.OPERATE) else principal.name
     views = gateway.consumers.views(owner, after, limit + 1)
     documents = [consumer_document(view) for view in views[:limit]]
@@ -108,7 +102,7 @@ async def get_consumer(gateway: Gateway, request: Request) -> Response:
 async def update_consumer(gateway: Gateway, request: Request) -> Response:
     """Change a consumer."""
     name = _name(gateway, request)
-    changes = await _body(gateway, request, _decode_changes)
+    changes = await _body(gateway, request, ConsumerChanges)
     config = changed_config(gateway.consumers.get(name).config, changes)
     await gateway.consumers.update(config)
     await gateway.audit.record(act_of(request, Action.CONSUMER_UPDATED, name))
@@ -126,7 +120,7 @@ async def delete_consumer(gateway: Gateway, request: Request) -> Response:
 async def pause_consumer(gateway: Gateway, request: Request) -> Response:
     """Pause a consumer."""
     name = _name(gateway, request)
-    until_ms = (await _body(gateway, request, _decode_pause)).until_ms
+    until_ms = (await _body(gateway, request, PauseRequest)).until_ms
     await gateway.consumers.pause(name, INT_MAX if until_ms is None else until_ms)
     return _shown(gateway, name)
 
@@ -141,8 +135,8 @@ async def resume_consumer(gateway: Gateway, request: Request) -> Response:
 async def fetch_events(gateway: Gateway, request: Request) -> Response:
     """Give events out, and wait for them while the client is there."""
     name = _name(gateway, request)
-    wish = await _body(gateway, request, _decode_fetch)
-    consumers, readable = gateway.consumers, _principal(request).may_read
+    wish = await _body(gateway, request, FetchRequest)
+    consumers, readable = gateway.consumers, principal_of(request).may_read
     fetch = Fetch(wish.max_events, 0, wish.max_bytes)
     deliveries = await consumers.fetch(name, fetch, readable)
     if not deliveries and wish.wait_ms:
@@ -157,7 +151,7 @@ async def fetch_events(gateway: Gateway, request: Request) -> Response:
 async def settle_events(gateway: Gateway, request: Request) -> Response:
     """Take what became of events."""
     name = _name(gateway, request)
-    settlement = settlement_of(await _body(gateway, request, _decode_settlement))
+    settlement = settlement_of(await _body(gateway, request, SettlementRequest))
     settled = await gateway.consumers.settle(name, settlement)
     return json_response(SettledDocument(settled.settled_count, settled.unknown), headers=_NO_STORE)
 
@@ -177,7 +171,7 @@ async def list_letters(gateway: Gateway, request: Request) -> Response:
 async def replay_letters(gateway: Gateway, request: Request) -> Response:
     """Have dead letters given out again."""
     name = _name(gateway, request)
-    wish = await _body(gateway, request, _decode_replay)
+    wish = await _body(gateway, request, LettersReplay)
     count = await gateway.consumers.replay(name, wish.sequences)
     await gateway.audit.record(act_of(request, Action.DEAD_LETTERS_REPLAYED, name))
     return json_response(LettersReplayed(count), headers=_NO_STORE)
@@ -240,31 +234,17 @@ def _shown(gateway: Gateway, name: str) -> Response:
     return json_response(consumer_document(gateway.consumers.get(name)), headers=_NO_STORE)
 
 
-def _principal(request: Request) -> Principal:
-    principal = request.state.principal
-    assert isinstance(principal, Principal)
-    return principal
-
-
 def _name(gateway: Gateway, request: Request, allowed: tuple[str, ...] = ()) -> str:
     """Give the name of a consumer that the principal may use. Raises Refusal."""
     Parameters(request.query_params.multi_items(), allowed)
     name: str = request.path_params["name"]
-    principal = _principal(request)
+    principal = principal_of(request)
     gateway.consumers.require(name, None if principal.may(Scope.OPERATE) else principal.name)
     return name
 
 
-async def _body(gateway: Gateway, request: Request, decode: Callable[[bytes], T]) -> T:
-    """Read a JSON body strictly. Raises Refusal, DecodeError."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise Refusal(HttpCode.UNSUPPORTED_MEDIA_TYPE, "send application/json")
-    async with gateway.bodies.read(request, CONSUMER_BODY_BYTES_MAX) as body:
-        require_strict_json(body)
-        try:
-            return decode(body)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise DecodeError(str(error)) from None
+async def _body(gateway: Gateway, request: Request, type_: type[T]) -> T:
+    return await read_json_body(gateway.bodies, request, CONSUMER_BODY_BYTES_MAX, type_)
 
 
 async def _while_there(request: Request, work: Callable[[], Awaitable[T]]) -> T:

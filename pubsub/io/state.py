@@ -32,6 +32,7 @@ from pubsub.core.trust_documents import ListSummary
 from pubsub.io.audit import Audit
 from pubsub.io.body import Bodies
 from pubsub.io.consumers.engine import Consumers, ConsumerSettings
+from pubsub.io.consumers.metrics import ConsumerCollector
 from pubsub.io.delivery_store import DeliveryStore
 from pubsub.io.fanout import Fanout
 from pubsub.io.feed import Feed
@@ -149,6 +150,7 @@ class Gateway:
         if settings.delivery_dir is not None:
             self._delivery = DeliveryStore.open(settings.delivery_dir)
             self._consumers = Consumers(settings.consumers, self._delivery, self.access, self.feed)
+            self.metrics.registry.register(ConsumerCollector(self._consumers, self._delivery))
             self._webhooks = Webhooks(
                 settings.webhooks, self._delivery, self._consumers, self.rights, self.metrics.registry
             )

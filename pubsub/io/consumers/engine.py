@@ -12,12 +12,10 @@ from typing import NamedTuple
 import anyio
 import structlog
 
-from ledger.core.errors import DecodeError
 from ledger.core.ids import Sequence
 from ledger.core.limits import INT_MAX
-from ledger.io.errors import damaged
 from pubsub.core.consumer.config import ConsumerConfig, check_config
-from pubsub.core.consumer.record import decode_config, decode_letter, decode_state, encode_config
+from pubsub.core.consumer.record import encode_config
 from pubsub.core.consumer.settlement import DeadLetter, Settled, Settlement
 from pubsub.core.consumer.state import ConsumerState
 from pubsub.core.interest_index import InterestIndex
@@ -28,7 +26,9 @@ from pubsub.core.limits import (
 )
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.io.consumers.delivery import ConsumerView, Delivery, Fetch
-from pubsub.io.consumers.entry import Entry, letter_key, letter_place
+from pubsub.io.consumers.entry import Entry, letter_key
+from pubsub.io.consumers.loading import load_states
+from pubsub.io.consumers.measures import Measures, kind_of, measure, totals_of
 from pubsub.io.consumers.starting import find_beginning
 from pubsub.io.consumers.taking import Taking
 from pubsub.io.consumers.waiting import Alarm, now_ms
@@ -75,8 +75,10 @@ class Consumers:
         self._index: InterestIndex[str] = InterestIndex()
         self._entries: dict[str, Entry] = {}
         self._followed_to = _NOWHERE
+        self._gone: dict[str, Measures] = {}  # totals of deleted ones: counters never fall
         self._is_closing = False
-        self._load()
+        for state, owner in load_states(store):
+            self._add(state, owner)
 
     # --- consumers ------------------------------------------------------------------------
 
@@ -289,6 +291,10 @@ class Consumers:
                 await anyio.sleep(_SWEEP_MS / 1000)
                 self._sweep()
 
+    def measure(self) -> dict[str, Measures]:
+        """Give sums over all consumers by kind."""
+        return measure(self._entries.values(), self._followed_to, self._gone)
+
     def close(self) -> None:
         """End all waiting fetches."""
         self._is_closing = True
@@ -296,23 +302,6 @@ class Consumers:
             entry.queue.notify_all()
 
     # --- helpers --------------------------------------------------------------------------
-
-    def _load(self) -> None:
-        """Read all rows. Raises StorageError."""
-        positions = dict(self._store.rows("positions"))
-        letters: dict[str, list[DeadLetter]] = {}
-        try:
-            for key, value in self._store.rows("dead_letters"):
-                name, sequence = letter_place(key)
-                letters.setdefault(name, []).append(decode_letter(sequence, value))
-            for key, value in self._store.rows("consumers"):
-                config, owner = decode_config(value)
-                stored = letters.get(config.name, [])
-                state = decode_state(config, positions[key], stored)
-                state.active_ms = max(state.active_ms, now_ms())
-                self._add(state, owner)
-        except (DecodeError, KeyError, ValueError) as error:
-            raise damaged(self._store.path, f"a consumer cannot be read: {error}") from error
 
     def _existing(self, config: ConsumerConfig, owner: str) -> ConsumerView | None:
         """Give the same consumer if there is one. Raises Refusal when it cannot be made."""
@@ -372,6 +361,7 @@ class Consumers:
         gone = {*entry.state.letters, *entry.state.changed_letters}
         letters = [Change("dead_letters", letter_key(entry.name, each), None) for each in gone]
         self._store.put([*names, *letters])
+        self._gone.setdefault(kind_of(entry.name), Measures()).update(totals_of(entry.state))
         entry.is_deleted = True
         del self._entries[entry.name]
         self._index.remove(entry.name)

@@ -84,13 +84,19 @@ class Entry:
             self._ahead.popleft()
         return list(self._ahead)
 
+    def lag(self, followed_to: int) -> Lag:
+        """Give how far it is behind the log, which was followed up to ``followed_to``."""
+        known = self.ahead()
+        if known is not None:
+            return Lag(len(known), is_exact=True)
+        behind = max(0, followed_to - self.state.position)
+        return Lag(behind, is_exact=behind == 0)
+
     def view(self, followed_to: int) -> ConsumerView:
         """Describe it; the log was followed up to the sequence ``followed_to``."""
         state, config = self.state, self.state.config
         now = now_ms()
         state.expire(now)
-        known = self.ahead()
-        behind = max(0, followed_to - state.position)
         return ConsumerView(
             config=config,
             owner=self.owner,
@@ -99,13 +105,11 @@ class Entry:
             in_flight=state.pending.out_count,
             waiting=len(state.pending) - state.pending.out_count,
             dead_letters=len(state.letters),
-            paused_until_ms=state.paused_until_ms if state.is_paused(now) else None,
+            paused_until_ms=state.paused_until_ms,
             delivered=state.totals.delivered,
             redelivered=state.totals.redelivered,
             acknowledged=state.totals.acknowledged,
-            lag=Lag(behind, is_exact=behind == 0)
-            if known is None
-            else Lag(len(known), is_exact=True),
+            lag=self.lag(followed_to),
         )
 
     # --- storing --------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 
 from pubsub.core.rights import Scope
@@ -36,6 +37,12 @@ class ConsumerWorld:
             self._nonce += 1
             entries.append(sample(self._nonce, **changes).entry)
         await self.world.node.extend(entries)
+
+    async def followed(self, log_size: int) -> None:
+        """Wait until the gateway has seen so many events."""
+        with anyio.fail_after(5):
+            while self.world.gateway.feed.end < log_size:  # noqa: ASYNC110 - it has no event
+                await anyio.sleep(0.005)
 
     async def create(self, name: str = "c", **config: object) -> httpx.Response:
         """Make a consumer that begins with the first event."""

@@ -274,12 +274,11 @@ async def test_list(consumers: ConsumerWorld) -> None:
 async def test_lag(consumers: ConsumerWorld) -> None:
     """Lag is exact for a consumer that keeps up, and a bound for one that begins behind."""
     await consumers.publish(2)
+    await consumers.followed(2)
     await consumers.create("behind")
     await consumers.create("new", start={"policy": "new"})
     await consumers.publish(3)
-    with anyio.fail_after(5):
-        while (await consumers.show("new"))["lag"]["events"] < 3:  # noqa: ASYNC110 - no event
-            await anyio.sleep(0.01)
+    await consumers.followed(5)
     assert (await consumers.show("new"))["lag"] == {"events": 3, "is_exact": True}
     assert (await consumers.show("behind"))["lag"] == {"events": 5, "is_exact": False}
 
@@ -316,3 +315,29 @@ async def test_future_start(consumers: ConsumerWorld) -> None:
     start = {"policy": "time", "time_ms": waiting.now_ms() + 60_000}
     answer = await consumers.create(start=start)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+
+
+async def test_metrics(consumers: ConsumerWorld) -> None:
+    """Metrics are sums over consumers of a kind; counters stay when a consumer goes."""
+    await consumers.publish(4)
+    await consumers.create("a")
+    await consumers.create("b")
+    await consumers.fetch("a", max_events=3)
+    await consumers.settle("a", ack=[0], terminate=[{"sequence": 1}], nak=[{"sequence": 2}])
+    text = (await consumers.http.get("/metrics")).text
+    prefix = "concordat_gateway_consumer_"
+    for row in (
+        'consumers{kind="pull"} 2.0',
+        'lag_events{kind="pull"} 5.0',
+        'in_flight{kind="pull"} 0.0',
+        'waiting{kind="pull"} 1.0',
+        'dead_letters{kind="pull"} 1.0',
+        'delivered_total{kind="pull"} 3.0',
+        'failed_total{kind="pull"} 1.0',
+    ):
+        assert prefix + row in text
+    await consumers.http.delete("/v1/consumers/a")
+    text = (await consumers.http.get("/metrics")).text
+    assert prefix + 'consumers{kind="pull"} 1.0' in text
+    assert prefix + 'delivered_total{kind="pull"} 3.0' in text
+    assert "concordat_gateway_delivery_commits_total" in text
