@@ -193,6 +193,34 @@ async def test_bad_conditions(world: World, query: str) -> None:
     problem(await world.get(f"/v1/events{query}"), 400, "invalid_parameter")
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ([("topic", "catalog.a.x"), ("topic", "catalog.c.>")], [0, 2, 3]),
+        ([("filter", '{"prefix":{"subject":"s1"}}')], [1, 3]),
+        (
+            [("filter", '[{"prefix":{"topic":"catalog.a."}},{"not":{"exact":{"subject":"s0"}}}]')],
+            [1],
+        ),
+        ([("filter", '{"exact":{"topic":"catalog.a.x","subject":"s0"}}')], [0]),
+        ([("filter", '{"all":[{"exact":{"topic":"catalog.c.x"}}]}'), ("topic", "*.*.x")], [2, 3]),
+        ([("filter", '{"any":[{"suffix":{"type":"none"}}]}'), ("subject", "s0")], []),
+        ([("topic", "catalog.a.x"), ("filter", '{"exact":{"topic":"catalog.c.x"}}')], []),
+    ],
+)
+async def test_interests(world: World, query: list[tuple[str, str]], expected: list[int]) -> None:
+    """Several topics and filters select what they say, page by page, as they do on streams."""
+    rows = [("a.x", "s0"), ("a.y", "s1"), ("c.x", "s0"), ("c.x", "s1")]
+    events = [sample(n, topic=f"catalog.{t}", subject=s) for n, (t, s) in enumerate(rows)]
+    world.chain.extend([event.entry for event in events])
+    target, found = f"/v1/events?{httpx.QueryParams([*query, ('limit', '1')])}", []
+    while target:
+        answer = await world.get(target)
+        found += numbers(answer)
+        target = answer.links.get("next", {}).get("url", "")
+    assert found == expected
+
+
 async def test_page_of_large_events_ends_early(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
