@@ -80,7 +80,7 @@ class Cosigner:
             self._follow(reader, reader.head_height())
 
     def begin_epoch(self, start: EpochStart) -> None:
-        """Begin an epoch; its last-but-one block is durable and nothing after it."""
+        """Begin an epoch; the last block of the one before is durable, and nothing after it."""
         self._liars.clear()
         with self._store.read() as reader:
             self._begin(reader, start, reader.checkpoint())

@@ -32,6 +32,7 @@ from ledger.core.limits import (
     CHECKPOINTS_PENDING_MAX,
 )
 from ledger.core.tlog.checkpoint import Checkpoint, StoredCheckpoint, sign_checkpoint
+from ledger.core.tlog.note import parse_note
 from ledger.core.tlog.policy import check_checkpoint, policy_of
 from tests.support.memory_chain import make_genesis, signer_of
 
@@ -102,13 +103,14 @@ def test_a_minute_begins_with_all_credit() -> None:
     assert len(signed) == 2 * CHECKPOINTS_BURST_MAX + 1
 
 
-def test_credit_at_its_bound() -> None:
-    """So many lone events at once are each signed, and the next is not."""
-    rows = [(1_000, 0)]
+@pytest.mark.parametrize("quiet_ms", [1_000, 50_000])
+def test_credit_at_its_bound(quiet_ms: int) -> None:
+    """So many lone events at once are each signed, and no more, however long it was quiet."""
+    rows = [(0, 0), (1_000, 0), (quiet_ms + 1_000, 0)]
     for number in range(1, CHECKPOINTS_BURST_MAX + 3):
-        rows += [(1_000 + number, number), (1_000 + number, number)]
-    signed = followed(points(*rows))
-    assert [size for _, size in signed] == list(range(1, CHECKPOINTS_BURST_MAX + 1))
+        rows += [(quiet_ms + 1_000, number), (quiet_ms + 1_000, number)]
+    signed = [size for _, size in followed(points(*rows)) if size]
+    assert signed == list(range(1, CHECKPOINTS_BURST_MAX + 1))
 
 
 def test_a_quiet_log_is_signed_anew_each_minute() -> None:
@@ -192,6 +194,7 @@ class World:
         assert (shown.checkpoint.size, shown.checkpoint.root) == due[1:]
         assert len(shown.times_s) == self.genesis.validator_set().quorum
         assert set(shown.times_s.values()) == {due.time_s}
+        assert len(parse_note(kept.note).signatures) == 1 + len(shown.times_s)
         assert (kept.time_s, kept.log_size, kept.epoch) == (*due.place, self.start.number)
         return kept
 
