@@ -27,7 +27,14 @@ GO_NOTE = (
     "\u2014 PeterNeumann "
     "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 ).encode()
-# The example of signed-note 1.0.0: its text has an empty line of its own.
+# The two examples of C2SP signed-note; the text of the second has an empty line of its own.
+SPEC_KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
+SPEC_NOTE = (
+    "This is an example message.\n"
+    "\n"
+    "\u2014 example.com/foo "
+    "Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n"
+).encode()
 C2SP_NOTE = (
     "Ognuno sta solo sul cuor della terra\n"
     "trafitto da un raggio di sole:\n"
@@ -40,16 +47,18 @@ C2SP_NOTE = (
 LINE = "\u2014 name AAAAAAE=\n"
 
 
-def test_published_note_and_key_are_accepted() -> None:
+@pytest.mark.parametrize(("data", "vkey"), [(SPEC_NOTE, SPEC_KEY), (GO_NOTE, GO_KEY)])
+def test_published_notes_and_keys_are_accepted(data: bytes, vkey: str) -> None:
     """The signature of a published note is that of its published key, for both verifiers."""
-    note, key = parse_note(GO_NOTE), parse_verifier_key(GO_KEY)
+    note, key = parse_note(data), parse_verifier_key(vkey)
+    assert key.text == vkey
     (line,) = note.signatures
     assert (line.name, line.key_id) == (key.name, key.id)
     assert verify_signature(key, note.text, line.signature) == 0
     assert verify_signature(key, note.text + "!", line.signature) is None
-    text, rows = independent.open_note(GO_NOTE)
+    text, rows = independent.open_note(data)
     assert (text, tuple(rows[0])) == (note.text, tuple(line))
-    assert independent.check_line(independent.read_vkey(GO_KEY), text, rows[0].signature) == 0
+    assert independent.check_line(independent.read_vkey(vkey), text, rows[0].signature) == 0
 
 
 def test_text_ends_at_the_last_empty_line() -> None:
@@ -62,7 +71,7 @@ def test_text_ends_at_the_last_empty_line() -> None:
     assert independent.open_note(C2SP_NOTE)[0] == note.text
 
 
-@pytest.mark.parametrize("note", [GO_NOTE, C2SP_NOTE])
+@pytest.mark.parametrize("note", [GO_NOTE, SPEC_NOTE, C2SP_NOTE])
 def test_a_note_has_one_form(note: bytes) -> None:
     """Writing what was read gives the same bytes."""
     assert write_note(parse_note(note)) == note
