@@ -1,7 +1,7 @@
 """Every command that README.md and the pages below (``DOCUMENTS``) show is run as it stands.
 
-A document's `console` blocks are one shell script, in which its `python` blocks are programs; what
-``make`` would do is only looked up.
+A document's `console` blocks are one shell script, in which its `python` blocks are programs, or
+files where they have a name; what ``make`` would do is only looked up.
 """
 
 import os
@@ -23,10 +23,11 @@ DOCUMENTS = [
     ROOT / "docs" / "trust.md",
     ROOT / "docs" / "transparency-log.md",
     ROOT / "docs" / "console.md",
+    ROOT / "docs" / "webhooks.md",
     ROOT / "docs" / "adapters" / "access-node.md",
     *sorted((ROOT / "docs" / "operations").glob("*.md")),
 ]
-BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(console|python)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PORT = re.compile(r"127\.0\.0\.1:(2[678]6\d\d)\b")  # of a testnet with the usual base port
 END_JOBS = "trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait; exit $code' EXIT"
 
@@ -34,8 +35,10 @@ END_JOBS = "trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait; exit $code
 def commands(document: Path) -> list[str]:
     """Give what a reader would type, in its order: shell lines, and Python programs."""
     found: list[str] = []
-    for kind, block in BLOCK.findall(document.read_text()):
-        if kind == "python":
+    for kind, name, block in BLOCK.findall(document.read_text()):
+        if name:
+            found.append(f"cat > {name} <<'END'\n{block}END")
+        elif kind == "python":
             found.append(f"{sys.executable} -P - <<'END'\n{block}END")
         else:
             found += [line[2:] for line in block.splitlines() if line.startswith("$ ")]
@@ -46,10 +49,11 @@ def commands(document: Path) -> list[str]:
 def directory() -> Iterator[Path]:
     """A new directory with a ``concordat`` command; short, because socket paths have to be."""
     with TemporaryDirectory(prefix="cd-") as name:
-        program = Path(name) / "bin" / "concordat"
-        program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m concordat "$@"\n')
-        program.chmod(0o755)
+        (Path(name) / "bin").mkdir()
+        for command, arguments in (("concordat", "-m concordat "), ("python", "")):
+            program = Path(name) / "bin" / command
+            program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P {arguments}"$@"\n')
+            program.chmod(0o755)
         yield Path(name)
 
 
