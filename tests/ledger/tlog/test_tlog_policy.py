@@ -122,6 +122,25 @@ def test_signatures_are_of_this_checkpoint(verdict: Verdict) -> None:
 
 
 @VERIFIERS
+@pytest.mark.parametrize(("time_s", "accepted"), [(0, True), (2**63 - 1, True), (2**63, False)])
+def test_times(time_s: int, accepted: bool, verdict: Verdict) -> None:
+    """A cosignature's time is a number of 63 bits."""
+    lines = signed_lines(CHECKPOINT, members_of(CHAIN, 3), time_s=time_s)
+    assert verdict(note_of(CHECKPOINT, lines), POLICY) is accepted
+
+
+@VERIFIERS
+@pytest.mark.parametrize("cut", [-1, 1, 9, 63, 70])
+def test_signatures_of_other_lengths(cut: int, verdict: Verdict) -> None:
+    """A signature line of a known key that is too short or too long refuses the note."""
+    for number, line in enumerate(LINES):
+        signature = line.signature[:-cut] if cut > 0 else line.signature + b"x"
+        lines = [*LINES]
+        lines[number] = line._replace(signature=signature or b"x")
+        assert not verdict(note_of(CHECKPOINT, lines), POLICY)
+
+
+@VERIFIERS
 def test_another_networks_policy(verdict: Verdict) -> None:
     """The same validators under another chain id are another log."""
     policy = write_policy(policy_of("test-0011223344556677", CHAIN.genesis.validator_set()))
