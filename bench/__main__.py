@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.baseline import measure_baseline
 from bench.events import EventSource
+from bench.fan_out import measure_fan_out
 from bench.in_flight import measure_in_flight
 from bench.latency import measure_low_load
 from bench.report import commit_id, describe_machine, to_json, to_markdown, to_table
@@ -32,6 +33,7 @@ class _Plan:
     events: int
     in_flight: tuple[int, float]
     load: LoadShape
+    fan_out: tuple[int, int]
     usage_records: int
 
 
@@ -68,12 +70,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _plan(chosen: argparse.Namespace) -> _Plan:
     if chosen.quick:
-        return _Plan(2, 10, (8, 1.0), LoadShape(4, 100, not chosen.no_wait, 0.5, 2.0), 20_000)
+        load = LoadShape(4, 100, not chosen.no_wait, 0.5, 2.0)
+        return _Plan(2, 10, (8, 1.0), load, (50, 5), 20_000)
     return _Plan(
         5,
         200,
         (_IN_FLIGHT, 10.0),
         LoadShape(chosen.clients, chosen.bulk, not chosen.no_wait, 5.0, chosen.seconds),
+        (1_000, 100),
         1_000_000,
     )
 
@@ -96,6 +100,8 @@ def _measure(directory: Path, plan: _Plan) -> Run:
         _say(f"{plan.in_flight[0]} single events under way")
         all_ports = [network.port(member) for member in everybody]
         in_flight = measure_in_flight(source, all_ports, *plan.in_flight)
+        _say(f"{plan.fan_out[0]:,} streams of one gateway, as server-sent events and WebSockets")
+        fan_out = measure_fan_out(network, source, *plan.fan_out)
         _say(f"full load, {plan.load.window_s:.0f} s after a warm-up")
         sustained = measure_sustained(network, everybody, source, plan.load)
         victim = everybody[-1]
@@ -123,6 +129,7 @@ def _measure(directory: Path, plan: _Plan) -> Run:
         sustained=sustained,
         one_dead=one_dead,
         one_dead_ratio=round(one_dead.events_per_s / max(sustained.events_per_s, 1.0), 3),
+        fan_out=fan_out,
         usage=usage,
     )
 

@@ -21,7 +21,7 @@ import msgspec
 from bench.events import EventSource
 from bench.http import Connection
 from bench.latency import publish_one
-from bench.results import Quantiles, quantiles
+from bench.results import FanOut, FanOutRun, InterestRun, quantiles
 from bench.stream_readers import Arrivals, Readers, start_readers
 from bench.usage import read_processes
 from ledger.core.event import OpenEntry
@@ -30,12 +30,12 @@ from pubsub.core.interest_index import InterestIndex
 from pubsub.core.interest_match import Predicate, compile_interest
 from tests.support.processes import Part, RealNetwork
 
-__all__ = ["FanOut", "FanOutRun", "InterestRun", "fan_out_rows", "main", "measure_fan_out"]
+__all__ = ["fan_out_rows", "main", "measure_fan_out"]
 
 _MEMBER = 0
 _READER_PROCESSES = 2
 _PAUSE_S = 0.1
-_SETTLE_S = 1.5
+_SETTLE_S = 1.0
 _DELIVERY_S = 20.0
 _VALUES = 500  # that interests of one kind name
 _INTERESTS = (
@@ -48,50 +48,6 @@ _INTERESTS = (
     '{"topics":["m%d.>"],"filters":[{"not":{"exact":{"tags":"eu"}}}]}',
     '{"topics":["*.m%d"]}',
 )
-
-
-class FanOut(msgspec.Struct, frozen=True):
-    """One event to all streams, repeated.
-
-    Attributes:
-        received: from when the first of publisher and readers knew that an event is final, until
-            a reader had it; over all readers and events.
-        last: the same until the last reader had it; over all events.
-        complete: streams that had every event once and in order.
-        bytes_per_stream: what the gateway's memory grew by, for each stream.
-        cpu_us_per_delivery: of the gateway, while events came.
-    """
-
-    streams: int
-    events: int
-    received: Quantiles
-    last: Quantiles
-    complete: int
-    bytes_per_stream: int
-    cpu_us_per_delivery: float
-
-
-class InterestRun(msgspec.Struct, frozen=True):
-    """Who wants an event, of many interests, in one process.
-
-    Attributes:
-        index_us: one event, by the index.
-        naive_us: the same event, by asking each compiled interest.
-        wanting: interests that want an event, on average.
-    """
-
-    interests: int
-    index_us: float
-    naive_us: float
-    wanting: float
-
-
-class FanOutRun(msgspec.Struct, frozen=True):
-    """What ``make bench`` records."""
-
-    server_sent_events: FanOut
-    websocket: FanOut
-    interests: InterestRun
 
 
 def measure_fan_out(

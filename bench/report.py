@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bench.events import ENTRY_BYTES
+from bench.fan_out import fan_out_rows
 from bench.results import InFlight, LowLoad, Run, Throughput
 from bench.tmf_usage import usage_rows
 
@@ -74,6 +75,7 @@ def to_table(run: Run) -> str:
         ("decode and identify", f"{run.baseline.open_per_s:,}", "", ""),
         ("hash log leaves", f"{run.baseline.leaf_per_s:,}", "", ""),
         ("fsync of 4 KiB", f"{run.baseline.fsync_ms} ms", "", ""),
+        *fan_out_rows(run.fan_out),
         *usage_rows(run.usage),
     ]
     return "\n".join(_aligned(rows))

@@ -10,7 +10,10 @@ from bench.usage import ProcessUse
 
 __all__ = [
     "Baseline",
+    "FanOut",
+    "FanOutRun",
     "InFlight",
+    "InterestRun",
     "Latency",
     "LowLoad",
     "Quantiles",
@@ -111,11 +114,56 @@ class Baseline(msgspec.Struct, frozen=True):
     fsync_ms: float
 
 
+class FanOut(msgspec.Struct, frozen=True):
+    """One event to all streams, repeated.
+
+    Attributes:
+        received: from when the first of publisher and readers knew that an event is final, until
+            a reader had it; over all readers and events.
+        last: the same until the last reader had it; over all events.
+        complete: streams that had every event once and in order.
+        bytes_per_stream: what the gateway's memory grew by, for each stream.
+        cpu_us_per_delivery: of the gateway, while events came.
+    """
+
+    streams: int
+    events: int
+    received: Quantiles
+    last: Quantiles
+    complete: int
+    bytes_per_stream: int
+    cpu_us_per_delivery: float
+
+
+class InterestRun(msgspec.Struct, frozen=True):
+    """Who wants an event, of many interests, in one process.
+
+    Attributes:
+        index_us: one event, by the index.
+        naive_us: the same event, by asking each compiled interest.
+        wanting: interests that want an event, on average.
+    """
+
+    interests: int
+    index_us: float
+    naive_us: float
+    wanting: float
+
+
+class FanOutRun(msgspec.Struct, frozen=True):
+    """What ``make bench`` records."""
+
+    server_sent_events: FanOut
+    websocket: FanOut
+    interests: InterestRun
+
+
 class Run(msgspec.Struct, frozen=True):
     """One whole run.
 
     Attributes:
         one_dead_ratio: throughput with one validator dead over that with all.
+        fan_out: streams of one gateway.
         usage: the access node's usage log, which needs no network.
     """
 
@@ -131,6 +179,7 @@ class Run(msgspec.Struct, frozen=True):
     sustained: Throughput
     one_dead: Throughput
     one_dead_ratio: float
+    fan_out: FanOutRun
     usage: UsageRun
 
 

@@ -58,6 +58,12 @@ def test_every_number_is_measured(run: tuple[Path, str]) -> None:
         one_dead["events_per_s"] / sustained["events_per_s"], abs=0.001
     )
     assert all(number > 0 for number in report["baseline"].values())
+    for part in (report["fan_out"]["server_sent_events"], report["fan_out"]["websocket"]):
+        assert part["complete"] == part["streams"] == 50
+        assert 0 < part["received"]["p50_ms"] <= part["last"]["max_ms"]
+        assert part["bytes_per_stream"] > 0
+    interests = report["fan_out"]["interests"]
+    assert interests["index_us"] * 10 < interests["naive_us"]
     usage = report["usage"]
     assert all(number > 0 for number in usage.values())
     assert usage["ledger_bytes"] * 100 < usage["plain_bytes"]
@@ -70,6 +76,7 @@ def test_the_table_shows_the_headlines(run: tuple[Path, str]) -> None:
     report = json.loads(written.read_text())
     assert f"{report['sustained']['events_per_s']:,.0f}" in run[1]
     assert str(report["closed_loop"]["median"]["final"]["p50_ms"]) in run[1]
+    assert str(report["fan_out"]["websocket"]["received"]["p99_ms"]) in run[1]
 
 
 @pytest.mark.process
