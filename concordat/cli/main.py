@@ -27,6 +27,7 @@ _COMMANDS = {
     "gateway": ("gateway", "Run a member's gateway alone."),
     "access-node": ("access_node", "Run a member's TM Forum access node."),
     "tokens": ("tokens", "Add, list and revoke API tokens of a member's gateway."),
+    "consumers": ("consumers", "Fetch events through durable consumers."),
     "webhooks": ("webhooks", "Have a gateway post events to URLs."),
     "status": ("status", "Show how a member is doing, and why when it is not."),
     "publish": ("publish", "Sign and publish one event or a file of them."),

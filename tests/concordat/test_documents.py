@@ -24,6 +24,7 @@ DOCUMENTS = [
     ROOT / "docs" / "transparency-log.md",
     ROOT / "docs" / "console.md",
     ROOT / "docs" / "webhooks.md",
+    ROOT / "docs" / "consumers.md",
     ROOT / "docs" / "adapters" / "access-node.md",
     *sorted((ROOT / "docs" / "operations").glob("*.md")),
 ]
