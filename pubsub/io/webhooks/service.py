@@ -82,6 +82,8 @@ class Webhooks:
         self._rights = rights
         self._registry = Registry(store, settings.egress)
         self._shared = Shared(consumers, self.sender, self.owner_of, self._on_verdict)
+        known = {consumer_name(endpoint.registration.id) for endpoint in self._registry}
+        self._orphans = [name for name in consumers.internal_names(_INTERNAL) if name not in known]
         self._group: TaskGroup | None = None
         self._scopes: dict[str, anyio.CancelScope] = {}
 
@@ -259,16 +261,15 @@ class Webhooks:
 
     async def _complete(self) -> bool:
         """Give every webhook its consumer, and delete consumers that feed none; say if it could."""
-        known = {consumer_name(one.registration.id): one for one in self._registry}
-        there = set(self.consumers.internal_names(_INTERNAL))
         try:
-            for name in there - known.keys():
-                await self.consumers.delete(name)
-            for name in known.keys() - there:
-                registration = known[name].registration
-                owner = registration.owner
-                config = consumer_config(registration)
-                await self.consumers.create(config, owner.name, owner.may_read)
+            while self._orphans:
+                await self.consumers.delete(self._orphans[-1])
+                self._orphans.pop()
+            for endpoint in self._registry:
+                registration = endpoint.registration
+                config, owner = consumer_config(registration), registration.owner
+                if not self.consumers.has(config.name):
+                    await self.consumers.create(config, owner.name, owner.may_read)
         except Refusal as error:  # the log cannot be read yet
             _log.warning("webhooks_wait", error=str(error))
             return False

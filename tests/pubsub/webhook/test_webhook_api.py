@@ -280,16 +280,22 @@ async def test_too_many(
 
 
 async def test_orphans_are_cleared(tmp_path: Path, receiver: Receiver) -> None:
-    """A crash between the two rows of a webhook leaves neither for long."""
-    async with webhook_world(tmp_path) as hooks:
+    """A crash between the two rows of a webhook leaves neither alone after the next start."""
+    directory, later = tmp_path / "one", tmp_path / "two"
+    directory.mkdir()
+    later.mkdir()
+    async with webhook_world(directory) as hooks:
         name = consumer_name(await hooks.create(receiver))
-        consumers, webhooks = hooks.world.gateway.consumers, hooks.world.gateway.webhooks
+        consumers = hooks.world.gateway.consumers
         config = consumers.get(name).config
         orphan = msgspec.structs.replace(config, name="webhook/orphan")
         await consumers.create(orphan, "anonymous", lambda _: True)
         await consumers.delete(name)
-        assert await webhooks._complete()
-        assert consumers.internal_names("webhook/") == [name]
+    (directory / "delivery").rename(later / "delivery")
+    async with webhook_world(later) as hooks:
+        await hooks.publish()
+        await received(receiver, 1)
+        assert hooks.world.gateway.consumers.internal_names("webhook/") == [name]
 
 
 async def test_without_a_store(tmp_path: Path) -> None:
