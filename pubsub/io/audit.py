@@ -90,13 +90,10 @@ class Audit:
 
     def put_tokens(self, file: TokenFile) -> None:
         """Record what was done to the API tokens since they were last looked at."""
-        acts, tokens = token_acts(self._tokens, file)
-        if tokens == self._tokens:
-            return
+        acts, self._tokens = token_acts(self._tokens, file)
         for act in acts:
             self.put(act)
-        self._tokens = tokens
-        self._put([Change(_TABLE, _TOKENS_KEY, encode_audit(tokens))])
+        self._put([Change(_TABLE, _TOKENS_KEY, encode_audit(self._tokens))])
 
     def page(self, before: int | None, limit: int) -> AuditDocument:
         """Give up to ``limit`` records whose number is below ``before``, the newest first."""

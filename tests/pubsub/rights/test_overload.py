@@ -114,6 +114,8 @@ def test_bytes_may_be_what_is_lacking() -> None:
         (FULL, 0, RETRY_AFTER_STALLED_S),
         (FULL, -5, RETRY_AFTER_STALLED_S),
         (FULL, 1, RETRY_AFTER_S_MAX),
+        (NodeQueue(MEMPOOL_ENTRIES_MAX - 100, 1), 0, 1),  # it just fits
+        (NodeQueue(MEMPOOL_ENTRIES_MAX - 99, 1), 0, RETRY_AFTER_STALLED_S),
     ],
 )
 def test_what_is_not_known(queue: NodeQueue | None, pace: int | None, seconds: int) -> None:
