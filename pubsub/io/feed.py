@@ -89,6 +89,10 @@ class Feed:
                 break
         return rows
 
+    def holds(self, first: int, last: int) -> bool:
+        """Say whether the events at ``first`` to ``last`` stand in the window."""
+        return self.start <= first and last < self.end
+
     def row(self, sequence: Sequence) -> FeedRow:
         """Give the row of a ``sequence`` that stands in the window."""
         return self._rows[sequence - self.start]

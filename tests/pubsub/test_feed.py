@@ -48,6 +48,16 @@ def test_chunks() -> None:
         chunk(b"")
 
 
+def test_an_empty_window_holds_nothing(chain: Chain) -> None:
+    """Before anything was read no event stands in the window, and none beyond its ends later."""
+    feed = Feed()
+    assert not feed.holds(0, 0)
+    assert not feed.holds(4, 6)
+    read(feed, chain, 10, 6)
+    assert feed.holds(0, 5)
+    assert not feed.holds(4, 6)
+
+
 def test_window_grows_in_steps(chain: Chain) -> None:
     """New events come in pieces; the window says when it has them all."""
     feed = Feed()

@@ -114,7 +114,7 @@ class Taking:
 
     async def _rows(self, sequences: list[Sequence]) -> list[FeedRow]:
         """Give the events at ``sequences``: from the feed where it has them, else from the log."""
-        if not sequences or self._feed.covers(sequences[0] - 1):
+        if not sequences or self._feed.holds(min(sequences), max(sequences)):
             return [self._feed.row(sequence) for sequence in sequences]
         return await self._access.in_thread(lambda store: read_rows(store, sequences))
 
