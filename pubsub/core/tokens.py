@@ -34,6 +34,7 @@ __all__ = [
     "TokenChangeError",
     "TokenFile",
     "encode_token_file",
+    "is_whole_token",
     "read_token_file",
     "token_digest",
     "token_text",
@@ -123,14 +124,14 @@ def token_text(secret: bytes) -> str:
 
 
 def token_digest(text: str) -> bytes | None:
-    """Give the digest by which a token is known; None for what is no token of this form."""
-    if not _TEXT.match(text):
-        return None
+    """Give the digest by which a token is known; None for what has not the form of one."""
+    return sha256(text.encode("ascii")).digest() if _TEXT.match(text) else None
+
+
+def is_whole_token(text: str) -> bool:
+    """Say whether the checksum of what has the form of a token is right."""
     data = b32decode(text.removeprefix(_PREFIX).upper() + "======")
-    secret = data[:SECRET_BYTES]
-    if token_text(secret) != text:  # checksum, and the spare bits of the last character
-        return None
-    return sha256(text.encode("ascii")).digest()
+    return token_text(data[:SECRET_BYTES]) == text  # also the spare bits of the last character
 
 
 def read_token_file(data: bytes) -> TokenFile:

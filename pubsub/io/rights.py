@@ -25,7 +25,13 @@ from pubsub.core.limits import (
 from pubsub.core.oidc import Issuer, TokenFault, TokenRefused
 from pubsub.core.problems import CHALLENGE, HttpCode, Refusal, Unauthenticated
 from pubsub.core.rights import ANONYMOUS_NAME, DEFAULT_ANONYMOUS, Principal, Scope
-from pubsub.core.tokens import ApiToken, TokenBook, TokenFile, token_digest
+from pubsub.core.tokens import (
+    ApiToken,
+    TokenBook,
+    TokenFile,
+    is_whole_token,
+    token_digest,
+)
 from pubsub.io.audit import Audit
 from pubsub.io.oidc import Oidc
 from pubsub.io.oidc_keys import Fetch
@@ -114,7 +120,7 @@ class Rights:
             text = _bearer(shown)
             digest = token_digest(text)
             if digest is not None:
-                return self._of_token(self._book.find(digest))
+                return self._of_token(self._book.find(digest), text)
             return await self._of_issuer(text)
         except TokenRefused as error:
             raise Unauthenticated(error.detail, error.fault) from None
@@ -189,10 +195,13 @@ class Rights:
         good = sum(token.is_good(now_ms) for token in file.tokens)
         _log.info("tokens_loaded", good=good, all=len(file.tokens))
 
-    def _of_token(self, token: ApiToken | None) -> Principal:
+    def _of_token(self, token: ApiToken | None, text: str) -> Principal:
         """Give the principal of an API token. Raises TokenRefused."""
         if token is None:
-            raise TokenRefused(TokenFault.UNKNOWN_TOKEN, "no API token of this gateway")
+            cause = "no API token of this gateway"
+            raise TokenRefused(
+                TokenFault.UNKNOWN_TOKEN, cause if is_whole_token(text) else f"{cause}: mistyped"
+            )
         if token.revoked_ms is not None:
             raise TokenRefused(TokenFault.REVOKED, "the API token was revoked")
         now_ms = _now_ms()

@@ -146,6 +146,16 @@ async def test_what_does_not_hold_is_refused(guarded: World, shown: list[str], r
         assert "cct_" not in answer.text
 
 
+async def test_a_mistyped_token_is_told(guarded: World) -> None:
+    """A token whose checksum is wrong is told from one that is not known here."""
+    text = text_of("reader")
+    mistyped = text[:10] + ("a" if text[10] != "a" else "b") + text[11:]
+    answer = await ask(guarded, "/v1/events", bearer=mistyped)
+    assert answer.json()["detail"].endswith("mistyped")
+    answer = await ask(guarded, "/v1/events", bearer=text_of("nobody"))
+    assert not answer.json()["detail"].endswith("mistyped")
+
+
 async def test_the_scheme_may_be_in_any_case(guarded: World) -> None:
     """Bearer and bearer are the same."""
     answer = await ask(guarded, "/v1/events", f"bearer {text_of('reader')}")
