@@ -110,6 +110,17 @@ def test_the_log_itself_must_have_signed(verdict: Verdict) -> None:
 
 
 @VERIFIERS
+def test_a_log_signs_for_its_own_origin(verdict: Verdict) -> None:
+    """The signature of a log of the policy that is named otherwise is not this log's."""
+    own = VerifierKey(CHECKPOINT.origin, SignatureType.ED25519, signer_of(0).public_key)
+    other_log = own._replace(name="other")
+    assert own.text.encode() in POLICY
+    policy = POLICY.replace(own.text.encode(), other_log.text.encode())
+    line = LINES[0]._replace(name=other_log.name, key_id=other_log.id)
+    assert not verdict(note_of(CHECKPOINT, [line, *LINES[1:]]), policy)
+
+
+@VERIFIERS
 def test_signatures_are_of_this_checkpoint(verdict: Verdict) -> None:
     """Signatures of another size, root, origin or time do not serve."""
     for changed in (
