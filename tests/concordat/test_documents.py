@@ -25,6 +25,7 @@ DOCUMENTS = [
     ROOT / "docs" / "console.md",
     ROOT / "docs" / "webhooks.md",
     ROOT / "docs" / "consumers.md",
+    ROOT / "docs" / "streams.md",
     ROOT / "docs" / "adapters" / "access-node.md",
     *sorted((ROOT / "docs" / "operations").glob("*.md")),
 ]
