@@ -175,7 +175,8 @@ class Listener:
                         self._on_cosigning(peer, message)
                     else:
                         inputs.append(PeerMessage(peer, message))
-                await self._inbox.put(share, inputs, sum(map(len, frames)))
+                if inputs:
+                    await self._inbox.put(share, inputs, sum(map(len, frames)))
 
     def blame(self, peer: NodeIndex | None, fault: PeerFault) -> None:
         """Count a fault; disconnect the peer for a while, and tell the core."""
