@@ -8,13 +8,14 @@ is completed or deleted at the next start.
 import secrets
 from base64 import b32encode
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from ledger.core.errors import Unavailable
 from pubsub.core.limits import WEBHOOK_CIRCUIT_MS, WEBHOOK_KEY_BYTES
@@ -25,6 +26,7 @@ from pubsub.core.webhook.health import after_attempt
 from pubsub.core.webhook.registration import (
     Reason,
     Registration,
+    State,
     consumer_config,
     consumer_name,
     disabled,
@@ -82,6 +84,11 @@ class Webhooks:
         self._rights = rights
         self._registry = Registry(store, settings.egress)
         self._shared = Shared(consumers, self.sender, self.owner_of, self._on_verdict)
+        gauge = Gauge(
+            "concordat_gateway_webhooks", "Webhooks by state", ("state",), registry=registry
+        )
+        for state in State:
+            gauge.labels(state).set_function(partial(self._count, state))
         known = {consumer_name(endpoint.registration.id) for endpoint in self._registry}
         self._orphans = [name for name in consumers.internal_names(_INTERNAL) if name not in known]
         self._group: TaskGroup | None = None
@@ -274,6 +281,9 @@ class Webhooks:
             _log.warning("webhooks_wait", error=str(error))
             return False
         return True
+
+    def _count(self, state: State) -> int:
+        return sum(endpoint.registration.state is state for endpoint in self._registry)
 
     def _start(self, endpoint: Endpoint) -> None:
         """Start the worker of an endpoint."""

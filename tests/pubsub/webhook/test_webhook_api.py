@@ -203,6 +203,22 @@ async def test_attempts_are_bounded(hooks: WebhookWorld, receiver: Receiver) -> 
     assert attempts[0]["at_ms"] >= attempts[-1]["at_ms"]
 
 
+async def test_metrics(hooks: WebhookWorld, receiver: Receiver) -> None:
+    """How many webhooks are in which state, and how attempts go, can be watched."""
+    await hooks.create(receiver)
+    receiver.consents = {}
+    await hooks.create(receiver)
+    text = (await hooks.http.get("/metrics")).text
+    for line in (
+        'concordat_gateway_webhooks{state="active"} 1.0',
+        'concordat_gateway_webhooks{state="pending"} 1.0',
+        'concordat_gateway_webhooks{state="disabled"} 0.0',
+        'concordat_gateway_webhook_attempts_total{outcome="delivered",purpose="handshake"} 1.0',
+        'concordat_gateway_webhook_attempts_total{outcome="refused",purpose="handshake"} 1.0',
+    ):
+        assert line in text.splitlines(), line
+
+
 # --- life ------------------------------------------------------------------------------------
 async def test_disabled_and_enabled(hooks: WebhookWorld, receiver: Receiver) -> None:
     """A disabled webhook gets nothing and loses nothing."""
