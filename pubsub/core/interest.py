@@ -11,7 +11,7 @@ Whatever is unknown is refused, so that a misspelt filter never lets everything 
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -23,6 +23,7 @@ from pubsub.core.limits import INTEREST_DEPTH_MAX, INTEREST_FILTERS_MAX, INTERES
 from pubsub.core.strict_json import require_strict_json
 
 __all__ = [
+    "TOPIC_PATTERN",
     "Attribute",
     "Compare",
     "Filter",
@@ -53,8 +54,18 @@ Attribute = Literal[
 ]
 """What a filter can compare."""
 
+TOPIC_PATTERN: Final = "^(([*]|[A-Za-z0-9_-]{1,64})\\.){0,15}(>|[*]|[A-Za-z0-9_-]{1,64})$"
+"""A topic or pattern, as interface descriptions say it (ECMA-262)."""
+
 _Value = Annotated[str, Meta(min_length=1, max_length=LOCATION_CHARS_MAX)]
-_Comparison = Annotated[dict[Attribute, _Value], Meta(min_length=1)]
+_Comparison = Annotated[
+    dict[Attribute, _Value],
+    Meta(min_length=1, extra_json_schema={"propertyNames": {"enum": [*get_args(Attribute)]}}),
+]
+_Topic = Annotated[
+    str,
+    Meta(min_length=1, max_length=TOPIC_CHARS_MAX, extra_json_schema={"pattern": TOPIC_PATTERN}),
+]
 
 
 class Compare(Struct, frozen=True):
@@ -101,13 +112,18 @@ class FilterDocument(Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     exact: _Comparison | UnsetType = UNSET
     prefix: _Comparison | UnsetType = UNSET
     suffix: _Comparison | UnsetType = UNSET
-    all_: Annotated[tuple["FilterDocument", ...], Meta(min_length=1)] | UnsetType = msgspec.field(
+    all_: Annotated[tuple["_Filter", ...], Meta(min_length=1)] | UnsetType = msgspec.field(
         default=UNSET, name="all"
     )
-    any_: Annotated[tuple["FilterDocument", ...], Meta(min_length=1)] | UnsetType = msgspec.field(
+    any_: Annotated[tuple["_Filter", ...], Meta(min_length=1)] | UnsetType = msgspec.field(
         default=UNSET, name="any"
     )
-    not_: "FilterDocument | UnsetType" = msgspec.field(default=UNSET, name="not")
+    not_: "_Filter | UnsetType" = msgspec.field(default=UNSET, name="not")
+
+
+_Filter = Annotated[
+    FilterDocument, Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})
+]
 
 
 class InterestDocument(Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,11 +134,8 @@ class InterestDocument(Struct, frozen=True, forbid_unknown_fields=True):
         filters: filters as in CloudEvents Subscriptions; empty for all.
     """
 
-    topics: Annotated[
-        tuple[Annotated[str, Meta(min_length=1, max_length=TOPIC_CHARS_MAX)], ...],
-        Meta(max_length=INTEREST_TOPICS_MAX),
-    ] = ()
-    filters: Annotated[tuple[FilterDocument, ...], Meta(max_length=INTEREST_FILTERS_MAX)] = ()
+    topics: Annotated[tuple[_Topic, ...], Meta(max_length=INTEREST_TOPICS_MAX)] = ()
+    filters: Annotated[tuple[_Filter, ...], Meta(max_length=INTEREST_FILTERS_MAX)] = ()
 
 
 _decode_interest = msgspec.json.Decoder(InterestDocument).decode

@@ -106,13 +106,17 @@ _BEARER: Json = {
 
 
 class Parameter(NamedTuple):
-    """One parameter of an operation; ``place`` is ``query``, ``path`` or ``header``."""
+    """One parameter of an operation; ``place`` is ``query``, ``path`` or ``header``.
+
+    One with a media type is a whole document in a parameter.
+    """
 
     name: str
     place: str
     description: str
     schema: Json
-    example: str | int | list[str] | None = None
+    example: str | int | list[str] | Json | None = None
+    media_type: str | None = None
 
 
 class Answer(NamedTuple):
@@ -195,11 +199,14 @@ def _parameter(parameter: Parameter) -> Json:
         "in": parameter.place,
         "description": parameter.description,
         "required": parameter.place == "path",
-        "schema": parameter.schema,
     }
+    value: Json = {"schema": parameter.schema}
     if parameter.example is not None:
-        document["example"] = parameter.example
-    return document
+        value["example"] = parameter.example
+    return {
+        **document,
+        **({"content": {parameter.media_type: value}} if parameter.media_type else value),
+    }
 
 
 def _responses(operation: Operation) -> Json:

@@ -18,8 +18,9 @@ from ledger.core.limits import (
     SUBJECT_CHARS_MAX,
     TOPIC_CHARS_MAX,
 )
-from pubsub.core.limits import INTEREST_QUERY_CHARS_MAX, INTEREST_TOPICS_MAX
-from pubsub.core.openapi import Answer, Json, Operation, Parameter
+from pubsub.core.interest import TOPIC_PATTERN, FilterDocument
+from pubsub.core.limits import INTEREST_TOPICS_MAX
+from pubsub.core.openapi import Answer, Json, Operation, Parameter, reference
 from pubsub.core.parameters import Parameters, choose_media_type, read_cursor
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.rights import Scope
@@ -41,6 +42,7 @@ def _condition(chars_max: int) -> Json:
     return {"type": "string", "minLength": 1, "maxLength": chars_max}
 
 
+_FILTER: Final[Json] = {**reference(FilterDocument), "minProperties": 1, "maxProperties": 1}
 INTEREST_PARAMETERS: Final = (
     Parameter(
         "topic",
@@ -52,7 +54,7 @@ INTEREST_PARAMETERS: Final = (
             "maxItems": INTEREST_TOPICS_MAX,
             "items": {
                 **_condition(TOPIC_CHARS_MAX),
-                "pattern": "^(([*]|[A-Za-z0-9_-]{1,64})\\.){0,15}(>|[*]|[A-Za-z0-9_-]{1,64})$",
+                "pattern": TOPIC_PATTERN,
             },
         },
         ["dome.catalogue.>"],
@@ -64,9 +66,10 @@ INTEREST_PARAMETERS: Final = (
         "filter",
         "query",
         "A filter of CloudEvents Subscriptions in JSON, or an array of filters that must all "
-        "hold: `exact`, `prefix`, `suffix`, `all`, `any`, `not`. See `FilterDocument`.",
-        {**_condition(INTEREST_QUERY_CHARS_MAX), "contentMediaType": "application/json"},
-        '{"prefix":{"type":"org.tmforum."}}',
+        "hold: `exact`, `prefix`, `suffix`, `all`, `any`, `not`.",
+        {"anyOf": [_FILTER, {"type": "array", "items": _FILTER}]},
+        {"prefix": {"type": "org.tmforum."}},
+        "application/json",
     ),
 )
 _AFTER: Final[Json] = {"type": "integer", "minimum": -1, "maximum": INT_MAX}

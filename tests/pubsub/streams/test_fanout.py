@@ -210,8 +210,9 @@ class Play:
         self.size = min(COUNT, self.size + count)
         self.world.grow(self.size)
 
-    def open(self, wish: Wish, cursor: int) -> None:
-        """Open a stream."""
+    def open(self, wish: Wish, distance: int) -> None:
+        """Open a stream so far behind the end of what is known, or ahead of it."""
+        cursor = max(-1, self.size - 1 - distance)
         pipe, subscriber = self.world.open(cursor, wish)
         self.streams.append((pipe, subscriber, wish, cursor))
 
@@ -254,8 +255,8 @@ wishes = st.builds(
 steps: st.SearchStrategy[list[Callable[[Play], None] | None]] = st.lists(
     st.one_of(
         st.none(),  # everything that can go on does, until all wait
-        st.builds(lambda n: lambda play: play.grow(n), st.integers(1, 25)),
-        st.builds(lambda w, n: lambda play: play.open(w, n), wishes, st.integers(-1, COUNT - 1)),
+        st.builds(lambda n: lambda play: play.grow(n), st.integers(1, 4) | st.integers(1, 25)),
+        st.builds(lambda w, n: lambda play: play.open(w, n), wishes, st.integers(-4, 20)),
         st.builds(lambda n: lambda play: play.block(n), numbers),
         st.builds(lambda n: lambda play: play.unblock(n), numbers),
         st.builds(lambda n: lambda play: play.leave(n), numbers),
@@ -304,6 +305,24 @@ async def test_what_is_new_is_written_at_once(store: ChainStore) -> None:
         pipe, _ = world.open(9)
         world.grow(13)
         assert pipe.events() == [10, 12]
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_slow_reader_loses_nothing(store: ChainStore) -> None:
+    """What comes while a reader is full is read from the log once it takes again."""
+    world = World(store)
+    world.grow(10)
+    async with running(world):
+        pipe, _ = world.open(9, ALL._replace(principal=INSIDER))
+        pipe.block()
+        for size in range(11, 40):
+            world.grow(size)
+            await anyio.wait_all_tasks_blocked()
+        assert pipe.events() == [10]
+        pipe.unblock()
+        await anyio.wait_all_tasks_blocked()
+        world.grow(41)
+        assert pipe.events() == list(range(10, 41))
 
 
 async def test_equal_streams_share_their_bytes(store: ChainStore) -> None:
