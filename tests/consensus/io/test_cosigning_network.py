@@ -137,6 +137,27 @@ async def test_the_next_epoch_signs_by_itself(tmp_path: Path) -> None:
     assert {item.epoch for item in stored} == {Epoch(1)}
 
 
+async def test_one_that_has_left_and_follows(tmp_path: Path) -> None:
+    """A member of the epoch before, started again, gets the checkpoints of those who stayed."""
+    members = make_settings(tmp_path, 5)
+    stay = tuple(make_validator(index, members[index].listen[1]) for index in range(4))
+    with trio.fail_after(WAIT_S):
+        async with trio.open_nursery() as nursery:
+            for member in members[:4]:
+                await nursery.start(serve_node, member)
+            async with trio.open_nursery() as leaving:
+                await leaving.start(serve_node, members[4])
+                async with gateway(members[0].control_path) as node:
+                    change = make_change(members[0].genesis, 1, stay)
+                    assert await node.submit(change.entry) == ("",)
+            await nursery.start(serve_node, members[4])
+            await publish(members[0], 2)
+            await until(members[4], "checkpoint_size", 2)
+            nursery.cancel_scope.cancel()
+    (stored,) = require_stored(members[4:], 2)
+    assert stored.epoch == 1
+
+
 class LyingCosigning(Cosigning):
     """Signs another root than that of the ledger."""
 
