@@ -13,6 +13,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from ledger.core.errors import Unavailable
+from pubsub.core.consumer.settlement import Nak, Settlement
 from pubsub.core.limits import CONSUMER_FETCH_BYTES_MAX, WEBHOOK_IDLE_MS
 from pubsub.core.problems import Refusal
 from pubsub.core.rights import Principal
@@ -112,6 +113,10 @@ class Worker:
         try:
             with endpoint.fetching():
                 found = await self._shared.consumers.fetch(self._name, fetch, principal.may_read)
+            if found and self._shared.owner(endpoint) != principal:  # while nothing came
+                naks = tuple(Nak(delivery.sequence, 0) for delivery in found)
+                await self._shared.consumers.settle(self._name, Settlement(nak=naks))
+                return []
         except (Refusal, Unavailable) as error:
             _log.warning("webhook_waits", webhook=endpoint.registration.id, error=str(error))
             await anyio.sleep(_TROUBLE_MS / 1000)
