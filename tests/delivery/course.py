@@ -36,6 +36,7 @@ __all__ = ["Course", "Plan"]
 
 _HURT: Final = 0  # the member whose processes are killed
 _LEVEL_S: Final = 420.0  # a webhook's second retry comes after five minutes
+_LOG_S: Final = 20.0  # what is final at one member is soon in the log of another
 _MODES: Final = ("structured", "binary", "batch")
 _REFUSES: Final = 0.02  # how often a webhook's receiver is out of order
 _BATCH_EVENTS: Final = 5
