@@ -11,7 +11,6 @@ is formed, so that a row that changes a thousand times between two transactions 
 A failed write ends the process: nothing is retried. One process has the directory at a time.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -199,18 +198,28 @@ class DeliveryStore:
 
 def _create(path: Path, map_bytes: int) -> None:
     """Make an empty store beside its place and move it there: what is there is complete."""
-    new = path.with_name(f"{path.name}.new-{os.getpid()}")
-    environment = Environment.create(new, _KIND, map_bytes)
-    try:
-        with environment.write() as transaction:
-            transaction.put(_FORMAT_KEY, _FORMAT.to_bytes(4, "big"), db=environment.meta)
-            environment.seal(transaction)
-        environment.sync_directory()
-    finally:
-        environment.close()
+    new = path.with_name(f"{path.name}.new")
+    if not _is_complete(new, map_bytes):
+        environment = Environment.create(new, _KIND, map_bytes)
+        try:
+            with environment.write() as transaction:
+                transaction.put(_FORMAT_KEY, _FORMAT.to_bytes(4, "big"), db=environment.meta)
+                environment.seal(transaction)
+            environment.sync_directory()
+        finally:
+            environment.close()
     with storage_errors(path, "create the delivery store"):
         new.rename(path)
         sync_names(path)
+
+
+def _is_complete(path: Path, map_bytes: int) -> bool:
+    """Say whether a creation was interrupted after its last step but the move."""
+    try:
+        Environment.open(path, _KIND, map_bytes).close()
+    except StorageError:
+        return False
+    return True
 
 
 def _require_format(environment: Environment) -> None:

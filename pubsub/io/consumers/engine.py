@@ -205,8 +205,12 @@ class Consumers:
         while True:
             self._use(entry)
             seen_count = entry.queue.notices_count
-            async with entry.taking:
-                taken = await self._taking.take(entry, fetch, readable)
+            try:
+                async with entry.taking:
+                    taken = await self._taking.take(entry, fetch, readable)
+            except BaseException:
+                entry.queue.notify()  # what it was woken for is there for another one
+                raise
             if taken.is_changed or entry.is_far:
                 self._put(entry)
             if taken.deliveries:

@@ -9,9 +9,12 @@ import anyio
 import httpx
 
 from pubsub.core.rights import Scope
-from pubsub.io.consumers.engine import Consumers
+from pubsub.io.consumers.engine import Consumers, ConsumerSettings
+from pubsub.io.delivery_store import DeliveryStore
+from pubsub.io.feed import Feed
 from pubsub.io.rights import RightsSettings
-from tests.pubsub.gateway_world import World, gateway_world, sample
+from pubsub.io.store_access import StoreAccess
+from tests.pubsub.gateway_world import Chain, World, gateway_world, sample
 
 OPEN = RightsSettings(anonymous=frozenset(Scope))
 QUICK: dict[str, Any] = {"ack_wait_ms": 200, "backoff_ms": [100]}
@@ -81,3 +84,24 @@ async def consumer_world(
     """Run a gateway."""
     async with gateway_world(directory, rights=rights) as world:
         yield ConsumerWorld(world)
+
+
+@asynccontextmanager
+async def engine_life(directory: Path, chain: Chain) -> AsyncIterator[Consumers]:
+    """Run the engine alone over a chain that outlives it; it ends as when it is told to."""
+    access = StoreAccess(directory / "chain")
+    access._store = chain.store
+    feed = Feed()
+    store = DeliveryStore.open(directory / "delivery")
+    try:
+        consumers = Consumers(ConsumerSettings(), store, access, feed)
+        with chain.store.read() as reader:
+            feed.read(reader, reader.head().log_size, 1000)
+        consumers.follow()
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.run)
+            group.start_soon(consumers.run)
+            yield consumers
+            group.cancel_scope.cancel()
+    finally:
+        store.close()
