@@ -9,7 +9,7 @@ READY := .venv/.ready
 NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
 	-o -name '*.[chS]')
 
-.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership fuzz fuzz-native bench bench-native coverage lock clean
+.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership delivery fuzz fuzz-native bench bench-native coverage lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -56,6 +56,9 @@ chaos: setup ## Hurt real validators, their network, disks and clocks under load
 
 membership: setup ## Four validators become seven and four again, under load, one of them lying
 	$(BIN)/python -m tests.membership
+
+delivery: setup ## Kill a gateway with 200 subscribers under load; judge what each was given
+	$(BIN)/python -m tests.delivery
 
 fuzz: setup ## Run the slow tests, and the property tests with many more, random, examples
 	$(BIN)/pytest -q -n 2 -m "hypothesis or slow" --hypothesis-profile=fuzz
