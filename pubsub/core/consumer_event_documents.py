@@ -33,45 +33,6 @@ _Number = Annotated[int, Meta(ge=0, le=INT_MAX)]
 _Named = Annotated[tuple[_Number, ...], Meta(max_length=limits.CONSUMER_SETTLED_MAX)]
 
 
-class FetchRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A fetch.
-
-    Attributes:
-        max_events: at most so many events.
-        wait_ms: when there is none, wait so long for the first one.
-        max_bytes: at most so many bytes of encoded events, but one event whatever its size.
-    """
-
-    max_events: Annotated[int, Meta(ge=1, le=limits.CONSUMER_FETCH_EVENTS_MAX)] = (
-        limits.CONSUMER_FETCH_EVENTS
-    )
-    wait_ms: Annotated[int, Meta(ge=0, le=limits.CONSUMER_FETCH_WAIT_MS_MAX)] = (
-        limits.CONSUMER_FETCH_WAIT_MS
-    )
-    max_bytes: Annotated[int, Meta(ge=1, le=limits.CONSUMER_FETCH_BYTES_MAX)] = (
-        limits.CONSUMER_FETCH_BYTES_MAX
-    )
-
-
-class DeliveryDocument(Struct, frozen=True):
-    """One event that is given out.
-
-    Attributes:
-        sequence: its place in the ledger, by which it is settled.
-        deliveries: how often it was given out now, 1 the first time.
-    """
-
-    sequence: int
-    deliveries: int
-    event: CloudEvent
-
-
-class DeliveriesDocument(Struct, frozen=True):
-    """What a fetch gives; none when there was nothing in time."""
-
-    deliveries: list[DeliveryDocument]
-
-
 class NakDocument(Struct, frozen=True, forbid_unknown_fields=True):
     """An event to be given out again after ``delay_ms``, or after the consumer's backoff."""
 
@@ -117,6 +78,53 @@ class SettledDocument(Struct, frozen=True):
 
     settled: int
     unknown: tuple[int, ...]
+
+
+class FetchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A fetch.
+
+    Attributes:
+        max_events: at most so many events.
+        wait_ms: when there is none, wait so long for the first one.
+        max_bytes: at most so many bytes of encoded events, but one event whatever its size.
+        settle: what became of earlier events, so that one request does for both; it is taken
+            before anything is given out, and refuses the whole request when it is refused.
+    """
+
+    max_events: Annotated[int, Meta(ge=1, le=limits.CONSUMER_FETCH_EVENTS_MAX)] = (
+        limits.CONSUMER_FETCH_EVENTS
+    )
+    wait_ms: Annotated[int, Meta(ge=0, le=limits.CONSUMER_FETCH_WAIT_MS_MAX)] = (
+        limits.CONSUMER_FETCH_WAIT_MS
+    )
+    max_bytes: Annotated[int, Meta(ge=1, le=limits.CONSUMER_FETCH_BYTES_MAX)] = (
+        limits.CONSUMER_FETCH_BYTES_MAX
+    )
+    settle: SettlementRequest | None = None
+
+
+class DeliveryDocument(Struct, frozen=True):
+    """One event that is given out.
+
+    Attributes:
+        sequence: its place in the ledger, by which it is settled.
+        deliveries: how often it was given out now, 1 the first time.
+    """
+
+    sequence: int
+    deliveries: int
+    event: CloudEvent
+
+
+class DeliveriesDocument(Struct, frozen=True):
+    """What a fetch gives; none when there was nothing in time.
+
+    Attributes:
+        settled: what was made of the settlement that came with it, null when there was none.
+    """
+
+    deliveries: list[DeliveryDocument]
+    settled: SettledDocument | None
 
 
 class LetterDocument(Struct, frozen=True):

@@ -243,19 +243,27 @@ FETCH: Final = _operation(
         "Fetch events",
         (
             "Gives out failed events whose time has come, then new ones. Several may fetch from "
-            "one consumer at the same time and share its events. What is given out is durably counted "
-            "before it is answered. Events on topics that you may not read are passed over."
+            "one consumer at the same time and share its events. What is given out is durably "
+            "counted before it is answered. Events on topics that you may not read are passed over."
         ),
     ),
     (
         _answer(
             DeliveriesDocument,
             "Events; none when there was nothing in time.",
-            {"deliveries": [{"sequence": 1234, "deliveries": 1, "event": READ_EVENT}]},
+            {
+                "deliveries": [{"sequence": 1234, "deliveries": 1, "event": READ_EVENT}],
+                "settled": {"settled": 1, "unknown": []},
+            },
         ),
     ),
-    errors=(HttpCode.TOO_MANY_FETCHES, HttpCode.STORE_UNAVAILABLE),
-    body=_body(FetchRequest, {"max_events": 100, "wait_ms": 30_000}),
+    errors=(
+        HttpCode.SETTLEMENT_REFUSED,
+        HttpCode.TOO_MANY_DEAD_LETTERS,
+        HttpCode.TOO_MANY_FETCHES,
+        HttpCode.STORE_UNAVAILABLE,
+    ),
+    body=_body(FetchRequest, {"max_events": 100, "wait_ms": 30_000, "settle": {"ack": [1200]}}),
 )
 SETTLE: Final = _operation(
     "POST",

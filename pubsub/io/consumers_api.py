@@ -18,6 +18,7 @@ from ledger.core.limits import INT_MAX
 from pubsub.core import consumer_operations as operations
 from pubsub.core.audit_documents import Action
 from pubsub.core.cloudevents import cloudevent
+from pubsub.core.consumer.settlement import Settled
 from pubsub.core.consumer_documents import (
     ConsumerChanges,
     ConsumerDocument,
@@ -54,7 +55,7 @@ from pubsub.io.answers import json_response
 from pubsub.io.audit import act_of
 from pubsub.io.consumers.delivery import ConsumerView, Delivery, Fetch
 from pubsub.io.endpoint import Endpoint
-from pubsub.io.guard import principal_of
+from pubsub.io.guard import principal_of, require_all_topics
 from pubsub.io.json_body import read_json_body
 from pubsub.io.state import Gateway
 
@@ -135,16 +136,24 @@ async def resume_consumer(gateway: Gateway, request: Request) -> Response:
 async def fetch_events(gateway: Gateway, request: Request) -> Response:
     """Give events out, and wait for them while the client is there."""
     name = _name(gateway, request)
+    consumers, principal = gateway.consumers, principal_of(request)
+    if consumers.get(name).owner != principal.name:
+        require_all_topics(request)  # what is passed over for it would be lost to the owner
     wish = await _body(gateway, request, FetchRequest)
-    consumers, readable = gateway.consumers, principal_of(request).may_read
+    settled = None if wish.settle is None else consumers.note(name, settlement_of(wish.settle))
     fetch = Fetch(wish.max_events, 0, wish.max_bytes)
-    deliveries = await consumers.fetch(name, fetch, readable)
+    deliveries = await consumers.fetch(name, fetch, principal.may_read)
+    if settled is not None and not deliveries:
+        await gateway.delivery.synced()
     if not deliveries and wish.wait_ms:
         patient = fetch._replace(wait_ms=wish.wait_ms)
-        deliveries = await _while_there(request, lambda: consumers.fetch(name, patient, readable))
+        deliveries = await _while_there(
+            request, lambda: consumers.fetch(name, patient, principal.may_read)
+        )
     headers_only = consumers.gives_headers_only(name)
     rows = b",".join(_delivery_json(each, headers_only=headers_only) for each in deliveries)
-    body = b'{"deliveries":[' + rows + b"]}"
+    outcome = None if settled is None else _settled_document(settled)
+    body = b'{"deliveries":[%b],"settled":%b}' % (rows, _encode(outcome))
     return Response(body, HTTPStatus.OK, _NO_STORE, "application/json")
 
 
@@ -153,7 +162,7 @@ async def settle_events(gateway: Gateway, request: Request) -> Response:
     name = _name(gateway, request)
     settlement = settlement_of(await _body(gateway, request, SettlementRequest))
     settled = await gateway.consumers.settle(name, settlement)
-    return json_response(SettledDocument(settled.settled_count, settled.unknown), headers=_NO_STORE)
+    return json_response(_settled_document(settled), headers=_NO_STORE)
 
 
 async def list_letters(gateway: Gateway, request: Request) -> Response:
@@ -228,6 +237,10 @@ def _delivery_json(delivery: Delivery, *, headers_only: bool) -> bytes:
         delivery.deliveries,
         text,
     )
+
+
+def _settled_document(settled: Settled) -> SettledDocument:
+    return SettledDocument(settled.settled_count, settled.unknown)
 
 
 def _shown(gateway: Gateway, name: str) -> Response:

@@ -230,12 +230,19 @@ class Consumers:
         Raises:
             Refusal: there is no such consumer, or the settlement does not fit it.
         """
+        settled = self.note(name, settlement)
+        await self._store.synced()
+        return settled
+
+    def note(self, name: str, settlement: Settlement) -> Settled:
+        """Take what a subscriber says; durable with the next ``DeliveryStore.synced``.
+
+        Raises Refusal as :meth:`settle`.
+        """
         entry = self._entry(name)
-        now = self._use(entry)
-        settled = entry.state.settle(settlement, now)
+        settled = entry.state.settle(settlement, self._use(entry))
         self._put(entry)
         entry.queue.notify()
-        await self._store.synced()
         return settled
 
     # --- dead letters ---------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Taking:
             return Taken([], is_changed=False, is_end=False)
         state.pass_over(again.hidden)
         rows, position = page.rows, page.position
-        room = state.room - sum(row.sequence in state.replaying for row in again.rows)
+        room = max(0, state.room - sum(row.sequence in state.replaying for row in again.rows))
         if len(rows) > room:
             rows, position = rows[:room], rows[room].sequence
         counts = state.give(

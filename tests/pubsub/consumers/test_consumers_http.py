@@ -341,3 +341,18 @@ async def test_metrics(consumers: ConsumerWorld) -> None:
     assert prefix + 'consumers{kind="pull"} 1.0' in text
     assert prefix + 'delivered_total{kind="pull"} 3.0' in text
     assert "concordat_gateway_delivery_commits_total" in text
+
+
+async def test_fetch_that_settles(consumers: ConsumerWorld) -> None:
+    """One request settles earlier events and fetches the next; both or none of it counts."""
+    await consumers.publish(4)
+    await consumers.create(max_in_flight=2)
+    await consumers.fetch()
+    answer = (await consumers.ask("c/fetch", settle={"ack": [0], "nak": [{"sequence": 1}]})).json()
+    assert [row["sequence"] for row in answer["deliveries"]] == [2]
+    assert answer["settled"] == {"settled": 2, "unknown": []}
+    answer = (await consumers.ask("c/fetch", settle={"ack": [7]})).json()
+    assert answer == {"deliveries": [], "settled": {"settled": 0, "unknown": [7]}}
+    refused = await consumers.ask("c/fetch", settle={"ack_through": 2})
+    assert (refused.status_code, refused.json()["code"]) == (422, "settlement_refused")
+    assert (await consumers.show())["in_flight"] == 1
