@@ -152,7 +152,11 @@ class Gateway:
             self._consumers = Consumers(settings.consumers, self._delivery, self.access, self.feed)
             self.metrics.registry.register(ConsumerCollector(self._consumers, self._delivery))
             self._webhooks = Webhooks(
-                settings.webhooks, self._delivery, self._consumers, self.rights, self.metrics.registry
+                settings.webhooks,
+                self._delivery,
+                self._consumers,
+                self.rights,
+                self.metrics.registry,
             )
             self.audit.load(self._delivery)
 

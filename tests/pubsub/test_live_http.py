@@ -156,7 +156,12 @@ def threaded(directory: Path, **settings: int) -> Iterator[tuple[Live, Gateway]]
     """Run a server in a thread of this process, over no store."""
     port = free_port()
     app = gateway.create_app(
-        GatewaySettings(directory / "none", directory / "none.sock", "x", **settings)
+        GatewaySettings(
+            directory / "none",
+            directory / "none.sock",
+            "x",
+            **settings,  # type: ignore[arg-type] # limits alone
+        )
     )
     state: Gateway = app.state.gateway
     server = make_server(app, state, state.settings.connections_max)

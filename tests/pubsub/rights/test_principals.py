@@ -302,10 +302,10 @@ async def issuer_answer(
 async def test_a_token_of_an_issuer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rights come from its claim; the problem of one without says which scope it lacks."""
     site, now_s = Site(), NOW_MS // 1000
-    payload = claims(exp=now_s + 60, iat=now_s, realm_access={"roles": ["operator"]})
+    payload = claims(exp=now_s + 3600, iat=now_s, realm_access={"roles": ["operator"]})
     answer = await issuer_answer(tmp_path, monkeypatch, site, token(payload=payload))
     assert answer.status_code == 200
-    payload = claims(exp=now_s + 60, iat=now_s)
+    payload = claims(exp=now_s + 3600, iat=now_s)
     (tmp_path / "two").mkdir()
     answer = await issuer_answer(tmp_path / "two", monkeypatch, site, token(payload=payload))
     assert answer.status_code == 403
@@ -371,7 +371,7 @@ async def test_keys_are_fetched_over_http(issuer_site: str, path: str, is_good: 
     issuer = replace(ISSUER, jwks_url=issuer_site + path, is_private=True)
     rights = Rights(RightsSettings(issuers=(issuer,)))
     now_s = NOW_MS // 1000
-    text = token(payload=claims(exp=now_s + 60, iat=now_s))
+    text = token(payload=claims(exp=now_s + 3600, iat=now_s))
     if is_good:
         assert (await rights._oidc.judge(text))[1].subject == "alice"
     else:
