@@ -165,3 +165,12 @@ def test_ports(port: int) -> None:
     """There are no such ports."""
     with pytest.raises(EgressError):
         require_endpoint(PRIVATE, f"http://a.example:{port}/")
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[fd00:ec2::254]", "[::]"])
+def test_metadata_is_out_of_reach_under_any_rules(host: str) -> None:
+    """Neither private networks nor a list of hosts opens what no endpoint ever is."""
+    bare = host.strip("[]")
+    for rules in (PUBLIC, PRIVATE, Egress(hosts=frozenset({bare}))):
+        with pytest.raises(EgressError):
+            require_endpoint(rules, f"http://{host}/")

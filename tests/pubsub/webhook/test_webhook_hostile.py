@@ -22,7 +22,7 @@ from pubsub.core.webhook.registration import Plan, Registration
 from pubsub.core.webhook.signing import SignatureKind, SigningKey
 from pubsub.core.webhook_documents import AttemptDocument
 from pubsub.io import egress
-from pubsub.io.egress import Egress
+from pubsub.io.egress import Courier, Egress, Errand
 from pubsub.io.webhooks import endpoint as endpoint_module
 from pubsub.io.webhooks.endpoint import Endpoint
 from pubsub.io.webhooks.sending import Sender, Sending
@@ -316,3 +316,14 @@ async def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch, name: str) -
     assert attempt.outcome in outcomes
     assert attempt.ms < 1_000
     assert peak < 2 * 2**20
+
+
+async def test_wanted_answers_are_bounded_too() -> None:
+    """Of an endless answer that is wanted no more is read than was allowed."""
+    chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+    courier = Courier(PRIVATE, 2_000)
+    async with listening(endless(HEAD + b"transfer-encoding: chunked\r\n\r\n", chunk)) as stranger:
+        url = f"http://127.0.0.1:{stranger.port}/"
+        reply = await courier.run(Errand("GET", url, 100_000, wants_answer=True))
+        await courier.close()
+    assert (reply.status, reply.body) == (200, None)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -87,13 +88,15 @@ async def test_revoking_a_token_ends_its_webhooks(
 ) -> None:
     """Nothing is posted for a token that is gone, also not what comes while the worker waits."""
     id_ = await create(hooks, "shop", receiver)
+    endpoint = hooks.world.gateway.webhooks.get(id_)
+    while endpoint._fetching is None:  # noqa: ASYNC110 - it has no event
+        await anyio.sleep(0.01)
     revoke(settings, "shop")
     while hooks.world.gateway.rights.owner("token/shop") is not None:
         await hooks.publish(topic=SECRET_TOPIC)
     await hooks.publish(topic=OPEN_TOPIC)
-    endpoint = hooks.world.gateway.webhooks.get(id_)
-    while endpoint.registration.reason is None:
-        await endpoint.wait(1_000)
+    while endpoint.registration.reason is None or endpoint.busy:
+        await endpoint.wait(100)
     assert endpoint.registration.reason == "rights"
     assert receiver.received == []
 

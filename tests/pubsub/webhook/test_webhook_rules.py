@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pubsub.core.consumer.settlement import Nak, Settlement, Termination
 from pubsub.core.limits import (
     WEBHOOK_CIRCUIT_MS,
     WEBHOOK_CIRCUIT_MS_MAX,
@@ -14,7 +15,14 @@ from pubsub.core.limits import (
     WEBHOOK_RETRY_AFTER_MS_MAX,
     WEBHOOK_RETRY_MS,
 )
-from pubsub.core.webhook.attempt import ATTEMPTS_MAX, Outcome, Verdict, judge, retry_delay_ms
+from pubsub.core.webhook.attempt import (
+    ATTEMPTS_MAX,
+    Outcome,
+    Verdict,
+    judge,
+    retry_delay_ms,
+    settlement_of,
+)
 from pubsub.core.webhook.handshake import Consent, Question, read_consent
 from pubsub.core.webhook.health import Health, after_attempt, is_given_up, pause_left_ms, slots
 from pubsub.core.webhook.pace import Pace
@@ -104,6 +112,17 @@ def test_delays_follow_from_the_key() -> None:
     """A restarted gateway keeps to the schedule; another endpoint has another one."""
     assert retry_delay_ms(3, b"k" * 16, 7) == retry_delay_ms(3, b"k" * 16, 7)
     assert retry_delay_ms(3, b"k" * 16, 7) != retry_delay_ms(3, b"l" * 16, 7)
+
+
+def test_settlements() -> None:
+    """What was taken is acknowledged; else each waits, as long as the endpoint likes, or ends."""
+    tried = [(5, 1), (6, ATTEMPTS_MAX)]
+    assert settlement_of(tried, GOOD, bytes(16)) == Settlement(ack=(5, 6))
+    failed = settlement_of(tried, Verdict(Outcome.THROTTLED, 503, 90_000), bytes(16))
+    assert failed.nak == (Nak(5, 90_000),)
+    assert failed.terminate == (Termination(6, "throttled: 503"),)
+    later = settlement_of([(5, 2), (6, 2)], TIMEOUT, bytes(16))
+    assert later.nak[0].delay_ms == later.nak[1].delay_ms == retry_delay_ms(2, bytes(16), 5)
 
 
 # --- health ----------------------------------------------------------------------------------
