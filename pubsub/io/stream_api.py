@@ -140,25 +140,38 @@ def stream_route(gateway: Gateway) -> WebSocketRoute:
 
 async def _serve_socket(gateway: Gateway, socket: WebSocket) -> None:
     """Serve one WebSocket: whatever refuses it, the reader gets a stable code."""
-    status = HTTPStatus.SWITCHING_PROTOCOLS
-    if SUBPROTOCOL not in socket.scope["subprotocols"]:
-        refusal = Refusal(HttpCode.SUBPROTOCOL_REQUIRED, f"offer the subprotocol {SUBPROTOCOL}")
-        status = HTTPStatus(refusal.status)
+    refusal = _handshake_refusal(socket)
+    if refusal is not None:
+        gateway.metrics.requests.labels(_PATH, refusal.status).inc()
         await socket.send_denial_response(problem_response(refusal, socket))
+        return
+    gateway.metrics.requests.labels(_PATH, int(HTTPStatus.SWITCHING_PROTOCOLS)).inc()
+    await socket.accept(SUBPROTOCOL)
+    try:
+        principal = await gateway.rights.require(socket, Scope.READ)
+        parameters = _parameters(socket.query_params)
+        wish = Wish(read_interest(parameters), principal, WEBSOCKET)
+        cursor = _begin(gateway, parameters.integer("after", -1, INT_MAX))
+    except Exception as error:  # noqa: BLE001 - every error has a problem
+        if isinstance(error, InvariantError):
+            gateway.fail(error)
+        await close_socket(socket, refusal_of(error))
     else:
-        await socket.accept(SUBPROTOCOL)
-        try:
-            principal = await gateway.rights.require(socket, Scope.READ)
-            parameters = _parameters(socket.query_params)
-            wish = Wish(read_interest(parameters), principal, WEBSOCKET)
-            cursor = _begin(gateway, parameters.integer("after", -1, INT_MAX))
-        except Exception as error:  # noqa: BLE001 - every error has a problem
-            if isinstance(error, InvariantError):
-                gateway.fail(error)
-            await close_socket(socket, refusal_of(error))
-        else:
-            await serve_socket(gateway, socket, wish, cursor)
-    gateway.metrics.requests.labels(_PATH, int(status)).inc()
+        await serve_socket(gateway, socket, wish, cursor)
+
+
+def _handshake_refusal(socket: WebSocket) -> Refusal | None:
+    """Say why a WebSocket is not even opened, if so.
+
+    A browser lets a page of any origin open WebSockets and read them, unlike all other answers of
+    a gateway, which may be one that only its own network reaches.
+    """
+    origin = socket.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != socket.headers.get("host"):
+        return Refusal(HttpCode.FORBIDDEN, "pages of another origin may not read here")
+    if SUBPROTOCOL not in socket.scope["subprotocols"]:
+        return Refusal(HttpCode.SUBPROTOCOL_REQUIRED, f"offer the subprotocol {SUBPROTOCOL}")
+    return None
 
 
 def _parameters(query: QueryParams) -> Parameters:

@@ -182,6 +182,7 @@ async def test_default_and_largest_page(world: World) -> None:
         "?filter={}",
         "?filter=[1]",
         "?topic=a&topic=b..c",
+        "?" + "&".join(["topic=a"] * 33),
         "?topci=a",
         "?subject=",
         "?subject=" + "a" * (SUBJECT_CHARS_MAX + 1),

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from ledger.core.limits import GATEWAY_FEED_EVENTS_MAX
 from pubsub.core.cloudevents import read_cloudevent
@@ -144,6 +144,22 @@ def test_the_subprotocol_must_be_offered(idle: Running, offered: list[str] | Non
         pass
     assert caught.value.response.status_code == 400
     assert json.loads(caught.value.response.body or b"")["code"] == "subprotocol_required"
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1"])
+def test_pages_of_another_origin_open_nothing(idle: Running, origin: str) -> None:
+    """A browser's page reads WebSockets of its own origin alone, scheme aside."""
+    url = f"ws://127.0.0.1:{idle.live.port}/v1/stream"
+    own = Origin(f"https://127.0.0.1:{idle.live.port}")
+    protocols = [Subprotocol(SUBPROTOCOL)]
+    with connect(url, subprotocols=protocols, origin=own, proxy=None) as reader:
+        assert reader.subprotocol == SUBPROTOCOL
+    with (
+        pytest.raises(InvalidStatus) as caught,
+        connect(url, subprotocols=protocols, origin=Origin(origin), proxy=None),
+    ):
+        pass
+    assert caught.value.response.status_code == 403
 
 
 @pytest.mark.parametrize(
