@@ -315,6 +315,22 @@ async def test_a_dispute_says_what_differs(world: World) -> None:
         assert refused.status_code == HTTPStatus.BAD_REQUEST
 
 
+async def test_a_dispute_is_about_the_newest_versions(world: World) -> None:
+    """A record that was corrected out of the time in question is not missed there any more."""
+    await world.send(usage("a", usageDate="2026-03-01T00:00:00Z"))
+    await world.send(usage("a", usageDate="2026-04-01T00:00:00Z"))
+    await world.seal()
+    missing = []
+    for month in ("03", "04"):
+        answer = await world.http.post(
+            f"/usage-log/v1/disputes?from=2026-{month}-01T00:00:00Z&to=2026-{month}-20T00:00:00Z",
+            content=b"",
+            headers={"x-caller": "buyer"},
+        )
+        missing.append([(one["id"], one["what"]) for one in answer.json()])
+    assert missing == [[], [("a", "missing")]]
+
+
 async def test_the_service_works_by_itself(world: World) -> None:
     """What arrives is condensed and on the ledger without being asked for."""
     async with anyio.create_task_group() as group:
