@@ -31,10 +31,12 @@ class Delivery(NamedTuple):
     Attributes:
         row: the event with its place in the log.
         deliveries: how often it has been given out now, 1 the first time.
+        failures: how many of these have failed since it was no dead letter.
     """
 
     row: FeedRow
     deliveries: int
+    failures: int = 0
 
     @property
     def sequence(self) -> Sequence:

@@ -6,7 +6,7 @@ a settlement is answered after it is. State in memory changes first and in one s
 into the store, so that whoever reads it sees what will be stored, or the process ends.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 import anyio
@@ -244,6 +244,19 @@ class Consumers:
         self._put(entry)
         entry.queue.notify()
         return settled
+
+    def take_back(self, name: str, kept: Container[int]) -> int:
+        """Let events that are out, but for ``kept``, be due at once, as none that failed.
+
+        For a subscriber that is sure that nobody has them, as after a restart of the gateway;
+        durable with the next write. Raises Refusal when there is no such consumer.
+        """
+        entry = self._entry(name)
+        count = entry.state.take_back(kept, now_ms())
+        if count:
+            self._put(entry)
+            entry.queue.notify()
+        return count
 
     # --- dead letters ---------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from ledger.core.limits import GATEWAY_SCAN_ENTRIES, GATEWAY_SCAN_MS_MAX
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_scan import Selection
 from ledger.io.chain_store import ChainStore
+from pubsub.io.consumers.row_cache import RowCache
 from pubsub.io.feed import FeedRow
 from pubsub.io.wanted import Wanted
 
@@ -29,6 +30,7 @@ class Reading(NamedTuple):
     Attributes:
         position: the first sequence to look at.
         limit, bytes_max: how much is wanted; one event is given whatever its size.
+        cache: events that were read before.
         subjects_until: below it only the last wanted event of each subject counts.
     """
 
@@ -36,6 +38,7 @@ class Reading(NamedTuple):
     position: int
     limit: int
     bytes_max: int
+    cache: RowCache
     subjects_until: int = 0
 
 
@@ -89,9 +92,10 @@ def _scan(
     wanted: list[FeedRow] = []
     found = reader.scan(reading.wanted.selection, window.start - 1, chunk, until=window.stop)
     for sequence, entry in found:
-        opened = open_entry(entry)
+        row = reading.cache.get(sequence)
+        opened = open_entry(entry) if row is None else row.opened
         if reading.wanted.matches(opened) and not _has_later(reader, reading, sequence, opened):
-            wanted.append(FeedRow(opened, sequence, reader.height_of(sequence)))
+            wanted.append(row or FeedRow(opened, sequence, reader.height_of(sequence)))
             if len(wanted) == wanted_count:
                 return wanted, sequence + 1
     # Fewer than ``chunk``: there is nothing more in the window.

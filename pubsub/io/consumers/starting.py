@@ -9,6 +9,7 @@ from ledger.io.chain_reader import ChainReader
 from pubsub.core.consumer.config import Start, StartPolicy
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.io.consumers.log_pages import Page, Reading, read_page
+from pubsub.io.consumers.row_cache import RowCache
 from pubsub.io.store_access import StoreAccess
 from pubsub.io.wanted import Wanted
 
@@ -72,7 +73,7 @@ async def _last(access: StoreAccess, wanted: Wanted, log_size: int) -> Sequence:
         last: Sequence | None = None
         position = begin
         while position < end:
-            page = await _read(access, Reading(wanted, position, _WINDOW, INT_MAX))
+            page = await _read(access, Reading(wanted, position, _WINDOW, INT_MAX, RowCache()))
             inside = [row.sequence for row in page.rows if row.sequence < end]
             last = inside[-1] if inside else last
             position = page.position

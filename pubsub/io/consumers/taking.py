@@ -11,6 +11,7 @@ from ledger.core.ids import Sequence
 from pubsub.io.consumers.delivery import Delivery, Fetch
 from pubsub.io.consumers.entry import Entry
 from pubsub.io.consumers.log_pages import Page, Reading, read_page, read_rows
+from pubsub.io.consumers.row_cache import RowCache
 from pubsub.io.consumers.waiting import now_ms
 from pubsub.io.feed import Feed, FeedRow
 from pubsub.io.store_access import StoreAccess
@@ -46,6 +47,7 @@ class Taking:
     def __init__(self, access: StoreAccess, feed: Feed) -> None:
         self._access = access
         self._feed = feed
+        self._cache = RowCache()
 
     async def take(self, entry: Entry, fetch: Fetch, readable: Readable) -> Taken:
         """Take what there is for a consumer now; hold ``entry.taking`` meanwhile."""
@@ -72,7 +74,9 @@ class Taking:
             now_ms(),
         )
         by_sequence = {row.sequence: row for row in (*again.rows, *rows)}
-        deliveries = [Delivery(by_sequence[number], count) for number, count in counts]
+        deliveries = [
+            Delivery(by_sequence[number], count, state.failures(number)) for number, count in counts
+        ]
         is_changed = bool(deliveries or again.hidden) or state.totals.failed != failed
         return Taken(deliveries, is_changed, page.is_end)
 
@@ -102,9 +106,12 @@ class Taking:
                 state.position,
                 limit,
                 bytes_max,
+                self._cache,
                 state.subjects_until,
             )
-            return await self._access.in_thread(lambda store: read_page(store, reading))
+            page = await self._access.in_thread(lambda store: read_page(store, reading))
+            self._cache.add(page.rows)
+            return page
         rows = await self._rows(ahead[:limit])
         seen, _ = _fitting([row for row in rows if readable(row.opened.event.topic)], bytes_max)
         last = rows[-1].sequence if rows else state.position - 1
