@@ -5,9 +5,6 @@ for a day before it signs, and until the last token that it signed has expired, 
 remembers our key set for a while never meets an unknown key.
 """
 
-import os
-import secrets
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -32,7 +29,8 @@ from ledger.core.limits import (
     TOKEN_KEY_LIFE_MS,
     TOKEN_LIFE_MS,
 )
-from ledger.io.keystore import KeyFileError, write_private_file
+from ledger.io.keystore import KeyFileError
+from pubsub.io.private_file import read_private_file, replace_private_file
 
 __all__ = ["TokenKeys"]
 
@@ -76,7 +74,7 @@ class TokenKeys:
         """
         self._path = path
         self._clock_ms = clock_ms
-        self._keys = _read(path) if path.exists() else []
+        self._keys = _read(path)
         self.rotate()
 
     def rotate(self) -> None:
@@ -92,7 +90,8 @@ class TokenKeys:
         if not keys or now_ms >= keys[-1].stored.made_ms + TOKEN_KEY_LIFE_MS:
             keys.append(_Key(_new_key(now_ms)))
         if keys != self._keys:
-            _write(self._path, [key.stored for key in keys])
+            file = _File("concordat-token-keys-1", [key.stored for key in keys])
+            replace_private_file(self._path, msgspec.json.encode(file))
             self._keys = keys
 
     @property
@@ -126,24 +125,11 @@ def _new_key(now_ms: int) -> _StoredKey:
 
 
 def _read(path: Path) -> list[_Key]:
+    data = read_private_file(path, KEY_FILE_BYTES_MAX)
+    if data is None:
+        return []
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            data = file.read(KEY_FILE_BYTES_MAX + 1)
-        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeyFileError(f"{path} may be read by others: chown it and chmod it to 600")
         file_ = msgspec.json.decode(data, type=_File)
         return [_Key(stored) for stored in sorted(file_.keys, key=lambda key: key.made_ms)]
-    except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error}") from None
-    except (msgspec.MsgspecError, ConcordatError, ValueError) as error:
-        if isinstance(error, KeyFileError):
-            raise
+    except (msgspec.MsgspecError, ConcordatError, ValueError):
         raise KeyFileError(f"{path} holds no token keys; remove it to make new ones") from None
-
-
-def _write(path: Path, keys: list[_StoredKey]) -> None:
-    """Replace the file whole; a crash leaves the old one or the new one."""
-    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    write_private_file(new, msgspec.json.encode(_File("concordat-token-keys-1", keys)))
-    new.replace(path)

@@ -6,12 +6,9 @@ command line changes it. The gateway alone writes when tokens were used, into a 
 
 import fcntl
 import os
-import secrets
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -19,17 +16,17 @@ from ledger.core.errors import DecodeError
 from ledger.io.keystore import KeyFileError
 from pubsub.core.limits import TOKEN_FILE_BYTES_MAX
 from pubsub.core.tokens import TokenFile, encode_token_file, read_token_file
+from pubsub.io.private_file import read_private_file, replace_private_file
 
 __all__ = [
     "TokenFileWatch",
     "change_tokens",
     "load_tokens",
     "load_uses",
-    "replace_private_file",
     "save_uses",
 ]
 
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_Uses = dict[str, int]
 
 
 class TokenFileWatch:
@@ -61,7 +58,7 @@ def load_tokens(path: Path) -> TokenFile:
     Raises:
         KeyFileError: the file is broken, or others may read it.
     """
-    data = _read_private(path, TOKEN_FILE_BYTES_MAX)
+    data = read_private_file(path, TOKEN_FILE_BYTES_MAX)
     if data is None:
         return TokenFile()
     try:
@@ -89,7 +86,9 @@ def load_uses(path: Path) -> dict[str, int]:
     It is a convenience: a lost or broken one is begun anew.
     """
     try:
-        return msgspec.json.decode(_read_private(path, TOKEN_FILE_BYTES_MAX) or b"{}", type=_Uses)
+        return msgspec.json.decode(
+            read_private_file(path, TOKEN_FILE_BYTES_MAX) or b"{}", type=_Uses
+        )
     except (KeyFileError, msgspec.MsgspecError, ValueError):
         return {}
 
@@ -97,52 +96,6 @@ def load_uses(path: Path) -> dict[str, int]:
 def save_uses(path: Path, uses: Mapping[str, int]) -> None:
     """Write when tokens were last used. Raises KeyFileError."""
     replace_private_file(path, msgspec.json.encode(uses))
-
-
-def replace_private_file(path: Path, data: bytes) -> None:
-    """Replace ``path`` whole and durably, mode 0600; a crash leaves the old file or the new one.
-
-    Raises:
-        KeyFileError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise KeyFileError(f"cannot write {path}: {error.strerror}") from error
-
-
-_Uses = dict[str, int]
-
-
-def _read_private(path: Path, bytes_max: int) -> bytes | None:
-    """Read a file that only its owner may read; None when there is none. Raises KeyFileError."""
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            data = file.read(bytes_max + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise KeyFileError(f"cannot read {path}: {error.strerror}") from None
-    if status.st_uid != os.geteuid() or status.st_mode & _OTHERS:
-        raise KeyFileError(f"{path} may be read by others: chown it and chmod it to 600")
-    return data
 
 
 @contextmanager
