@@ -13,7 +13,7 @@ An event has failed when its wait is over or a subscriber says so. Only failures
 ``max_deliveries``; after each the event waits as long as the backoff says.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 
@@ -146,6 +146,25 @@ class ConsumerState:
             self.pending.remove(sequence)
             if sequence in self.replaying:
                 self.delete_letter(sequence)
+
+    def take_back(self, kept: Container[int], now_ms: int) -> int:
+        """Let events that are out, but for ``kept``, be due at once; give how many.
+
+        For a subscriber that is sure that nobody has them any more. They have not failed.
+        """
+        lost = [
+            sequence
+            for sequence, pending in self.pending.rows.items()
+            if pending.is_out and sequence not in kept
+        ]
+        for sequence in lost:
+            self.pending.move(sequence, now_ms, is_out=False)
+        return len(lost)
+
+    def failures(self, sequence: Sequence) -> int:
+        """Say how many attempts with an event have failed; 0 for one that is not pending."""
+        pending = self.pending.rows.get(sequence)
+        return 0 if pending is None else pending.failures
 
     def next_due_ms(self) -> int | None:
         """Give when :meth:`expire` or :meth:`due` may have something; call them first."""

@@ -2,7 +2,8 @@
 
 Owns nothing durable: the consumer remembers what was given out, how often and until when. An event
 is acknowledged after the endpoint answered 2xx, so a crash in between sends it again with the same
-id. While nothing may be sent nothing is fetched, so that no attempt is used up by waiting.
+id, at once after the start and as the same attempt: only the endpoint's failures count. While
+nothing may be sent nothing is fetched.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -61,9 +62,11 @@ class Worker:
         self._endpoint = endpoint
         self._shared = shared
         self._name = consumer_name(endpoint.registration.id)
+        self._sending: set[int] = set()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        self._take_back()  # of the process before
         try:
             async with anyio.create_task_group() as group:
                 while True:
@@ -80,6 +83,7 @@ class Worker:
             await endpoint.rest()
         for part in self._parts(deliveries):
             endpoint.busy += 1
+            self._sending.update(delivery.sequence for delivery in part.deliveries)
             endpoint.pace.take(now_ms())
             group.start_soon(self._deliver, part)
 
@@ -111,8 +115,10 @@ class Worker:
         fetch = Fetch(limit=limit, wait_ms=WEBHOOK_IDLE_MS, bytes_max=CONSUMER_FETCH_BYTES_MAX)
         found: list[Delivery] = []
         try:
-            with endpoint.fetching():
+            with endpoint.fetching() as scope:
                 found = await self._shared.consumers.fetch(self._name, fetch, principal.may_read)
+            if scope.cancelled_caught:
+                self._take_back()
             if found and self._shared.owner(endpoint) != principal:  # while nothing came
                 naks = tuple(Nak(delivery.sequence, 0) for delivery in found)
                 await self._shared.consumers.settle(self._name, Settlement(nak=naks))
@@ -121,6 +127,13 @@ class Worker:
             _log.warning("webhook_waits", webhook=endpoint.registration.id, error=str(error))
             await anyio.sleep(_TROUBLE_MS / 1000)
         return found
+
+    def _take_back(self) -> None:
+        """Have events given out again at once that were given out and are not being sent."""
+        try:
+            self._shared.consumers.take_back(self._name, self._sending)
+        except (Refusal, Unavailable) as error:
+            _log.info("webhook_consumer_gone", name=self._name, error=str(error))
 
     def _parts(self, deliveries: Sequence[Delivery]) -> Iterator[_Part]:
         plan = self._endpoint.registration.plan
@@ -138,7 +151,7 @@ class Worker:
         """Post one request and settle its events."""
         endpoint = self._endpoint
         sequences = [delivery.sequence for delivery in part.deliveries]
-        attempt = part.deliveries[0].deliveries
+        attempt = part.deliveries[0].failures + 1
         try:
             sending = Sending("delivery", sequences, attempt)
             _, verdict = await self._shared.sender.attempt(endpoint, part.request, sending)
@@ -146,11 +159,12 @@ class Worker:
             await self._settle(part, verdict)
         finally:
             endpoint.busy -= 1
+            self._sending.difference_update(sequences)
             endpoint.settled()
 
     async def _settle(self, part: _Part, verdict: Verdict) -> None:
         try:
-            tried = [(delivery.sequence, delivery.deliveries) for delivery in part.deliveries]
+            tried = [(delivery.sequence, delivery.failures + 1) for delivery in part.deliveries]
             settlement = settlement_of(tried, verdict, self._endpoint.registration.draw_key)
             await self._shared.consumers.settle(self._name, settlement)
         except (Refusal, Unavailable) as error:  # deleted, or closing: it is sent again at worst

@@ -205,15 +205,62 @@ async def test_batches_stay_together(world: VirtualWorld) -> None:
 
 @in_virtual_time
 async def test_crash_between_post_and_acknowledgement(world: VirtualWorld) -> None:
-    """An event that was taken and not acknowledged is sent again with the same id."""
-    world.answer = lambda _: (200, {})
+    """What was being sent when the gateway died is sent again at once, with the same id.
+
+    However often it dies, that is no failure of the endpoint: the schedule is as if it had not.
+    """
+    world.answer = lambda number: (500 if number == 3 else 200, {})
+    world.delay_s = 9.0
+    for lives in range(1, 4):
+        async with world.running() as webhooks:
+            if lives == 1:
+                await world.create(webhooks)
+                (id_,) = world.publish()
+            await world.until(lives)
+            await anyio.sleep(0.1)
+    began_ms = world.now_ms
+    world.delay_s = 0.01
     async with world.running() as webhooks:
-        await world.create(webhooks)
-        world.delay_s = 30.0
-        (id_,) = world.publish()
+        await world.until(4)
+        assert world.sent[3].at_ms - began_ms < 100
+        (view,) = webhooks.views()
+        await world.until(5)
+        assert keeps(gaps(world)[3], WEBHOOK_RETRY_MS[0])
+        await world.pass_ms(1_000)
+        attempts = [attempt.attempt for attempt in webhooks.attempts(view.id)]
+    assert attempts == [2, 1]
+    assert {sent.id for sent in world.sent} == {id_}
+
+
+@in_virtual_time
+async def test_crash_of_an_ordered_webhook(world: VirtualWorld) -> None:
+    """Order is kept over a crash, and nothing waits for a timeout."""
+    world.delay_s = 9.0
+    async with world.running() as webhooks:
+        await world.create(webhooks, is_ordered=True)
+        ids = world.publish(4)
         await world.until(1)
         await anyio.sleep(0.1)
+    began_ms = world.now_ms
     world.delay_s = 0.01
     async with world.running():
-        await world.until(2)
-    assert [sent.id for sent in world.sent] == [id_, id_]
+        await world.until(5)
+    assert [ids.index(sent.id) for sent in world.sent] == [0, 0, 1, 2, 3]
+    assert world.sent[-1].at_ms - began_ms < 1_000
+
+
+@in_virtual_time
+async def test_replayed_events_have_the_whole_schedule_before_them(world: VirtualWorld) -> None:
+    """A dead letter that is replayed and fails again is not given up at once."""
+    async with world.running() as webhooks:
+        endpoint = await world.create(webhooks)
+        world.refused = set(world.publish())
+        await world.until(10)
+        world.publish()  # is taken: the endpoint is well
+        await world.until(11)
+        name = consumer_name(endpoint.registration.id)
+        assert await webhooks.consumers.replay(name, None) == 1
+        await world.until(21)
+        await world.pass_ms(1_000)
+        assert len(webhooks.consumers.dead_letters(name)) == 1
+        assert all(keeps(*pair) for pair in zip(gaps(world)[11:], WEBHOOK_RETRY_MS, strict=True))
