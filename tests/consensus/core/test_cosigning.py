@@ -398,8 +398,8 @@ def test_a_node_that_starts_again_signs_the_same_again() -> None:
     again = world.node(0, kept)
     own = again.on_due(DUE)
     assert own == Outcome(say=world.said(0, DUE))
-    assert again.on_message(NodeIndex(1), world.said(1, DUE)) == Outcome()
     assert again.on_message(NodeIndex(1), world.said(1, DUE, by=2)) == Outcome()  # not looked at
+    assert again.on_message(NodeIndex(1), world.said(1, DUE)) == Outcome()
     assert again.on_peer_up().answer == (own.say,)
     other_epoch = World(epoch=1, kept=kept).nodes[0]
     assert other_epoch._done < DUE.place
