@@ -13,12 +13,10 @@ import anyio
 import structlog
 
 from ledger.core.ids import Sequence
-from ledger.core.limits import INT_MAX
 from pubsub.core.consumer.config import ConsumerConfig, check_config
 from pubsub.core.consumer.record import encode_config
 from pubsub.core.consumer.settlement import DeadLetter, Settled, Settlement
 from pubsub.core.consumer.state import ConsumerState
-from pubsub.core.interest_index import InterestIndex
 from pubsub.core.limits import (
     CONSUMER_FETCHES_WAITING_MAX,
     CONSUMERS_MAX,
@@ -27,6 +25,7 @@ from pubsub.core.limits import (
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.io.consumers.delivery import ConsumerView, Delivery, Fetch
 from pubsub.io.consumers.entry import Entry, letter_key
+from pubsub.io.consumers.following import Following
 from pubsub.io.consumers.loading import load_states
 from pubsub.io.consumers.measures import Measures, kind_of, measure, totals_of
 from pubsub.io.consumers.starting import find_beginning
@@ -40,7 +39,6 @@ from pubsub.io.wanted import Readable, wanted_of
 __all__ = ["ConsumerSettings", "Consumers"]
 
 _log = structlog.get_logger("gateway.consumers")
-_NOWHERE = -1  # the log was not followed yet
 _SWEEP_MS = 1_000  # how often consumers that nobody uses are looked for
 
 
@@ -69,12 +67,10 @@ class Consumers:
         self._settings = settings
         self._store = store
         self._access = access
-        self._feed = feed
         self._taking = Taking(access, feed)
         self._alarm = Alarm()
-        self._index: InterestIndex[str] = InterestIndex()
+        self._following = Following(feed)
         self._entries: dict[str, Entry] = {}
-        self._followed_to = _NOWHERE
         self._gone: dict[str, Measures] = {}  # totals of deleted ones: counters never fall
         self._is_closing = False
         for state, owner in load_states(store):
@@ -101,7 +97,7 @@ class Consumers:
         entry = self._add(state, owner)
         self._put(entry, with_config=True)
         await self._store.synced()
-        return entry.view(self._followed_to)
+        return entry.view(self._following.end)
 
     def has(self, name: str) -> bool:
         """Say whether there is a consumer of this name."""
@@ -123,7 +119,7 @@ class Consumers:
 
     def get(self, name: str) -> ConsumerView:
         """Give a consumer. Raises Refusal when there is none."""
-        return self._entry(name).view(self._followed_to)
+        return self._entry(name).view(self._following.end)
 
     def views(
         self, owner: str | None = None, after: str = "", limit: int | None = None
@@ -134,7 +130,7 @@ class Consumers:
             for name, entry in self._entries.items()
             if name > after and owner in (None, entry.owner) and not entry.state.config.is_internal
         )
-        return [self._entries[name].view(self._followed_to) for name in names[:limit]]
+        return [self._entries[name].view(self._following.end) for name in names[:limit]]
 
     def internal_names(self, prefix: str) -> list[str]:
         """Give the names of the gateway's own consumers that begin with ``prefix``."""
@@ -156,7 +152,7 @@ class Consumers:
         async with entry.taking:
             self._replace(entry, config)
         await self._store.synced()
-        return entry.view(self._followed_to)
+        return entry.view(self._following.end)
 
     def _replace(self, entry: Entry, config: ConsumerConfig) -> None:
         former = entry.state.config
@@ -165,11 +161,9 @@ class Consumers:
             raise Refusal(
                 HttpCode.INVALID_PARAMETER, "start, ack_policy and is_ordered cannot be changed"
             )
-        if config.interest != former.interest:
-            self._index.remove(config.name)
-            self._index.add(config.name, config.interest)
-            entry.forget_ahead(max(0, self._followed_to))
         entry.state.config = config
+        if config.interest != former.interest:
+            self._following.change(entry)
         self._use(entry)
         self._put(entry, with_config=True)
         entry.queue.notify()
@@ -297,15 +291,7 @@ class Consumers:
 
     def follow(self) -> None:
         """Take what the feed has got since the last time."""
-        first = max(self._followed_to, self._feed.start)
-        if first != self._followed_to:  # it did not read everything: the log must be asked
-            for entry in self._entries.values():
-                entry.forget_ahead(first)
-                entry.queue.notify()
-        for row in self._feed.after(first - 1, self._feed.end - first):
-            for name in self._index.keys(row.opened.event, row.opened.id):
-                self._entries[name].add_ahead(row.sequence)
-        self._followed_to = self._feed.end
+        self._following.follow()
 
     async def run(self) -> None:
         """Wake fetches in time and delete consumers that nobody uses, until cancelled."""
@@ -317,7 +303,7 @@ class Consumers:
 
     def measure(self) -> dict[str, Measures]:
         """Give sums over all consumers by kind."""
-        return measure(self._entries.values(), self._followed_to, self._gone)
+        return measure(self._entries.values(), self._following.end, self._gone)
 
     def close(self) -> None:
         """End all waiting fetches."""
@@ -332,7 +318,7 @@ class Consumers:
         entry = self._entries.get(config.name)
         if entry is not None:
             if entry.owner == owner and entry.state.config == config:
-                return entry.view(self._followed_to)
+                return entry.view(self._following.end)
             raise Refusal(HttpCode.CONSUMER_EXISTS, f"{config.name} is another consumer's name")
         most, most_of_owner = self._settings
         if len(self._entries) >= most:
@@ -348,12 +334,9 @@ class Consumers:
         return entry
 
     def _add(self, state: ConsumerState, owner: str) -> Entry:
-        if not self._entries and self._feed.end:
-            self._followed_to = self._feed.end  # nobody was told of what came before
-        known_from = INT_MAX if self._followed_to == _NOWHERE else self._followed_to
-        entry = Entry(state, owner, known_from, self._alarm)
+        entry = Entry(state, owner, self._alarm)
         self._entries[entry.name] = entry
-        self._index.add(entry.name, state.config.interest)
+        self._following.add(entry)
         return entry
 
     def _use(self, entry: Entry) -> int:
@@ -388,7 +371,7 @@ class Consumers:
         self._gone.setdefault(kind_of(entry.name), Measures()).update(totals_of(entry.state))
         entry.is_deleted = True
         del self._entries[entry.name]
-        self._index.remove(entry.name)
+        self._following.remove(entry)
         entry.queue.notify_all()
 
     def _sweep(self) -> None:

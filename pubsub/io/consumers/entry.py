@@ -9,6 +9,7 @@ from collections import deque
 import anyio
 
 from ledger.core.ids import Sequence
+from ledger.core.limits import INT_MAX
 from pubsub.core.consumer.record import encode_letter, encode_state
 from pubsub.core.consumer.state import ConsumerState
 from pubsub.core.limits import CONSUMER_KNOWN_AHEAD_MAX, CONSUMER_POSITION_LAG_MAX
@@ -41,7 +42,7 @@ class Entry:
         is_deleted: nothing of it may be stored any more.
     """
 
-    def __init__(self, state: ConsumerState, owner: str, known_from: int, alarm: Alarm) -> None:
+    def __init__(self, state: ConsumerState, owner: str, alarm: Alarm) -> None:
         self.state = state
         self.owner = owner
         self.queue = Queue()
@@ -49,7 +50,7 @@ class Entry:
         self.is_deleted = False
         self._alarm = alarm
         self._alarm_ms: int | None = None
-        self._known_from = known_from
+        self._known_from = INT_MAX
         self._ahead: deque[Sequence] = deque()
         self._stored_position = int(state.position)
 

@@ -170,7 +170,7 @@ async def test_notice_is_not_lost_with_its_puller(tmp_path: Path) -> None:
                 await anyio.sleep(0.05)
                 chain.extend([sample().entry])
                 with chain.store.read() as reader:
-                    engine._feed.read(reader, 1, 10)
+                    engine._following._feed.read(reader, 1, 10)
                 engine.follow()
                 first.cancel_scope.cancel()
     assert found == ["second"]
@@ -256,7 +256,7 @@ async def test_log_that_was_not_followed(consumers: ConsumerWorld) -> None:
     await consumers.followed(3)
     assert len(await consumers.fetch()) == 3
     feed.skip_to(3)
-    engine._followed_to = 1
+    engine._following.end = 1
     engine.follow()
     await consumers.publish(2)
     assert len(await consumers.fetch(wait_ms=2_000)) == 2

@@ -16,7 +16,7 @@ async def test_what_is_due_again_comes_from_the_log_before_the_feed_has_it(tmp_p
         await world.followed(3)
         assert [sequence for sequence, _ in await world.fetch()] == [0, 1, 2]
         empty = Feed()
-        world.consumers._feed = empty
+        world.consumers._following._feed = empty
         world.consumers._taking._feed = empty
         await anyio.sleep(0.4)
         assert await world.fetch() == [(0, 2), (1, 2), (2, 2)]
