@@ -186,21 +186,17 @@ def filter_document(wanted: Filter) -> FilterDocument:
     """Describe one filter."""
     if isinstance(wanted, Compare):
         values = dict(wanted.values)
-        match wanted.dialect:
-            case "exact":
-                return FilterDocument(exact=values)
-            case "prefix":
-                return FilterDocument(prefix=values)
-            case "suffix":
-                return FilterDocument(suffix=values)
+        if wanted.dialect == "exact":
+            return FilterDocument(exact=values)
+        if wanted.dialect == "prefix":
+            return FilterDocument(prefix=values)
+        return FilterDocument(suffix=values)
     inner = tuple(map(filter_document, wanted.filters))
-    match wanted.dialect:
-        case "all":
-            return FilterDocument(all_=inner)
-        case "any":
-            return FilterDocument(any_=inner)
-        case "not":
-            return FilterDocument(not_=inner[0])
+    if wanted.dialect == "all":
+        return FilterDocument(all_=inner)
+    if wanted.dialect == "any":
+        return FilterDocument(any_=inner)
+    return FilterDocument(not_=inner[0])
 
 
 class _Reading:

@@ -325,6 +325,18 @@ async def test_a_slow_reader_loses_nothing(store: ChainStore) -> None:
         assert pipe.events() == list(range(10, 41))
 
 
+async def test_who_is_ahead_is_live_when_the_log_arrives(store: ChainStore) -> None:
+    """A reader that saw more at another gateway gets nothing twice, and then all at once."""
+    world = World(store)
+    world.grow(10)
+    async with running(world):
+        pipe, _ = world.open(11)
+        world.grow(11)
+        world.grow(12)
+        world.grow(13)
+        assert pipe.events() == [12]
+
+
 async def test_equal_streams_share_their_bytes(store: ChainStore) -> None:
     """Streams of one lane are given the same object, of which there is one."""
     world = World(store)

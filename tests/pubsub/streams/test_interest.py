@@ -12,7 +12,9 @@ from ledger.core.event import OpenEntry
 from ledger.core.limits import LOCATION_CHARS_MAX
 from pubsub.core.interest import (
     Interest,
+    InterestDocument,
     interest_document,
+    interest_from_document,
     read_filters,
     read_interest,
 )
@@ -150,6 +152,8 @@ def test_limit_of_topics() -> None:
     read({"topics": ["a"] * INTEREST_TOPICS_MAX})
     with pytest.raises(DecodeError):
         read({"topics": ["a"] * (INTEREST_TOPICS_MAX + 1)})
+    with pytest.raises(DecodeError):
+        interest_from_document(InterestDocument(("a",) * (INTEREST_TOPICS_MAX + 1)))
 
 
 def test_limit_of_filters() -> None:
