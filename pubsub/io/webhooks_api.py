@@ -174,8 +174,9 @@ _ROTATE = _webhook(
         "rotateWebhookKey",
         "Replace a key",
         (
-            "Makes a new key of a kind and shows it, once. Older keys of the kind sign beside it for "
-            "`overlap_ms`, 0 when one has leaked. A kind that the webhook did not have is added."
+            "Makes a new key of a kind and shows it, once. Older keys of the kind sign beside it "
+            "for `overlap_ms`, 0 when one has leaked. A kind that the webhook did not have is "
+            "added."
         ),
     ),
     SecretDocument,
@@ -219,8 +220,8 @@ _ATTEMPTS = _webhook(
         "listDeliveries",
         "See the last attempts",
         (
-            "Gives what was tried of late, the newest first: when, how it went and how long it took. "
-            "Nothing of an answer but its status is kept."
+            "Gives what was tried of late, the newest first: when, how it went and how long it "
+            "took. Nothing of an answer but its status is kept."
         ),
     ),
     AttemptsDocument,
@@ -283,8 +284,9 @@ def _consent(method: str, name: str) -> Operation:
             name,
             "Consent to deliveries",
             (
-                "For receivers, who were told this URL when they were asked. `WebHook-Allowed-Rate` "
-                "may say how many requests a minute are wanted at most. A token counts once."
+                "For receivers, who were told this URL when they were asked. "
+                "`WebHook-Allowed-Rate` may say how many requests a minute are wanted at most. A "
+                "token counts once."
             ),
         ),
         Health,
