@@ -160,6 +160,7 @@ class Pipe:
     """The connection of a stream: keeps what is written, and is lost when its reader leaves."""
 
     is_blocked = False
+    is_lost = False
 
     def __init__(self, heard: Heard) -> None:
         self.on_lost: Callable[[], None] | None = None

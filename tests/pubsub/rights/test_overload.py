@@ -3,11 +3,13 @@
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.core.limits import MEMPOOL_BYTES_MAX, MEMPOOL_ENTRIES_MAX
+from pubsub.client.async_client import AsyncClient
 from pubsub.core.limits import (
     DRAIN_WINDOW_MS,
     PUBLISHERS_REMEMBERED_MAX,
@@ -190,3 +192,27 @@ async def test_what_is_no_event_costs_nothing(tmp_path: Path) -> None:
         answer = await world.post(b"[{},{},{}]", media)
         assert {row["code"] for row in answer.json()["receipts"]} == {"malformed"}
         assert (await world.post_bulk([sample(0).entry])).status_code == 202
+
+
+class Counting(httpx.ASGITransport):
+    """Counts what a client asks."""
+
+    requests_count = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass a request on."""
+        self.requests_count += 1
+        return await super().handle_async_request(request)
+
+
+async def test_the_client_comes_back_when_it_was_told_to(tmp_path: Path) -> None:
+    """What a bulk request could not hand in, the client hands in after the time it was given."""
+    rights = RightsSettings(publish_rate=3, publish_burst=3)
+    entries = [sample(number) for number in range(5)]
+    async with gateway_world(tmp_path, rights=rights) as world:
+        transport = Counting(app=world.app)
+        async with AsyncClient("http://gateway", transport=transport) as client:
+            receipts = await client.publish_many(entries)
+        assert transport.requests_count == 2  # not sooner, which would be one more
+        assert [receipt.status for receipt in receipts] == ["pending"] * 5
+        assert [len(handed_in) for handed_in in world.node.submissions] == [3, 2]
