@@ -147,7 +147,10 @@ class Fanout:
         subscriber = Subscriber(pipe, principal, lane, cursor)
         self._all[subscriber] = None
         pipe.on_lost = subscriber.lose
-        self._place(subscriber, cursor)
+        if pipe.is_lost:  # while the request was judged
+            subscriber.lose()
+        else:
+            self._place(subscriber, cursor)
         return subscriber
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -289,8 +292,7 @@ class Fanout:
                 announced = piece.last
             elif announced is None or piece.cursor - announced >= STREAM_HIDDEN_MAX:
                 announced = piece.cursor
-                if data := form.cursor(piece.cursor):
-                    pipe.write(data)
+                pipe.write(form.cursor(piece.cursor) or form.heartbeat)
 
     async def _piece(self, subscriber: Subscriber) -> Piece:
         """Give what comes behind a stream's cursor, from the window if it is there."""

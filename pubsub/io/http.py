@@ -52,13 +52,18 @@ class Protocol(HttpToolsProtocol):
             self.scope.pop("extensions", None)  # or the connection would hold itself
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the connection is no more, or ends."""
+        return self.transport.is_closing()
+
+    @property
     def is_blocked(self) -> bool:
         """Whether the reader must first take what it was given."""
         return self.flow.write_paused
 
     def write(self, data: bytes) -> None:
         """Write chunks of the body of the answer under way; a lost connection drops them."""
-        if not self.transport.is_closing():
+        if not self.is_lost:
             self.transport.write(data)
 
     def beat(self, data: bytes) -> None:

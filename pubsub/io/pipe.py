@@ -25,6 +25,11 @@ class Pipe(Protocol):
     on_lost: Callable[[], None] | None
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the connection is no more, or ends."""
+        ...
+
+    @property
     def is_blocked(self) -> bool:
         """Whether its reader must first take what it was given."""
         ...

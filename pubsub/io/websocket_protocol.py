@@ -83,13 +83,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._pings_owed = 0
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the connection is no more, or ends."""
+        return self.close_sent or self.transport.is_closing()
+
+    @property
     def is_blocked(self) -> bool:
         """Whether the reader must first take what it was given."""
         return not self.writable.is_set()
 
     def write(self, data: bytes) -> None:
         """Write whole frames; a connection that ends drops them."""
-        if not self.close_sent and not self.transport.is_closing():
+        if not self.is_lost:
             self.transport.write(data)
 
     def beat(self, data: bytes) -> None:

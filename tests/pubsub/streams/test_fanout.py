@@ -58,6 +58,7 @@ class FakePipe:
         self.received = b""
         self.beats = 0
         self.is_cut = False
+        self.is_lost = False
         self.is_over = False
         self._is_full = False
         self._free = anyio.Event()
@@ -519,6 +520,31 @@ async def test_a_lost_connection_has_no_reason(store: ChainStore) -> None:
         pipe.on_lost()
     assert subscriber.over.is_set()
     assert subscriber.refusal is None
+
+
+async def test_a_reader_that_left_already_is_forgotten(store: ChainStore) -> None:
+    """A connection that was lost while its request was judged has no stream."""
+    world = World(store)
+    world.grow(10)
+    async with running(world):
+        pipe = FakePipe()
+        pipe.is_lost = True
+        subscriber = world.fanout.subscribe(pipe, ALL, 3)
+        assert subscriber.over.is_set()
+        world.fanout.unsubscribe(subscriber)
+        await anyio.wait_all_tasks_blocked()
+    assert pipe.received == b""
+
+
+@pytest.mark.usefixtures("small")
+async def test_hidden_events_are_a_sign_of_life(store: ChainStore) -> None:
+    """A WebSocket that reads through much that is hidden is pinged while it does."""
+    world = World(store)
+    world.grow(COUNT, is_followed=False)
+    async with running(world):
+        pipe, _ = world.open(-1, NOTHING._replace(form=WEBSOCKET))
+        await anyio.wait_all_tasks_blocked()
+    assert pipe.received == PING
 
 
 async def test_lanes_are_by_what_is_read(store: ChainStore) -> None:

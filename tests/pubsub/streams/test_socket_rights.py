@@ -21,6 +21,7 @@ class Socket:
     """A WebSocket of a test's own: what was accepted, written, and why it was closed."""
 
     is_blocked = False
+    is_lost = False
 
     def __init__(self, world: World, token: str | None, query: str = "after=-1") -> None:
         self.on_lost: Callable[[], None] | None = None
