@@ -112,7 +112,11 @@ async def stoppable_world(
 @asynccontextmanager
 async def second_gateway(world: World, did: str = BUYER_DID) -> AsyncIterator[httpx.AsyncClient]:
     """Run another member's gateway on the same chain and node; give a client of it."""
-    settings = replace(world.gateway.settings, name="member-two")
+    settings = replace(
+        world.gateway.settings,
+        name="member-two",
+        delivery_dir=world.directory / "delivery-two",  # each gateway has its own
+    )
     app = create_app(settings, [adapter(world.directory, did)])
     gateway: Gateway = app.state.gateway
     gateway.access._store, gateway.access.error = world.chain.store, None
