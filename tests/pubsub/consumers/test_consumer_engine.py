@@ -8,19 +8,23 @@ import msgspec
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
+from ledger.core.event import OpenEntry, open_entry
 from ledger.core.limits import INT_MAX
 from ledger.io.errors import StorageError
 from pubsub.core.consumer.config import ConsumerConfig, Start, StartPolicy
 from pubsub.core.consumer.settlement import Nak, Settlement, Termination
 from pubsub.core.interest import read_interest
 from pubsub.core.problems import Refusal
+from pubsub.core.rights import Scope
 from pubsub.io.consumers import engine as engine_module
+from pubsub.io.consumers import log_pages
 from pubsub.io.consumers.delivery import Fetch
 from pubsub.io.consumers.waiting import Alarm, now_ms
 from pubsub.io.consumers_api import _while_there
 from pubsub.io.delivery_store import Change
+from pubsub.io.rights import RightsSettings
 from pubsub.io.state import Gateway, GatewaySettings
-from tests.pubsub.consumers.consumer_world import ConsumerWorld, engine_life
+from tests.pubsub.consumers.consumer_world import ConsumerWorld, consumer_world, engine_life
 from tests.pubsub.gateway_world import Chain, sample
 
 FIRST = Start(StartPolicy.FIRST)
@@ -305,3 +309,35 @@ def test_without_a_store(tmp_path: Path) -> None:
     for ask in (lambda: gateway.consumers, lambda: gateway.delivery):
         with pytest.raises(Refusal, match="delivery_unavailable"):
             ask()
+
+
+async def test_operators_do_not_lose_what_they_may_not_read(tmp_path: Path) -> None:
+    """Who operates sees others' consumers; to fetch from them it must be able to read all."""
+    for restricted, status in ((("catalog.secret",), 403), ((), 200)):
+        rights = RightsSettings(anonymous=frozenset(Scope), restricted=restricted)
+        async with consumer_world(tmp_path / f"{status}", rights) as world:
+            await world.publish()
+            config = ConsumerConfig(name="c", start=FIRST)
+            await world.consumers.create(config, "somebody", everything)
+            assert (await world.show())["owner"] == "somebody"
+            assert (await world.ask("c/fetch")).status_code == status
+            assert world.consumers.get("c").delivered == (status == 200)
+
+
+async def test_only_what_can_match_is_read(
+    consumers: ConsumerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer that is behind is led by the indexes: other entries are never decoded."""
+    for number in range(300):
+        await consumers.publish(1 if number % 100 else 2, topic=f"catalog.t{number % 100}")
+    opened: list[bytes] = []
+
+    def counting(entry: bytes) -> OpenEntry:
+        opened.append(entry)
+        return open_entry(entry)
+
+    monkeypatch.setattr(log_pages, "open_entry", counting)
+    await consumers.followed(303)
+    await consumers.create(interest={"topics": ["catalog.t7", "none.>"]})
+    assert len(await consumers.fetch()) == 3
+    assert len(opened) == 3
