@@ -289,6 +289,7 @@ def test_each_stream_gets_what_it_wants(
                 pipe.unblock()
             await anyio.wait_all_tasks_blocked()
             play.beat()
+            play.beat()  # by now every stream that was silent was told where it is
             play.check()
             while play.streams:
                 play.leave(0)
@@ -418,6 +419,19 @@ async def test_silent_streams_are_told_of_life(store: ChainStore) -> None:
 
 async def test_hidden_events_move_the_reader(store: ChainStore) -> None:
     """With the heartbeat a reader is told how far it is, where the format can say it."""
+    world = World(store)
+    world.grow(10)
+    async with running(world):
+        other, _ = world.open(9, NOTHING._replace(interest=INTERESTS[1]))
+        world.grow(15)
+        assert other.cursor() == 12
+        world.fanout._beat()
+        world.fanout._beat()
+        assert other.cursor() == 14
+
+
+async def test_a_silent_reader_is_moved_once(store: ChainStore) -> None:
+    """A reader is told where it is with one heartbeat, and of life with the next."""
     world = World(store)
     world.grow(10)
     async with running(world):
