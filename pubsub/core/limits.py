@@ -50,7 +50,7 @@ WEBSOCKET_CLOSE_MS_MAX: Final = 2_000  # a reader that does not answer a close i
 EGRESS_LOOKUPS_MAX: Final = 32  # names that are looked up at one time: each holds a thread
 
 # --- consumers ------------------------------------------------------------------------------
-CONSUMERS_MAX: Final = 10_000  # in one gateway; 2 KiB of memory each and one index entry
+CONSUMERS_MAX: Final = 10_000  # in one gateway; 13 KiB of memory each and one entry of the index
 CONSUMERS_PER_OWNER_MAX: Final = 1_000  # of one principal
 CONSUMER_NAME_CHARS_MAX: Final = 64
 CONSUMER_METADATA_MAX: Final = 16  # pairs

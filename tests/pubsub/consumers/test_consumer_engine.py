@@ -341,3 +341,21 @@ async def test_only_what_can_match_is_read(
     await consumers.create(interest={"topics": ["catalog.t7", "none.>"]})
     assert len(await consumers.fetch()) == 3
     assert len(opened) == 3
+
+
+async def test_broken_store_ends_the_gateway(
+    consumers: ConsumerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a write fails, nothing is handed out or confirmed, and the process ends."""
+    await consumers.publish()
+    await consumers.create()
+    gateway = consumers.world.gateway
+
+    def fail(_rows: object) -> None:
+        raise StorageError(gateway.delivery.path, "broken", "Replace it")
+
+    monkeypatch.setattr(gateway.delivery, "commit_rows", fail)
+    answer = await consumers.ask("c/fetch")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert isinstance(gateway.fatal, StorageError)
+    assert gateway.is_closing
