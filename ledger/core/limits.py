@@ -143,7 +143,7 @@ GATEWAY_BODY_READ_MS_MAX: Final = 10_000  # a body must have arrived after this 
 GATEWAY_HEADER_BYTES_MAX: Final = 16 * 2**10  # request line and headers of one request
 GATEWAY_HEADER_READ_MS_MAX: Final = 10_000  # they must have arrived after this long
 GATEWAY_CONNECTIONS_MAX: Final = 4_096  # open HTTP connections, streams included
-GATEWAY_STREAMS_MAX: Final = 1_024  # open event streams, 30 KiB each
+GATEWAY_STREAMS_MAX: Final = 1_024  # open event streams, 25 KiB each
 GATEWAY_WAITS_MAX: Final = 4_096  # publish requests that wait for finality
 GATEWAY_WAIT_MS: Final = 10_000  # how long ?wait= waits when the client does not say
 GATEWAY_WAIT_MS_MAX: Final = 60_000  # the longest wait a client may ask for
