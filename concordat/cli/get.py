@@ -7,6 +7,7 @@ import click
 from concordat.cli.failure import CommandFailed, ExitCode
 from concordat.cli.options import Target, target_options
 from concordat.cli.output import json_option
+from concordat.cli.rest import token_option
 from concordat.cli.subscribe import event_json, event_line
 from ledger.core.ids import EventId
 from ledger.core.proof import bundle_json
@@ -17,6 +18,7 @@ __all__ = ["get"]
 
 @click.command()
 @target_options
+@token_option
 @click.argument("event_id")
 @click.option("--proof", is_flag=True, help="Its proof instead, as a file for `concordat verify`.")
 @click.option(
@@ -30,6 +32,7 @@ def get(  # noqa: PLR0913 - one argument for each option
     home: Path,
     url: str | None,
     genesis_file: Path | None,
+    token: str | None,
     event_id: str,
     proof: bool,
     output: Path | None,
@@ -39,7 +42,7 @@ def get(  # noqa: PLR0913 - one argument for each option
     target = Target.find(home, url, genesis_file)
     id_ = _event_id(event_id)
     genesis = target.genesis() if proof else None
-    with Client(target.url, genesis) as client:
+    with Client(target.url, genesis, token=token) as client:
         if not proof:
             event = client.get(id_)
             if event is not None:

@@ -12,6 +12,7 @@ from concordat.cli.options import Target, target_options
 from concordat.cli.output import json_option
 from concordat.cli.passwords import open_key_with_password
 from concordat.cli.receipts import show_receipt
+from concordat.cli.rest import token_option
 from concordat.home import Home
 from ledger.io.keystore import KeyPurpose
 from pubsub.client.identity import Publisher
@@ -24,6 +25,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 
 @click.command()
 @target_options
+@token_option
 @click.option("--key", "key_file", type=_file, help="Publisher key. Default: that of the home.")
 @click.option("--password-file", type=_file, help="Password of the key. Default: ask.")
 @click.option("--file", "source", type=click.File("rb"), help="Events as JSON, one a line; - reads")
@@ -49,6 +51,7 @@ def publish(  # noqa: PLR0913 - one argument for each option
     home: Path,
     url: str | None,
     genesis_file: Path | None,
+    token: str | None,
     key_file: Path | None,
     password_file: Path | None,
     source: BinaryIO | None,
@@ -67,7 +70,7 @@ def publish(  # noqa: PLR0913 - one argument for each option
     key = open_key_with_password(path, KeyPurpose.PUBLISHER, password_file)
     publisher = Publisher(key.info.owner, key.signer, genesis.chain_id)
     entries = [sign_draft(publisher, draft) for draft in drafts]
-    with Client(target.url, genesis) as client:
+    with Client(target.url, genesis, token=token) as client:
         receipts = client.publish_many(entries, wait)
     for receipt in receipts:
         show_receipt(receipt, as_json=as_json)

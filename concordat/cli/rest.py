@@ -13,8 +13,9 @@ from concordat.cli.failure import CommandFailed, ExitCode
 from concordat.cli.options import home_option
 from concordat.home import Home
 from ledger.core.errors import Unavailable
+from pubsub.client.wire import Bearer
 
-__all__ = ["Rest", "gateway_options"]
+__all__ = ["Rest", "gateway_options", "token_option"]
 
 _TIMEOUT_S: Final = 30
 _UNAVAILABLE: Final = frozenset({429, 503, 504})
@@ -24,21 +25,42 @@ _HINTS: Final = {
 }
 
 
+def token_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--token-file``; the command gets ``token``, what is in the file, or None."""
+    return click.option(
+        "--token-file",
+        "token",
+        envvar="CONCORDAT_TOKEN_FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=lambda _context, _parameter, file: _read_token(file),
+        help="File with an API token. Also: CONCORDAT_TOKEN_FILE.",
+    )(command)
+
+
+def _read_token(file: Path | None) -> str | None:
+    """Give the token in a file. Raises BadParameter, which never quotes it."""
+    if file is None:
+        return None
+    try:
+        token = file.read_text("ascii").strip()
+        Bearer(token)
+    except OSError as error:
+        raise click.BadParameter(f"{file}: {error.strerror}") from None
+    except ValueError:
+        raise click.BadParameter(f"{file} holds no token") from None
+    return token
+
+
 def gateway_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add ``--url``, ``--home`` and ``--token-file``; the command gets ``rest``, made of them."""
 
     @wraps(command)
-    def run(*, home: Path, url: str | None, token_file: Path | None, **arguments: object) -> None:
-        command(rest=Rest(home, url, token_file), **arguments)
+    def run(*, home: Path, url: str | None, token: str | None, **arguments: object) -> None:
+        command(rest=Rest(home, url, token), **arguments)
 
-    decorated = run
+    decorated: Callable[..., None] = run
     for option in (
-        click.option(
-            "--token-file",
-            envvar="CONCORDAT_TOKEN_FILE",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="File with an API token. Also: CONCORDAT_TOKEN_FILE.",
-        ),
+        token_option,
         click.option(
             "--url",
             envvar="CONCORDAT_URL",
@@ -53,16 +75,16 @@ def gateway_options(command: Callable[..., None]) -> Callable[..., None]:
 class Rest:
     """A gateway that is asked in the name of a token, or of nobody."""
 
-    def __init__(self, home: Path, url: str | None, token_file: Path | None) -> None:
+    def __init__(self, home: Path, url: str | None, token: str | None) -> None:
         """Take the gateway of ``url``, else the one that the home configures.
 
         Raises:
-            HomeError: neither is there. OSError: the token cannot be read.
+            HomeError: neither is there.
         """
         self._url = (url or f"http://{Home.open(home).config.gateway.listen}").rstrip("/")
         self._headers: dict[str, str] = {}
-        if token_file is not None:
-            self._headers["authorization"] = f"Bearer {token_file.read_text('ascii').strip()}"
+        if token is not None:
+            self._headers["authorization"] = f"Bearer {token}"
 
     def ask(
         self,

@@ -12,6 +12,7 @@ from rich.table import Table
 from concordat.cli.failure import ExitCode
 from concordat.cli.options import Target, target_options
 from concordat.cli.output import emit, json_option
+from concordat.cli.rest import token_option
 from ledger.core.errors import Unavailable
 from pubsub.client.sync_client import Client
 from pubsub.core.documents import Status
@@ -35,6 +36,7 @@ class _NodeView(msgspec.Struct, frozen=True):
 
 @click.command()
 @target_options
+@token_option
 @click.option(
     "--wait",
     "wait_s",
@@ -44,13 +46,19 @@ class _NodeView(msgspec.Struct, frozen=True):
     help="Ask again until the member makes progress, for at most so long.",
 )
 @json_option
-def status(
-    *, home: Path, url: str | None, genesis_file: Path | None, wait_s: int, as_json: bool
+def status(  # noqa: PLR0913 - one argument for each option
+    *,
+    home: Path,
+    url: str | None,
+    genesis_file: Path | None,
+    token: str | None,
+    wait_s: int,
+    as_json: bool,
 ) -> None:
     """Show how a member is doing. Exit code 0 when it makes progress, 3 when it does not."""
     target = Target.find(home, url, genesis_file)
     deadline = time.monotonic() + wait_s
-    with Client(target.url, give_up_ms=_GIVE_UP_MS) as client:
+    with Client(target.url, token=token, give_up_ms=_GIVE_UP_MS) as client:
         while (found := _ask(client, deadline)) is None:
             time.sleep(_POLL_S)
     emit(found, _table(found), as_json=as_json)

@@ -8,6 +8,7 @@ import msgspec
 
 from concordat.cli.options import Target, target_options
 from concordat.cli.output import json_option
+from concordat.cli.rest import token_option
 from ledger.core.event import open_entry
 from pubsub.client.answers import LedgerEvent
 from pubsub.client.following import Filters
@@ -19,6 +20,7 @@ __all__ = ["event_json", "event_line", "subscribe"]
 
 @click.command()
 @target_options
+@token_option
 @click.option("--topic", help="Pattern of topics: * is one token, a final > one or more.")
 @click.option("--subject", help="Only events of this entity.")
 @click.option("--publisher", help="Only events of this DID.")
@@ -37,6 +39,7 @@ def subscribe(  # noqa: PLR0913 - one argument for each option
     home: Path,
     url: str | None,
     genesis_file: Path | None,
+    token: str | None,
     after: str,
     verify: bool,
     count: int | None,
@@ -52,7 +55,7 @@ def subscribe(  # noqa: PLR0913 - one argument for each option
     given = {name.rstrip("_"): value for name, value in wanted.items() if value is not None}
     filters = msgspec.convert(given, Filters)
     genesis = target.genesis() if verify else None
-    with Client(target.url, genesis) as client:
+    with Client(target.url, genesis, token=token) as client:
         try:
             subscription = client.subscribe(after=_after(after), verify=verify, **filters)
         except ValueError as error:

@@ -27,7 +27,7 @@ from ledger.io.errors import StorageError, storage_errors
 from ledger.io.snapshot_store import SnapshotStore
 from pubsub.client.exchange import Flow, Request, Timing
 from pubsub.client.snapshots import SnapshotGateways, snapshot_request
-from pubsub.client.sync_client import Carrier
+from pubsub.client.sync_carrier import Carrier
 from pubsub.client.wire import CALL_TIMEOUT
 
 __all__ = ["Joining", "copy_snapshot", "join_network", "part_path"]

@@ -13,7 +13,14 @@ from typing import Literal, NamedTuple, NoReturn
 import msgspec
 from msgspec import UNSET
 
-from ledger.core.errors import DecodeError, Offence, PeerFault, RejectCode, Rejected
+from ledger.core.errors import (
+    ConcordatError,
+    DecodeError,
+    Offence,
+    PeerFault,
+    RejectCode,
+    Rejected,
+)
 from ledger.core.event import Event, OpenEntry
 from ledger.core.ids import EventId, Height, Sequence
 from ledger.core.proof import ProofBundle, decode_bundle
@@ -26,6 +33,7 @@ __all__ = [
     "LedgerEvent",
     "ProblemSummary",
     "Receipt",
+    "Refused",
     "ledger_event",
     "raise_problem",
     "read_problem",
@@ -42,6 +50,32 @@ _REJECTIONS = {
     str(HttpCode.BODY_TOO_LARGE): RejectCode.TOO_LARGE,
     str(HttpCode.LIST_NOT_FOUND): RejectCode.NO_SUCH_ENTRY,
 }
+_REFUSALS = {
+    str(code): code
+    for code in (
+        HttpCode.CONSUMER_EXISTS,
+        HttpCode.CONSUMER_NOT_FOUND,
+        HttpCode.FORBIDDEN,
+        HttpCode.SETTLEMENT_REFUSED,
+        HttpCode.TOO_MANY_CONSUMERS,
+        HttpCode.TOO_MANY_DEAD_LETTERS,
+        HttpCode.UNAUTHENTICATED,
+    )
+}
+
+
+class Refused(ConcordatError):  # noqa: N818 - beside ``Rejected``, which is about events
+    """A gateway did not do what was asked: not for this principal, or not as things stand.
+
+    Attributes:
+        code: stable machine-readable reason, as in the API's problem documents.
+        detail: one sentence for people; may change between releases.
+    """
+
+    def __init__(self, code: HttpCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
 
 
 class Answer(NamedTuple):
@@ -120,13 +154,16 @@ def raise_problem(answer: Answer) -> NoReturn:
     """Raise what an answer that is no success means.
 
     Raises:
-        Rejected: the gateway refused what was asked.
+        Rejected: the gateway refused the event, or took the request for malformed.
+        Refused: the gateway refused what was asked.
         PeerFault: it is not what a gateway answers.
     """
     problem = read_problem(answer)
     code = _REJECTIONS.get(problem.code)
     if code is not None:
         raise Rejected(code, problem.detail)
+    if problem.code in _REFUSALS:
+        raise Refused(_REFUSALS[problem.code], problem.detail)
     raise PeerFault(
         Offence.MALFORMED, f"the gateway answered {answer.status} {problem.code}: {problem.detail}"
     )

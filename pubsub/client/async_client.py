@@ -6,7 +6,6 @@
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -17,92 +16,22 @@ from ledger.core.errors import PeerFault, Unavailable
 from ledger.core.event import OpenEntry
 from ledger.core.genesis import Genesis
 from ledger.core.ids import EventId
-from ledger.core.limits import CLIENT_CALL_MS_MAX, CLIENT_GIVE_UP_MS
+from ledger.core.limits import CLIENT_GIVE_UP_MS
 from ledger.core.proof import ProofBundle
 from pubsub.client.answers import Answer, LedgerEvent, Receipt
+from pubsub.client.async_carrier import AsyncCarrier, end_answer
 from pubsub.client.async_trust import AsyncTrust
 from pubsub.client.calls import Calls, Page, Wait, chunks, event_id_of
-from pubsub.client.exchange import Call, Flow, Gateways, Lost, Pause, Timing
+from pubsub.client.exchange import Flow, Gateways, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
 from pubsub.client.trust_calls import TrustCalls
-from pubsub.client.wire import (
-    CALL_TIMEOUT,
-    STREAM_TIMEOUT,
-    request_arguments,
-    require_room,
-    url_list,
-    verify_argument,
-)
+from pubsub.client.wire import CALL_TIMEOUT, Bearer, require_room, url_list, verify_argument
 from pubsub.core.documents import Status
 
 __all__ = ["AsyncClient", "AsyncEvents", "AsyncSubscription"]
 
 T = TypeVar("T")
-
-
-class AsyncCarrier:
-    """Carries out the steps of flows, and opens streams."""
-
-    def __init__(self, timing: Timing, http: httpx.AsyncClient) -> None:
-        """Send requests with ``http``, which is closed with this."""
-        self._now_ms = timing.now_ms
-        self._http = http
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
-
-    async def run(self, flow: Flow[T]) -> T:
-        """Carry out the steps of ``flow`` and give its value."""
-        outcome: Answer | Lost | None = None
-        while True:
-            try:
-                step = flow.send(outcome)
-            except StopIteration as stop:
-                value: T = stop.value
-                return value
-            if isinstance(step, Pause):
-                await anyio.sleep(step.ms / 1000)
-                outcome = None
-            else:
-                outcome = await self._answer(step)
-
-    async def _answer(self, call: Call) -> Answer | Lost:
-        late_at = self._now_ms() + CLIENT_CALL_MS_MAX
-        body = bytearray()
-        try:
-            response = await self._send(call, CALL_TIMEOUT)
-            chunks = response.aiter_bytes()
-            try:
-                async for chunk in chunks:
-                    body += chunk
-                    require_room(len(body))
-                    if self._now_ms() > late_at:
-                        return Lost("the answer takes too long")
-            finally:
-                await _end(response, chunks)
-        except httpx.HTTPError as error:
-            return Lost(str(error) or type(error).__name__)
-        return Answer(response.status_code, bytes(body), response.headers)
-
-    async def open(self, call: Call) -> httpx.Response:
-        """Begin a request whose answer is read as it comes. Raises httpx.HTTPError."""
-        return await self._send(call, STREAM_TIMEOUT)
-
-    async def _send(self, call: Call, patience: httpx.Timeout) -> httpx.Response:
-        request = self._http.build_request(**request_arguments(call), timeout=patience)
-        return await self._http.send(request, stream=True)
-
-
-async def _end(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
-    """Close the answer that ``chunks`` comes from."""
-    await response.aclose()
-    # httpx nests generators: reading from the closed connection ends all of them, where dropping
-    # them would leave the inner ones to the garbage collector.
-    with suppress(httpx.HTTPError, httpx.StreamError):
-        async for _ in chunks:
-            pass
 
 
 class AsyncClient:
@@ -119,11 +48,12 @@ class AsyncClient:
         trust: the trusted lists, participants and governance.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a user may choose, by name
         self,
         url: str | Sequence[str],
         genesis: Genesis | None = None,
         *,
+        token: str | None = None,
         give_up_ms: int = CLIENT_GIVE_UP_MS,
         tls: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -132,16 +62,21 @@ class AsyncClient:
 
         Args:
             genesis: what proofs are checked against. Get it from a source that you trust.
+            token: an API token, or an access token, of the gateways; sent to each ``url``, and to
+                no other host. Use ``https`` URLs with it.
             give_up_ms: how long one call may take with all its attempts.
             tls: for gateways whose certificate no usual authority signed.
             transport: another way to send requests, for tests.
+
+        Raises:
+            ValueError: no URL, or one that is not of HTTP, or a malformed token.
         """
         timing = Timing(give_up_ms=give_up_ms)
         self._calls = Calls(Gateways(url_list(url), timing), genesis)
         http = httpx.AsyncClient(
             timeout=CALL_TIMEOUT, verify=verify_argument(tls), transport=transport
         )
-        self._carrier = AsyncCarrier(timing, http)
+        self._carrier = AsyncCarrier(timing, http, None if token is None else Bearer(token))
         self.trust = AsyncTrust(self, TrustCalls(self._calls))
 
     async def __aenter__(self) -> Self:
@@ -336,7 +271,7 @@ class AsyncSubscription:
         chunks, self._chunks = self._chunks, None
         self._is_usable = False
         if response is not None and chunks is not None:
-            await _end(response, chunks)
+            await end_answer(response, chunks)
 
     async def _receive(self) -> None:
         if not self._is_usable:

@@ -7,7 +7,6 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -17,92 +16,22 @@ from ledger.core.errors import PeerFault, Unavailable
 from ledger.core.event import OpenEntry
 from ledger.core.genesis import Genesis
 from ledger.core.ids import EventId
-from ledger.core.limits import CLIENT_CALL_MS_MAX, CLIENT_GIVE_UP_MS
+from ledger.core.limits import CLIENT_GIVE_UP_MS
 from ledger.core.proof import ProofBundle
 from pubsub.client.answers import Answer, LedgerEvent, Receipt
 from pubsub.client.calls import Calls, Page, Wait, chunks, event_id_of
-from pubsub.client.exchange import Call, Flow, Gateways, Lost, Pause, Timing
+from pubsub.client.exchange import Flow, Gateways, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
+from pubsub.client.sync_carrier import Carrier, end_answer
 from pubsub.client.sync_trust import Trust
 from pubsub.client.trust_calls import TrustCalls
-from pubsub.client.wire import (
-    CALL_TIMEOUT,
-    STREAM_TIMEOUT,
-    request_arguments,
-    require_room,
-    url_list,
-    verify_argument,
-)
+from pubsub.client.wire import CALL_TIMEOUT, Bearer, require_room, url_list, verify_argument
 from pubsub.core.documents import Status
 
 __all__ = ["Client", "Events", "Subscription"]
 
 T = TypeVar("T")
-
-
-class Carrier:
-    """Carries out the steps of flows, and opens streams."""
-
-    def __init__(self, timing: Timing, http: httpx.Client) -> None:
-        """Send requests with ``http``, which is closed with this."""
-        self._now_ms = timing.now_ms
-        self._http = http
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._http.close()
-
-    def run(self, flow: Flow[T]) -> T:
-        """Carry out the steps of ``flow`` and give its value."""
-        outcome: Answer | Lost | None = None
-        while True:
-            try:
-                step = flow.send(outcome)
-            except StopIteration as stop:
-                value: T = stop.value
-                return value
-            if isinstance(step, Pause):
-                time.sleep(step.ms / 1000)
-                outcome = None
-            else:
-                outcome = self._answer(step)
-
-    def _answer(self, call: Call) -> Answer | Lost:
-        late_at = self._now_ms() + CLIENT_CALL_MS_MAX
-        body = bytearray()
-        try:
-            response = self._send(call, CALL_TIMEOUT)
-            chunks = response.iter_bytes()
-            try:
-                for chunk in chunks:
-                    body += chunk
-                    require_room(len(body))
-                    if self._now_ms() > late_at:
-                        return Lost("the answer takes too long")
-            finally:
-                _end(response, chunks)
-        except httpx.HTTPError as error:
-            return Lost(str(error) or type(error).__name__)
-        return Answer(response.status_code, bytes(body), response.headers)
-
-    def open(self, call: Call) -> httpx.Response:
-        """Begin a request whose answer is read as it comes. Raises httpx.HTTPError."""
-        return self._send(call, STREAM_TIMEOUT)
-
-    def _send(self, call: Call, patience: httpx.Timeout) -> httpx.Response:
-        request = self._http.build_request(**request_arguments(call), timeout=patience)
-        return self._http.send(request, stream=True)
-
-
-def _end(response: httpx.Response, chunks: Iterator[bytes]) -> None:
-    """Close the answer that ``chunks`` comes from."""
-    response.close()
-    # httpx nests generators: reading from the closed connection ends all of them, where dropping
-    # them would leave the inner ones to the garbage collector.
-    with suppress(httpx.HTTPError, httpx.StreamError):
-        for _ in chunks:
-            pass
 
 
 class Client:
@@ -119,11 +48,12 @@ class Client:
         trust: the trusted lists, participants and governance.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a user may choose, by name
         self,
         url: str | Sequence[str],
         genesis: Genesis | None = None,
         *,
+        token: str | None = None,
         give_up_ms: int = CLIENT_GIVE_UP_MS,
         tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -132,14 +62,19 @@ class Client:
 
         Args:
             genesis: what proofs are checked against. Get it from a source that you trust.
+            token: an API token, or an access token, of the gateways; sent to each ``url``, and to
+                no other host. Use ``https`` URLs with it.
             give_up_ms: how long one call may take with all its attempts.
             tls: for gateways whose certificate no usual authority signed.
             transport: another way to send requests, for tests.
+
+        Raises:
+            ValueError: no URL, or one that is not of HTTP, or a malformed token.
         """
         timing = Timing(give_up_ms=give_up_ms)
         self._calls = Calls(Gateways(url_list(url), timing), genesis)
         http = httpx.Client(timeout=CALL_TIMEOUT, verify=verify_argument(tls), transport=transport)
-        self._carrier = Carrier(timing, http)
+        self._carrier = Carrier(timing, http, None if token is None else Bearer(token))
         self.trust = Trust(self, TrustCalls(self._calls))
 
     def __enter__(self) -> Self:
@@ -332,7 +267,7 @@ class Subscription:
         chunks, self._chunks = self._chunks, None
         self._is_usable = False
         if response is not None and chunks is not None:
-            _end(response, chunks)
+            end_answer(response, chunks)
 
     def _receive(self) -> None:
         if not self._is_usable:

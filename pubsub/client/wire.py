@@ -1,5 +1,6 @@
 """What the two clients say to httpx in the same words."""
 
+import re
 import ssl
 from collections.abc import Sequence
 from typing import Final, TypedDict
@@ -17,6 +18,7 @@ from pubsub.client.exchange import Call
 __all__ = [
     "CALL_TIMEOUT",
     "STREAM_TIMEOUT",
+    "Bearer",
     "RequestArguments",
     "request_arguments",
     "require_room",
@@ -28,6 +30,19 @@ CALL_TIMEOUT: Final = httpx.Timeout(CLIENT_CALL_MS_MAX / 1000)
 STREAM_TIMEOUT: Final = httpx.Timeout(
     CLIENT_CALL_MS_MAX / 1000, read=CLIENT_STREAM_SILENCE_MS_MAX / 1000
 )
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*\Z", re.ASCII)  # RFC 6750, 2.1
+
+
+class Bearer:
+    """A token that shows in no representation and no message."""
+
+    __slots__ = ("authorization",)
+
+    def __init__(self, token: str) -> None:
+        """Take a token. Raises ValueError, which does not quote it, when it is malformed."""
+        if not _TOKEN.match(token):
+            raise ValueError("a token has letters, digits and -._~+/ alone")
+        self.authorization = f"Bearer {token}"
 
 
 class RequestArguments(TypedDict):
@@ -40,11 +55,13 @@ class RequestArguments(TypedDict):
     content: bytes
 
 
-def request_arguments(call: Call) -> RequestArguments:
+def request_arguments(call: Call, bearer: Bearer | None) -> RequestArguments:
     """Give the httpx request of ``call``."""
     request = call.request
     # No compression: a stranger's small answer must not become a large one.
     headers = {"accept": request.accept, "accept-encoding": "identity"}
+    if bearer is not None:
+        headers["authorization"] = bearer.authorization
     if request.content_type:
         headers["content-type"] = request.content_type
     return {

@@ -10,19 +10,19 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "pubsub" / "client"
-SOURCE = FOLDER / "async_client.py"
-TARGET = FOLDER / "sync_client.py"
-PAIRS = ((SOURCE, TARGET), (FOLDER / "async_trust.py", FOLDER / "sync_trust.py"))
+PAIRS = tuple(
+    (FOLDER / f"async_{name}.py", FOLDER / f"sync_{name}.py")
+    for name in ("client", "carrier", "trust")
+)
 
 RULES = (
     (r"The asynchronous client, for asyncio and trio: carries out.*", "The synchronous client."),
-    (r"The asynchronous client's side of", "The synchronous client's side of"),
+    (r"The asynchronous client's (\w+)", r"The synchronous client's \1"),
+    (r"flows with httpx and anyio", "flows with httpx"),
     (r"``sync_(\w+).py`` is made .*", r"Made from async_\1.py by tests/support/unasync.py."),
-    (r"client\.async_trust\b", "client.sync_trust"),
+    (r"client\.async_(\w+)\b", r"client.sync_\1"),
     (r"for (\w+) in ([\w.]+):\n +yield \1\n", r"yield from \2\n"),
-    (r"import ssl\n", "import ssl\nimport time\n"),
-    (r"AsyncIterator, Callable, Iterable,", "Callable, Iterable, Iterator,"),
-    (r"import anyio\n", ""),
+    (r"import anyio\n", "import time\n"),
     (r"\banyio\.sleep", "time.sleep"),
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
@@ -38,7 +38,7 @@ def synchronous(text: str) -> str:
     """Give the synchronous form of the asynchronous client."""
     for pattern, replacement in RULES:
         text = re.sub(pattern, replacement, text)
-    name = str(TARGET)
+    name = str(FOLDER / "sync.py")
     for command in (["check", "--select", "I,RUF022", "--fix-only", "-q"], ["format"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--stdin-filename", name, "-"],
