@@ -137,7 +137,7 @@ async def fetch_events(gateway: Gateway, request: Request) -> Response:
     """Give events out, and wait for them while the client is there."""
     name = _name(gateway, request)
     consumers, principal = gateway.consumers, principal_of(request)
-    if consumers.get(name).owner != principal.name:
+    if consumers.owner_of(name) != principal.name:
         require_all_topics(request)  # what is passed over for it would be lost to the owner
     wish = await _body(gateway, request, FetchRequest)
     settled = None if wish.settle is None else consumers.note(name, settlement_of(wish.settle))

@@ -112,6 +112,10 @@ class Consumers:
         if entry is None or owner not in (None, entry.owner) or entry.state.config.is_internal:
             raise _not_found(name)
 
+    def owner_of(self, name: str) -> str:
+        """Give whose the consumer is. Raises Refusal when there is none."""
+        return self._entry(name).owner
+
     def gives_headers_only(self, name: str) -> bool:
         """Say whether events of the consumer, where there is one, go without their data."""
         entry = self._entries.get(name)
