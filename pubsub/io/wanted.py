@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ledger.core.errors import DecodeError
 from ledger.core.event import OpenEntry
 from ledger.core.limits import DID_CHARS_MAX, EVENT_TYPE_CHARS_MAX, SUBJECT_CHARS_MAX
-from ledger.core.topics import is_topic_pattern
+from ledger.core.topics import is_topic, is_topic_pattern
 from ledger.io.chain_scan import Selection
 from pubsub.core.interest import Attribute, Compare, Filter, Group, Interest, read_filters
 from pubsub.core.interest_match import compile_interest
@@ -47,7 +47,8 @@ def wanted_of(interest: Interest, readable: Readable) -> Wanted:
         return predicate(opened.event, opened.id) and readable(opened.event.topic)
 
     required = _required(interest.filters)
-    topics = (required["topic"],) if "topic" in required else interest.topics
+    topic = required.get("topic", "")
+    topics = (topic,) if is_topic(topic) else interest.topics  # a filter's value may be any text
     selection = Selection(
         topics or None, required.get("subject"), required.get("source"), required.get("type")
     )

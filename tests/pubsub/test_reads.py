@@ -206,6 +206,8 @@ async def test_bad_conditions(world: World, query: str) -> None:
         ([("filter", '{"exact":{"topic":"catalog.a.x","subject":"s0"}}')], [0]),
         ([("filter", '{"all":[{"exact":{"topic":"catalog.c.x"}}]}'), ("topic", "*.*.x")], [2, 3]),
         ([("filter", '{"any":[{"suffix":{"type":"none"}}]}'), ("subject", "s0")], []),
+        ([("filter", '{"exact":{"topic":"no topic"}}')], []),
+        ([("filter", '{"exact":{"topic":"catalog.*.x"}}')], []),
         ([("topic", "catalog.a.x"), ("filter", '{"exact":{"topic":"catalog.c.x"}}')], []),
     ],
 )
