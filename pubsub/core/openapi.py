@@ -5,7 +5,7 @@ that they cannot differ from the answers; patterns are written as ECMA-262 knows
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -48,7 +48,16 @@ from pubsub.core.trust_documents import (
 )
 from pubsub.core.webhook_documents import WEBHOOK_DOCUMENTS
 
-__all__ = ["Answer", "Json", "Operation", "Parameter", "describe_api", "reference"]
+__all__ = [
+    "BEARER",
+    "Answer",
+    "Json",
+    "Operation",
+    "Parameter",
+    "describe_api",
+    "ecma",
+    "reference",
+]
 
 Json = dict[str, object]
 """A JSON object."""
@@ -96,7 +105,7 @@ trusted lists that such events change, and prove what they held at a height.
   429 and 503 carry `Retry-After`.
 """
 
-_BEARER: Json = {
+BEARER: Final[Json] = {
     "type": "http",
     "scheme": "bearer",
     "description": "An API token of this gateway, or an access token of an issuer that it accepts. "
@@ -171,8 +180,8 @@ def describe_api(operations: Sequence[Operation], version: str) -> Json:
         "paths": paths,
         "security": [{}, {"bearer": []}],
         "components": {
-            "schemas": {name: _ecma(schema) for name, schema in schemas.items()},
-            "securitySchemes": {"bearer": _BEARER},
+            "schemas": {name: ecma(schema) for name, schema in schemas.items()},
+            "securitySchemes": {"bearer": BEARER},
         },
     }
 
@@ -248,15 +257,15 @@ def _problem_response(operation: Operation, codes: list[Code]) -> Json:
     }
 
 
-def _ecma(schema: object) -> object:
+def ecma(schema: object) -> object:
     """Write patterns for ECMA-262, whose ``$`` is the end of the text and nothing else."""
     if isinstance(schema, dict):
         return {
             name: value.replace("\\Z", "$")
             if name == "pattern" and isinstance(value, str)
-            else _ecma(value)
+            else ecma(value)
             for name, value in schema.items()
         }
     if isinstance(schema, list):
-        return [_ecma(item) for item in schema]
+        return [ecma(item) for item in schema]
     return schema

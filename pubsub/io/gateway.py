@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 
 from ledger.core.errors import InvariantError
 from pubsub.core.api_page import api_page
+from pubsub.core.asyncapi import describe_channels
 from pubsub.core.limits import REQUEST_ID_CHARS_MAX
 from pubsub.core.openapi import describe_api
 from pubsub.core.problems import HttpCode, Refusal
@@ -34,7 +35,7 @@ from pubsub.io.facade import Facade
 from pubsub.io.operations import VERSION
 from pubsub.io.server import listen, serve
 from pubsub.io.state import Gateway, GatewaySettings
-from pubsub.io.stream_api import stream_route
+from pubsub.io.stream_api import STREAM_ENDPOINTS, stream_route
 
 __all__ = ["GatewaySettings", "create_app", "serve_gateway"]
 
@@ -59,9 +60,15 @@ def create_app(settings: GatewaySettings, facades: Sequence[Facade] = ()) -> Sta
     gateway = Gateway(settings)
     document = describe_api([endpoint.described() for endpoint in ENDPOINTS], VERSION)
     text, page = msgspec.json.encode(document), api_page(document)
+    channels = msgspec.json.encode(
+        describe_channels(STREAM_ENDPOINTS[0].operation.parameters, VERSION)
+    )
 
     async def openapi(_request: Request) -> Response:
         return Response(text, HTTPStatus.OK, {"cache-control": "no-cache"}, "application/json")
+
+    async def asyncapi(_request: Request) -> Response:
+        return Response(channels, HTTPStatus.OK, {"cache-control": "no-cache"}, "application/json")
 
     async def docs(_request: Request) -> Response:
         return HTMLResponse(page, HTTPStatus.OK, _PAGE_HEADERS)
@@ -88,6 +95,7 @@ def create_app(settings: GatewaySettings, facades: Sequence[Facade] = ()) -> Sta
             *routes,
             stream_route(gateway),
             Route("/openapi.json", openapi),
+            Route("/asyncapi.json", asyncapi),
             Route("/docs", docs),
         ],
         exception_handlers={HTTPException: _on_http_exception},
