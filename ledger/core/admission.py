@@ -2,7 +2,8 @@
 
 Owns the order in which the rules are asked; the first that refuses names the reason. The origin
 asks all of them at its own clock (``examine_entries``), and carries out operations of the trust
-framework on trial, so that what the state machine would refuse is refused at once. A peer that
+framework and the rules of topics on trial, so that what the state would refuse is refused at once.
+A peer that
 acknowledges a batch asks only what can never change (``examine_batch``), because rights and time
 are judged where the block stands. Application asks all of them again at the block's time
 (``execute``).
@@ -22,6 +23,7 @@ from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_FUTURE_M
 from ledger.core.scanning import Scan, code, scan_entries, verdict
 from ledger.core.signing import verify_rows
 from ledger.core.state import StateView
+from ledger.core.topic_application import refuse_mismatches
 from ledger.core.trust.application import carry_out_operations
 
 __all__ = [
@@ -127,13 +129,16 @@ def examine_entries(
     Returns:
         A verdict for each entry, in their order. Of equal events the first with a valid
         signature is taken, so that a forged copy in front cannot push the true one out.
-        Operations see those in front of them, and none that another call took but no block applied
-        yet: what builds on such a one is refused until then.
+        Operations, and events that name what they replace, see those in front of them, and none
+        that another call took but no block applied yet: what builds on such a one is refused until
+        then.
     """
     scan = scan_entries(entries)
     where = Circumstances(chain_id, state, now_ms)
     judge(scan, where, lambda ids: {id_ for id_ in ids if is_known(id_)})
-    carry_out_operations(scan, state, now_ms)  # its changes are dropped: application is the truth
+    # What would change is dropped: application is the truth.
+    carry_out_operations(scan, state, now_ms)
+    refuse_mismatches(scan, state, INT_MAX - len(entries))
     taken = map(ExaminedEntry, scan.entries(), map(EventId, scan.ids()))
     return tuple(code(number) or next(taken) for number in scan.verdicts())
 

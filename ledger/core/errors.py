@@ -45,6 +45,7 @@ class RejectCode(StrEnum):
     OPERATION_REFUSED = "operation_refused"
     NO_SUCH_ENTRY = "no_such_entry"
     CONFLICT = "conflict"
+    PREVIOUS_HASH_MISMATCH = "previous_hash_mismatch"
 
 
 class Offence(StrEnum):

@@ -26,6 +26,7 @@ from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.merkle import EMPTY_ROOT, append, leaf_hashes, root, with_tiles
 from ledger.core.scanning import Scan, code, scan_batches
 from ledger.core.state import StateView, genesis_changes, genesis_state
+from ledger.core.topic_application import refuse_mismatches, rule_changes
 from ledger.core.trust.application import carry_out_operations
 from ledger.core.trust.membership import end_of_epoch, pending_set_hash
 from ledger.core.validators import Validator
@@ -220,12 +221,15 @@ def execute_block(
     if block.next_set_hash is not None:
         validators, change = end_of_epoch(view.state, block.next_set_hash)
         changes |= change
+    changes |= refuse_mismatches(scan, view.state, before.log_size)
+    accepted = AcceptedEvents(SequenceNumber(before.log_size), block.payload, scan)
+    leaves = leaf_hashes(accepted.entries)
+    tiles = append(view.read_tile, before.log_size, leaves)
+    changes |= rule_changes(scan, view.state, before.log_size, leaves, changes)
     state_root = before.state_root
     nodes: dict[bytes, bytes] = {}
     if changes:
         state_root, nodes = statemap.update(view.read_node, state_root, changes)
-    accepted = AcceptedEvents(SequenceNumber(before.log_size), block.payload, scan)
-    tiles = append(view.read_tile, before.log_size, leaf_hashes(accepted.entries))
     after = before.after_nothing()
     if accepted:
         log_size = before.log_size + len(accepted)

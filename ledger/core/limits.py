@@ -119,6 +119,7 @@ THREAD_SWITCH_US: Final = 500  # a worker thread gives the interpreter back afte
 # --- state map [C] --------------------------------------------------------------------------
 STATE_KEY_BYTES_MAX: Final = 1_024  # a kind, a topic and a DID, with room
 STATE_VALUE_BYTES_MAX: Final = 65_535  # a value is set by an event, which is no larger
+TOPIC_RULES_MAX: Final = 64  # in force at one time: each that matches costs a block a state change
 
 # --- proofs ---------------------------------------------------------------------------------
 PROOF_EPOCHS_MAX: Final = 1_024  # changes of validators that one proof may lead through
@@ -183,7 +184,7 @@ SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path of Linux, without its closing zer
 STOP_DEADLINE_S: Final = 10  # a child process that was asked to end is killed after this
 
 # --- state and chain store ------------------------------------------------------------------
-TOPIC_RIGHTS_REMEMBERED_MAX: Final = 1_024  # topics remembered as allowed or not, a participant
+TOPIC_RIGHTS_REMEMBERED_MAX: Final = 1_024  # topics whose rights, a participant, or rules are known
 STATES_REMEMBERED_MAX: Final = 4  # state roots whose decoded participants are kept
 STORE_MAP_BYTES: Final = 2**40  # address space of one environment, not disk: never resized
 STORE_READERS_MAX: Final = 256  # read transactions open at one time, in all processes

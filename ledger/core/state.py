@@ -4,11 +4,12 @@ Owns the names of its keys in the authenticated map and the decoded view of what
 It changes nothing: changes are computed here or by the state machine and applied with
 ``statemap.update``.
 
-Invariant: a view depends on its root alone, so its memory of decoded participants may be shared
-by every view of the same root, in any thread, and never has to be thrown away.
+Invariant: a view depends on its root alone, so its memory of decoded participants and topic rules
+may be shared by every view of the same root, in any thread, and never has to be thrown away. It
+serves the next root, too, when nothing that it may hold was changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ledger.core import statemap
@@ -17,6 +18,7 @@ from ledger.core.errors import DecodeError, InvariantError
 from ledger.core.genesis import Genesis, Participant
 from ledger.core.limits import PARTICIPANTS_COUNT_MAX, TOPIC_RIGHTS_REMEMBERED_MAX
 from ledger.core.statemap_node import EMPTY_HASH, NodeReader
+from ledger.core.topic_rules import RULES_KEY, TopicRules, rules_codec
 from ledger.core.topics import RESERVED_PREFIX, TopicPattern
 from ledger.core.trust.operations import GOVERNANCE_TOPIC, IDENTITY_TOPIC
 
@@ -25,6 +27,7 @@ __all__ = [
     "PARTICIPANT_PREFIX",
     "VALIDATORS_KEY",
     "Rights",
+    "StateMemory",
     "StateView",
     "genesis_changes",
     "genesis_state",
@@ -77,27 +80,53 @@ class Rights:
         return allowed
 
 
+class StateMemory:
+    """What views decoded of one state.
+
+    Attributes:
+        rights: DID -> rights of participants.
+        rules: of topics, or None when nobody asked for them yet.
+    """
+
+    __slots__ = ("rights", "rules")
+
+    def __init__(self) -> None:
+        self.rights: dict[str, Rights] = {}
+        self.rules: TopicRules | None = None
+
+    def after(self, changes: Iterable[bytes]) -> "StateMemory":
+        """Give the memory of the state in which these keys have changed."""
+        for key in changes:
+            if key.startswith(PARTICIPANT_PREFIX) or key == RULES_KEY:
+                return StateMemory()
+        return self
+
+
 class StateView:
     """The state under one root.
 
     Args:
         read_node: hash -> encoded node of the map; raises or gives ``b""`` when there is none.
         root: root of the map, 32 bytes.
-        remembered: rights decoded by earlier views of *this* root.
+        memory: what earlier views of *this* root decoded.
     """
 
-    __slots__ = ("_read_node", "_remembered", "root")
+    __slots__ = ("_read_node", "memory", "root")
 
     def __init__(
-        self, read_node: NodeReader, root: bytes, remembered: dict[str, Rights] | None = None
+        self, read_node: NodeReader, root: bytes, memory: StateMemory | None = None
     ) -> None:
         self.root = root
         self._read_node = read_node
-        self._remembered = {} if remembered is None else remembered
+        self.memory = StateMemory() if memory is None else memory
 
     def get(self, key: bytes) -> bytes | None:
         """Give the value of a key of the state, or None."""
         return statemap.get(self._read_node, self.root, key)
+
+    def get_many(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Give the values of those of the keys that the state holds."""
+        return statemap.get_many(self._read_node, self.root, keys)
 
     def participant(self, did: str) -> Participant | None:
         """Give the participant with this DID, or None.
@@ -114,7 +143,8 @@ class StateView:
         Raises:
             InvariantError: the stored state is broken.
         """
-        rights = self._remembered.get(did)
+        remembered = self.memory.rights
+        rights = remembered.get(did)
         if rights is not None:
             return rights
         encoded = self.get(participant_key(did))
@@ -124,10 +154,26 @@ class StateView:
             rights = Rights(_participants.decode(encoded))
         except DecodeError as error:
             raise InvariantError(f"the state holds no participant for {did}: {error}") from error
-        if len(self._remembered) >= PARTICIPANTS_COUNT_MAX:
-            self._remembered.clear()
-        self._remembered[did] = rights
+        if len(remembered) >= PARTICIPANTS_COUNT_MAX:
+            remembered.clear()
+        remembered[did] = rights
         return rights
+
+    def topic_rules(self) -> TopicRules:
+        """Give the patterns of the topic rules in force.
+
+        Raises:
+            InvariantError: the stored state is broken.
+        """
+        rules = self.memory.rules
+        if rules is None:
+            encoded = self.get(RULES_KEY)
+            try:
+                rules = TopicRules(() if encoded is None else rules_codec.decode(encoded))
+            except (DecodeError, ValueError) as error:
+                raise InvariantError(f"the state holds no topic rules: {error}") from error
+            self.memory.rules = rules
+        return rules
 
 
 def genesis_changes(genesis: Genesis) -> Mapping[bytes, bytes]:

@@ -8,7 +8,7 @@ A node that a root promises and the reader lacks is a broken store: ``InvariantE
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ledger.core.errors import InvariantError
@@ -30,13 +30,34 @@ from ledger.core.statemap_node import (
 )
 from ledger.core.statemap_proof import OtherLeaf, StateProof
 
-__all__ = ["get", "items", "prove", "update", "with_nodes"]
+__all__ = ["get", "get_many", "items", "prove", "update", "with_nodes"]
 
 
 def get(read_node: NodeReader, root: bytes, key: bytes) -> bytes | None:
     """Give the value of ``key``, or None when the state with this root holds none."""
     _, leaf = _descend(read_node, root, hash_key(key))
     return leaf.value if leaf is not None and leaf.key == key else None
+
+
+def get_many(read_node: NodeReader, root: bytes, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Give the values of those of the keys that the state with this root holds.
+
+    What many keys have in common of their paths is read once.
+    """
+    found: dict[bytes, bytes] = {}
+    waiting = [(root, 0, sorted(_Change(hash_key(key), key, None) for key in keys))]
+    while waiting:
+        node_hash, depth, wanted = waiting.pop()
+        if not wanted or node_hash == EMPTY_HASH:
+            continue
+        node = load(read_node, node_hash)
+        if isinstance(node, Inner):
+            middle = _middle(wanted, depth)
+            waiting.append((node.right, depth + 1, wanted[middle:]))
+            waiting.append((node.left, depth + 1, wanted[:middle]))
+        elif any(item.key == node.key for item in wanted):
+            found[node.key] = node.value
+    return found
 
 
 def prove(read_node: NodeReader, root: bytes, key: bytes) -> StateProof:
@@ -114,7 +135,7 @@ def _descend(
 
 
 class _Change(NamedTuple):
-    """A key's new value; sorts by the key's hash."""
+    """A key and its new value, if it gets one; sorts by the key's hash."""
 
     key_hash: bytes
     key: bytes

@@ -22,7 +22,7 @@ from ledger.core.epoch import EpochStart, epochs_codec
 from ledger.core.errors import DecodeError
 from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, Sequence
 from ledger.core.limits import STATES_REMEMBERED_MAX
-from ledger.core.state import Rights, StateView
+from ledger.core.state import StateMemory, StateView
 from ledger.core.tlog.checkpoint import StoredCheckpoint, checkpoints_codec
 from ledger.core.trust.membership import pending_set_hash
 from ledger.io.chain_scan import LogIndex, Selection, scan
@@ -56,7 +56,7 @@ class ChainReader:
     """A snapshot of the chain store. Get one from ``ChainStore.read``.
 
     Args:
-        remembered: decoded rights of participants for each state root, shared between readers.
+        remembered: what was decoded of the state under each root, shared between readers.
     """
 
     __slots__ = ("_path", "_remembered", "_tables", "_transaction")
@@ -66,7 +66,7 @@ class ChainReader:
         path: Path,
         tables: Tables,
         transaction: "lmdb.Transaction[memoryview]",
-        remembered: dict[bytes, dict[str, Rights]],
+        remembered: dict[bytes, StateMemory],
     ) -> None:
         self._path = path
         self._tables = tables
@@ -266,9 +266,19 @@ class ChainReader:
 
     def topics(self) -> list[str]:
         """Give every topic that has an event, in byte order."""
+        return [topic for topic, _ in self.topic_counts()]
+
+    def topic_counts(self, after: str = "") -> Iterator[tuple[str, int]]:
+        """Give each topic that has an event, and how many it has, in byte order.
+
+        Args:
+            after: only topics above this one.
+        """
         with self._transaction.cursor(self._tables.topics) as cursor:
-            keys = cursor.iternext_nodup(keys=True, values=False)
-            return [bytes(key).decode() for key in keys]
+            found = cursor.set_range(after.encode() + b"\0")
+            while found:
+                yield bytes(cursor.key()).decode(), cursor.count()
+                found = cursor.next_nodup()
 
     # --- tree, state, batches -------------------------------------------------------------
 
@@ -285,14 +295,19 @@ class ChainReader:
         value = self._get(self._tables.meta, CHECKPOINT_KEY)
         return self._decode(checkpoints_codec, value)
 
-    def state(self, root: LedgerRoot) -> StateView:
-        """Give the state of the ledger ``root``; ask it only while this reader lives."""
+    def state(self, root: LedgerRoot, memory: StateMemory | None = None) -> StateView:
+        """Give the state of the ledger ``root``; ask it only while this reader lives.
+
+        Args:
+            memory: what is known of this state already.
+        """
         remembered = self._remembered.get(root.state_root)
         if remembered is None:
             # Only the newest states are asked; the views of older ones keep what they have.
             if len(self._remembered) >= STATES_REMEMBERED_MAX:
                 self._remembered.clear()
-            remembered = self._remembered.setdefault(root.state_root, {})
+            new = StateMemory() if memory is None else memory
+            remembered = self._remembered.setdefault(root.state_root, new)
         return StateView(self.read_node, root.state_root, remembered)
 
     def flat_state(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:

@@ -19,7 +19,7 @@ from ledger.core.execute import genesis_result
 from ledger.core.genesis import Genesis
 from ledger.core.ids import BatchId
 from ledger.core.limits import STORE_MAP_BYTES
-from ledger.core.state import Rights
+from ledger.core.state import StateMemory
 from ledger.io.chain_check import verify_head
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_scan import Selection
@@ -64,7 +64,7 @@ class ChainStore:
         self.chain_id = genesis.chain_id
         self._environment = environment
         self._tables = tables
-        self._remembered: dict[bytes, dict[str, Rights]] = {}
+        self._remembered: dict[bytes, StateMemory] = {}
 
     @classmethod
     def create(cls, path: Path, genesis: Genesis, *, map_bytes: int = STORE_MAP_BYTES) -> Self:

@@ -130,7 +130,7 @@ class ChainWriter:
             self._begin_epoch(result, block, result.validators)
         self._head_id = result.block_id
         self.root = result.root
-        self.state = self.reader.state(result.root)
+        self.state = self.reader.state(result.root, self.state.memory.after(result.changes))
 
     def put_evidence(self, evidence: Evidence) -> None:
         """Keep evidence once; beyond the limit no more is taken: some is enough to judge."""

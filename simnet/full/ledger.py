@@ -16,7 +16,7 @@ from ledger.core.execute import BlockResult, genesis_result
 from ledger.core.genesis import Genesis
 from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, Sequence
 from ledger.core.limits import EVIDENCE_COUNT_MAX
-from ledger.core.state import Rights, StateView
+from ledger.core.state import StateMemory, StateView
 from ledger.core.trust.membership import pending_set_hash
 from simnet.full.tables import Table
 
@@ -27,18 +27,18 @@ class Origin(NamedTuple):
     """What every member starts from; made once for a genesis.
 
     Attributes:
-        remembered: decoded rights under the state root of genesis, shared as real readers do.
+        remembered: what was decoded of the state of genesis, shared as real readers do.
     """
 
     genesis: Genesis
     result: BlockResult
     chain_id: str
-    remembered: dict[str, Rights]
+    remembered: StateMemory
 
     @classmethod
     def of(cls, genesis: Genesis) -> "Origin":
         """Compute the ledger at height 0."""
-        return cls(genesis, genesis_result(genesis), genesis.chain_id, {})
+        return cls(genesis, genesis_result(genesis), genesis.chain_id, StateMemory())
 
 
 class StoredHead(NamedTuple):
@@ -119,7 +119,7 @@ class LedgerStore:
 
     def state_at(self, root: LedgerRoot) -> StateView:
         """Give the state under a root that was reached."""
-        remembered = self._remembered if root.state_root == self.roots[0].state_root else {}
+        remembered = self._remembered if root.state_root == self.roots[0].state_root else None
         return StateView(self.read_node, root.state_root, remembered)
 
     # --- changes ----------------------------------------------------------------------------

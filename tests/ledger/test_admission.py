@@ -11,7 +11,7 @@ from ledger.core.event import open_entry
 from ledger.core.genesis import Participant, ParticipantKey
 from ledger.core.ids import EventId
 from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_FUTURE_MS_MAX
-from ledger.core.state import Rights, StateView, genesis_state
+from ledger.core.state import Rights, StateMemory, StateView, genesis_state
 from tests.ledger.sample_network import (
     ALICE,
     ALICE_DID,
@@ -104,7 +104,9 @@ def test_reserved_prefix_is_a_whole_token() -> None:
     """Only topics below ``ledger`` are reserved, not those that begin with the same letters."""
     keys = (ParticipantKey(ALICE.public_key, revoked=False),)
     everything = Rights(Participant(ALICE_DID, "Alice", keys, (">",)))
-    state = StateView(lambda _: b"", ROOT, {ALICE_DID: everything})
+    memory = StateMemory()
+    memory.rights[ALICE_DID] = everything
+    state = StateView(lambda _: b"", ROOT, memory)
     for topic in ("ledger", "ledgers.x", "ledger-x.y"):
         assert check_rights((CHAIN_ID, topic, ALICE_DID, ALICE.public_key), CHAIN_ID, state) is None
     for topic in ("ledger.x", "ledger.x.y"):

@@ -11,10 +11,13 @@ from ledger.core.state import (
     GOVERNORS_KEY,
     VALIDATORS_KEY,
     Rights,
+    StateMemory,
     StateView,
     genesis_changes,
     genesis_state,
+    participant_key,
 )
+from ledger.core.topic_rules import RULES_KEY
 from tests.ledger.sample_network import ALICE, ALICE_DID, BOB_DID, GENESIS, REVOKED
 
 ROOT, NODES = genesis_state(GENESIS)
@@ -68,21 +71,21 @@ def test_participant_is_read_once() -> None:
         reads.append(node_hash)
         return read_node(node_hash)
 
-    remembered: dict[str, Rights] = {}
-    StateView(counting, ROOT, remembered).rights(ALICE_DID)
+    memory = StateMemory()
+    StateView(counting, ROOT, memory).rights(ALICE_DID)
     count = len(reads)
     assert count > 0
-    StateView(counting, ROOT, remembered).rights(ALICE_DID)
+    StateView(counting, ROOT, memory).rights(ALICE_DID)
     assert len(reads) == count
 
 
 def test_unknown_participants_are_not_remembered() -> None:
     """Questions about strangers, of which there is no end, take no memory."""
-    remembered: dict[str, Rights] = {}
-    view = StateView(read_node, ROOT, remembered)
+    memory = StateMemory()
+    view = StateView(read_node, ROOT, memory)
     for number in range(100):
         view.rights(f"did:web:stranger-{number}.example")
-    assert remembered == {}
+    assert memory.rights == {}
 
 
 def test_broken_state_is_an_invariant_error() -> None:
@@ -143,10 +146,29 @@ def test_memory_of_topics_is_bounded(extra: int) -> None:
 def test_memory_of_participants_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more participants are remembered than the limit, and the answers stay right."""
     monkeypatch.setattr(state, "PARTICIPANTS_COUNT_MAX", 1)
-    remembered: dict[str, Rights] = {}
-    view = StateView(read_node, ROOT, remembered)
+    memory = StateMemory()
+    view = StateView(read_node, ROOT, memory)
     for did in (ALICE_DID, BOB_DID, ALICE_DID):
         participant = view.participant(did)
         assert participant is not None
         assert participant.did == did
-        assert list(remembered) == [did]
+        assert list(memory.rights) == [did]
+
+
+def test_memory_serves_the_next_root_until_what_it_holds_changes() -> None:
+    """A change of a participant or of the rules begins a new memory; any other change does not."""
+    memory = StateMemory()
+    assert memory.after([b"entity/x", b"topic-rule/a", VALIDATORS_KEY]) is memory
+    assert memory.after([b"x", participant_key("did:web:x")]) is not memory
+    assert memory.after([RULES_KEY]) is not memory
+
+
+def test_rules_are_read_once_and_broken_ones_stop_the_process() -> None:
+    """Also that there is no rule is remembered; what is no list of patterns is an error."""
+    memory = StateMemory()
+    assert not StateView(read_node, ROOT, memory).topic_rules()
+    assert not StateView(lambda _: b"", ROOT, memory).topic_rules()
+    for broken in (b"", encode(("a..b",)), encode("a")):
+        root, nodes = statemap.update(lambda _: b"", bytes(32), {RULES_KEY: broken})
+        with pytest.raises(InvariantError):
+            StateView(nodes.__getitem__, root).topic_rules()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ledger.core.errors import InvariantError
 from ledger.core.limits import STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
-from ledger.core.statemap import get, items, prove, update, with_nodes
+from ledger.core.statemap import get, get_many, items, prove, update, with_nodes
 from ledger.core.statemap_node import EMPTY_HASH, Inner, Leaf, encode_node, hash_node
 from ledger.core.statemap_proof import StateProof, verify
 
@@ -260,3 +260,20 @@ def test_a_trie_is_at_most_as_deep_as_its_keys_are_long() -> None:
             call(store.read, too_deep, b"key")
     with pytest.raises(InvariantError, match="one hash"):
         update(store.read, too_deep, {b"key": None})
+
+
+@given(
+    held=st.sets(st.binary(max_size=2), max_size=40),
+    wanted=st.sets(st.binary(max_size=2), max_size=40),
+)
+def test_many_keys_are_read_like_one_after_the_other(held: set[bytes], wanted: set[bytes]) -> None:
+    """Those that are there come with their values, the others not at all; no node is read twice."""
+    root, nodes = update(lambda _: b"", EMPTY_HASH, {key: b"v" + key for key in held})
+    reads: list[bytes] = []
+
+    def read(node_hash: bytes) -> bytes:
+        reads.append(node_hash)
+        return nodes.get(node_hash, b"")
+
+    assert get_many(read, root, wanted) == {key: b"v" + key for key in held & wanted}
+    assert len(reads) == len(set(reads))

@@ -23,9 +23,11 @@ from ledger.core.trust.operations import (
     SetGovernors,
     SetParameter,
     SetParticipant,
+    SetTopicRule,
     SetValidators,
 )
 from ledger.core.trust.overlay import StateOverlay
+from ledger.core.trust.topic_rules import rule_fault, set_rule
 from ledger.core.validators import ValidatorSet
 
 __all__ = [
@@ -203,7 +205,10 @@ def _forget_open(state: StateOverlay, governor: str, id_: EventId) -> None:
 
 
 def _fault(state: StateOverlay, action: Action) -> bool:
-    """Say whether an action would leave a network that cannot run, or bring a revoked key back."""
+    """Say whether an action is senseless as things stand.
+
+    Such would leave a network that cannot run, bring a revoked key back, or change no rule.
+    """
     match action:
         case SetGovernors(governing):
             people = [participant(state, did) for did in sorted(set(governing.members))]
@@ -223,6 +228,8 @@ def _fault(state: StateOverlay, action: Action) -> bool:
             if any(item.key in revoked and not item.revoked for item in new.keys):
                 return True
             return not _has_key(new) and new.did in governors(state).members
+        case SetTopicRule():
+            return rule_fault(state, action)
         case _:
             return False
 
@@ -242,3 +249,5 @@ def _carry_out(state: StateOverlay, action: Action) -> None:
                 state.put(PENDING_VALIDATORS_KEY, encode(members))
         case SetParameter(name, value, height):
             state.put(parameter_key(name), encode(ParameterValue(value, height)))
+        case SetTopicRule():
+            set_rule(state, action)

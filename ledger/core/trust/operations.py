@@ -17,10 +17,11 @@ from ledger.core.limits import (
     LIST_ID_CHARS_MAX,
     LIST_KIND_CHARS_MAX,
     PARAMETER_NAME_CHARS_MAX,
+    TOPIC_CHARS_MAX,
     VALIDATORS_COUNT_MAX,
 )
 from ledger.core.signing import signable
-from ledger.core.topics import RESERVED_PREFIX
+from ledger.core.topics import RESERVED_PREFIX, is_topic_pattern
 from ledger.core.validators import Validator
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "SetGovernors",
     "SetParameter",
     "SetParticipant",
+    "SetTopicRule",
     "SetValidators",
     "key_possession_message",
     "operation_codec",
@@ -145,7 +147,27 @@ class SetParameter(Record, frozen=True, tag=3):
     height: UInt
 
 
-Action = SetParticipant | SetGovernors | SetValidators | SetParameter
+class SetTopicRule(Record, frozen=True, tag=4):
+    """Set what holds for the topics that a pattern names, from the next block on.
+
+    Attributes:
+        is_complete: every event is added to a chain in the state, so that nobody can leave one out.
+        expects_previous: an event must name the hash that its entity has now. With neither option
+            the rule ends.
+    """
+
+    pattern: Annotated[str, Meta(max_length=TOPIC_CHARS_MAX)]
+    is_complete: bool
+    expects_previous: bool
+
+    def __post_init__(self) -> None:
+        """Refuse what is no pattern."""
+        if not is_topic_pattern(self.pattern):
+            msg = f"not a topic pattern: {self.pattern!r}"
+            raise ValueError(msg)
+
+
+Action = SetParticipant | SetGovernors | SetValidators | SetParameter | SetTopicRule
 
 
 class Propose(Record, frozen=True, tag=4):

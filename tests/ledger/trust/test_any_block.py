@@ -82,6 +82,12 @@ actions = st.one_of(
     ),
     st.tuples(st.just(2), validators),
     st.tuples(st.just(3), st.sampled_from(("speed", "p" * 64, "")), times, times),
+    st.tuples(
+        st.just(4),
+        st.sampled_from(("ledger.>", ">", "*.>", "ledger.lists.*", "a..b", "x" * 256)),
+        st.booleans(),
+        st.booleans(),
+    ),
 )
 _json = st.recursive(
     st.none()
