@@ -43,6 +43,8 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
         height: height of the block that applied it, when final.
         duplicate: true when the same event was known before this request.
         proof: the proof bundle in base64, when ``?wait=proof`` asked for it.
+        current_hash: of the event's entity, when it did not name that as the previous one; empty
+            when there is no such entity.
     """
 
     status: Literal["pending", "final", "refused"]
@@ -53,6 +55,7 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     height: int | UnsetType = UNSET
     duplicate: bool = False
     proof: str | UnsetType = UNSET
+    current_hash: str | UnsetType = UNSET
 
 
 class Receipts(Struct, frozen=True):

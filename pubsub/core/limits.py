@@ -46,6 +46,11 @@ WEBSOCKET_MESSAGE_BYTES_MAX: Final = 125  # a reader sends control frames alone;
 WEBSOCKET_PINGS_MAX: Final = 2  # a reader that owes the answers to so many is cut off
 WEBSOCKET_CLOSE_MS_MAX: Final = 2_000  # a reader that does not answer a close is cut off
 
+# --- topics -----------------------------------------------------------------------------------
+TOPICS_PAGE_MAX: Final = 1_000  # topics in one answer
+COMPLETENESS_ROWS_MAX: Final = 4_096  # rows of one answer, 110 bytes each and a topic's name
+COMPLETENESS_ROWS: Final = 1_000
+
 # --- egress: calling strangers ----------------------------------------------------------------
 EGRESS_LOOKUPS_MAX: Final = 32  # names that are looked up at one time: each holds a thread
 

@@ -36,6 +36,7 @@ from pubsub.core.documents import (
     ValidatorsDocument,
 )
 from pubsub.core.problems import Code, Problem, Refusal, problem_status
+from pubsub.core.topic_documents import CompletenessDocument, TopicsDocument
 from pubsub.core.trust_documents import (
     EntriesDocument,
     EntryDocument,
@@ -92,6 +93,8 @@ _DOCUMENTS = (
     LettersReplay,
     LettersReplayed,
     *WEBHOOK_DOCUMENTS,
+    TopicsDocument,
+    CompletenessDocument,
     Problem,
 )
 _DESCRIPTION = """\

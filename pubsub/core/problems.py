@@ -51,6 +51,7 @@ class HttpCode(StrEnum):
     PROOF_NOT_READY = "proof_not_ready"
     PROPOSAL_NOT_FOUND = "proposal_not_found"
     SETTLEMENT_REFUSED = "settlement_refused"
+    RULE_NOT_FOUND = "rule_not_found"
     SHUTTING_DOWN = "shutting_down"
     STORE_UNAVAILABLE = "store_unavailable"
     SUBPROTOCOL_REQUIRED = "subprotocol_required"
@@ -84,6 +85,7 @@ _PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
     RejectCode.OPERATION_REFUSED: (422, "The operation is not allowed as it stands"),
     RejectCode.NO_SUCH_ENTRY: (404, "There is no such entry"),
     RejectCode.CONFLICT: (409, "The state has changed in between"),
+    RejectCode.PREVIOUS_HASH_MISMATCH: (409, "The event does not name what its entity is now"),
     RejectCode.OVERLOADED: (429, "Too many events at the moment"),
     HttpCode.BODY_TIMEOUT: (408, "The body did not arrive in time"),
     HttpCode.BODY_TOO_LARGE: (413, "The body is too large"),
@@ -109,6 +111,7 @@ _PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
     HttpCode.PROOF_NOT_READY: (503, "The proof is not ready yet"),
     HttpCode.PROPOSAL_NOT_FOUND: (404, "There is no such proposal"),
     HttpCode.SETTLEMENT_REFUSED: (422, "The settlement does not fit the consumer"),
+    HttpCode.RULE_NOT_FOUND: (404, "No such topics are complete"),
     HttpCode.SHUTTING_DOWN: (503, "The gateway is shutting down"),
     HttpCode.STORE_UNAVAILABLE: (503, "The chain store cannot be read yet"),
     HttpCode.TOO_MANY_CONSUMERS: (409, "Too many consumers"),

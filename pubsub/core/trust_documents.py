@@ -19,6 +19,7 @@ from ledger.core.trust.operations import (
     SetGovernors,
     SetParameter,
     SetParticipant,
+    SetTopicRule,
     SetValidators,
 )
 
@@ -208,6 +209,7 @@ _KINDS: dict[type[Action], str] = {
     SetGovernors: "set_governors",
     SetValidators: "set_validators",
     SetParameter: "set_parameter",
+    SetTopicRule: "set_topic_rule",
 }
 
 

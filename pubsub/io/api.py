@@ -34,6 +34,7 @@ from pubsub.io.endpoint import Endpoint
 from pubsub.io.snapshot_api import SNAPSHOT_ENDPOINTS
 from pubsub.io.stream_api import INTEREST_PARAMETERS, STREAM_ENDPOINTS
 from pubsub.io.tlog_api import TLOG_ENDPOINTS
+from pubsub.io.topics_api import TOPICS_ENDPOINTS
 from pubsub.io.trust_api import TRUST_ENDPOINTS
 from pubsub.io.webhooks_api import WEBHOOK_ENDPOINTS
 
@@ -291,6 +292,7 @@ ENDPOINTS: Final = (
     Endpoint(_PROOF, reads.get_proof, Scope.READ),
     *STREAM_ENDPOINTS,
     *CONSUMER_ENDPOINTS,
+    *TOPICS_ENDPOINTS,
     *TRUST_ENDPOINTS,
     Endpoint(_BLOCK, reads.get_block, Scope.READ),
     Endpoint(_VALIDATORS, reads.get_validators, Scope.PUBLIC),

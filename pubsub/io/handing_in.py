@@ -7,12 +7,15 @@ entry changes nothing and takes no other with it.
 from base64 import b64encode
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 from ledger.core.errors import RejectCode, Rejected
-from ledger.core.event import entry_id
+from ledger.core.event import entry_id, open_entry
 from ledger.core.ids import EventId, Height
 from ledger.core.proof import build_bundle, encode_bundle
+from ledger.core.state import StateView
+from ledger.core.topic_application import current_hash
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import Receipt as StoredReceipt
 from ledger.io.chain_store import ChainStore
@@ -22,6 +25,7 @@ from pubsub.io.state import Gateway
 
 __all__ = ["Item", "Wish", "hand_in"]
 
+_MISMATCH: Final = RejectCode.PREVIOUS_HASH_MISMATCH
 _UNREADABLE: Final = (RejectCode.MALFORMED, RejectCode.TOO_LARGE)
 
 
@@ -41,6 +45,28 @@ class Item(NamedTuple):
 
 async def hand_in(gateway: Gateway, items: list[Item], wish: Wish) -> list[Receipt]:
     """Submit what can be submitted and give one receipt for each item, in order."""
+    receipts = await _submit(gateway, items, wish)
+    if gateway.access.is_open and any(receipt.code == _MISMATCH for receipt in receipts):
+        with gateway.access.store.read() as reader:
+            state = reader.state(reader.stored_head(reader.head_height()).root)
+            return [
+                _overtaken(state, item.entry, receipt) if receipt.code == _MISMATCH else receipt
+                for item, receipt in zip(items, receipts, strict=True)
+            ]
+    return receipts
+
+
+def _overtaken(state: StateView, entry: bytes, receipt: Receipt) -> Receipt:
+    """Say what an entity's hash is now, of which an event expected another one."""
+    event = open_entry(entry).event
+    now = current_hash(state, event.topic, event.subject)
+    if now is None:
+        return receipt  # the rule ended meanwhile
+    what = f"its entity's hash is {now.hex()}" if now else "there is no such entity now"
+    return msgspec.structs.replace(receipt, detail=what, current_hash=now.hex())
+
+
+async def _submit(gateway: Gateway, items: list[Item], wish: Wish) -> list[Receipt]:
     entries = tuple(item.entry for item in items if item.refusal is None)
     since = Height(0)
     if wish.wait:

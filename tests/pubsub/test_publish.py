@@ -116,6 +116,7 @@ async def test_bulk_with_refusals(world: World) -> None:
         (RejectCode.OPERATION_REFUSED, 422),
         (RejectCode.NO_SUCH_ENTRY, 404),
         (RejectCode.CONFLICT, 409),
+        (RejectCode.PREVIOUS_HASH_MISMATCH, 409),
         (RejectCode.OVERLOADED, 429),
     ],
 )
