@@ -103,6 +103,8 @@ class Receipt(NamedTuple):
         duplicate: the network knew the event before this request. That is no fault: an event has
             one id, and publishing it again changes nothing.
         proof: the verified proof bundle, when it was waited for.
+        current_hash: of the event's entity, as the gateway says, when the event did not name that
+            as the previous one (``previous_hash_mismatch``); empty when there is no such entity.
     """
 
     id: EventId
@@ -113,6 +115,7 @@ class Receipt(NamedTuple):
     height: Height | None = None
     duplicate: bool = False
     proof: ProofBundle | None = None
+    current_hash: bytes | None = None
 
 
 class LedgerEvent(NamedTuple):
@@ -195,7 +198,8 @@ def _receipt(row: documents.Receipt, id_: EventId) -> Receipt:
     if row.status == "refused":
         code = RejectCode("" if row.code is UNSET else row.code)
         if code is not RejectCode.DUPLICATE:
-            return Receipt(id_, "refused", code, detail, height=height)
+            now = None if row.current_hash is UNSET else bytes.fromhex(row.current_hash)
+            return Receipt(id_, "refused", code, detail, height=height, current_hash=now)
         # The same event is in the ledger or on its way there: what the publisher wanted.
         status: Literal["final", "pending"] = "pending" if sequence is None else "final"
         return Receipt(id_, status, sequence=sequence, height=height, duplicate=True)

@@ -22,12 +22,14 @@ from pubsub.client.answers import Answer, LedgerEvent, Receipt
 from pubsub.client.async_carrier import AsyncCarrier, end_answer
 from pubsub.client.async_trust import AsyncTrust
 from pubsub.client.calls import Calls, Page, Wait, chunks, event_id_of
+from pubsub.client.completeness import ProvenRange
 from pubsub.client.exchange import Flow, Gateways, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
 from pubsub.client.trust_calls import TrustCalls
 from pubsub.client.wire import CALL_TIMEOUT, Bearer, require_room, url_list, verify_argument
 from pubsub.core.documents import Status
+from pubsub.core.topic_documents import TopicsDocument
 
 __all__ = ["AsyncClient", "AsyncEvents", "AsyncSubscription"]
 
@@ -145,6 +147,29 @@ class AsyncClient:
         """
         return await self._carrier.run(self._calls.proof(event_id_of(id_)))
 
+    async def topics(self, *, after: str = "") -> TopicsDocument:
+        """Read a page of topics with their events counted, and all rules, as the gateway says."""
+        return await self._carrier.run(self._calls.topics(after))
+
+    async def prove_complete(
+        self, topic: str, events: Iterable[LedgerEvent], *, begin: int | None = None
+    ) -> ProvenRange:
+        """Prove that these events are all that the ledger holds on a topic (or pattern).
+
+        Args:
+            events: those of other topics, and those in front of ``begin``, do not count.
+            begin: from this sequence on; None for as early as the topic is complete.
+
+        Returns:
+            From where to where nothing is missing. A gateway can show an old end, never a wrong
+            one: compare its ``time_ms`` with the clock.
+
+        Raises:
+            ProofError: an event is missing, or is not on the ledger, or the topic is not complete.
+            ValueError: there is no genesis to verify with, or ``topic`` is no pattern.
+        """
+        return await self._carrier.run(self._calls.prove_complete(topic, events, begin))
+
     def events(
         self, *, after: int = -1, verify: bool = True, **filters: Unpack[Filters]
     ) -> "AsyncEvents":
@@ -157,7 +182,12 @@ class AsyncClient:
         return AsyncEvents(self._carrier, lambda: self._calls.page(follower, checker))
 
     def subscribe(
-        self, *, after: int | None = -1, verify: bool = True, **filters: Unpack[Filters]
+        self,
+        *,
+        after: int | None = -1,
+        verify: bool = True,
+        complete: bool = False,
+        **filters: Unpack[Filters],
     ) -> "AsyncSubscription":
         """Follow the ledger: iterate over what it holds and over what is added, without end.
 
@@ -169,13 +199,16 @@ class AsyncClient:
             after: begin behind this sequence: -1 for the first event, None for what comes from
                 now on.
             verify: prove each event against the client's genesis before it is given out.
+            complete: prove also that no event of ``topic``, the only filter then, was left out
+                before those given out. Governors must have made the topic complete.
             filters: ``topic`` (a pattern), ``subject``, ``publisher``, ``type``.
 
         Raises:
             ValueError: there is no genesis to verify with, or a filter is malformed.
-            ProofError: while iterating: a gateway sent what the ledger does not hold.
+            ProofError: while iterating: a gateway sent what the ledger does not hold, or left
+                something out that must be complete.
         """
-        session = Session(self._calls, Follower(filters, after), verify=verify)
+        session = Session(self._calls, Follower(filters, after), verify=verify, complete=complete)
         return AsyncSubscription(session, self._carrier)
 
     async def fetch_genesis(self) -> Genesis:

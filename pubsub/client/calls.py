@@ -33,10 +33,13 @@ from pubsub.client.answers import (
     read_receipts,
 )
 from pubsub.client.checking import LogChecker
+from pubsub.client.completeness import ProvenRange
 from pubsub.client.exchange import Flow, Gateways, Pause, Request, pause_ms, retry_after_ms
 from pubsub.client.following import Batch, Follower
+from pubsub.client.topic_calls import TopicChecker, prove_complete, topics
 from pubsub.core.documents import Status
 from pubsub.core.problems import HttpCode
+from pubsub.core.topic_documents import TopicsDocument
 
 __all__ = ["Calls", "Page", "Wait", "chunks", "event_id_of", "stream_request"]
 
@@ -100,15 +103,45 @@ class Calls:
         self.gateways = gateways
         self.verifier = None if genesis is None else Verifier(genesis)
 
-    def checker(self, follower: Follower) -> LogChecker:
+    def checker(self, follower: Follower, *, complete: bool = False) -> LogChecker | TopicChecker:
         """Give a checker for the events that ``follower`` reads.
 
+        Args:
+            complete: also that none of its topics' events is left out.
+
         Raises:
-            ValueError: the client was made without genesis.
+            ValueError: the client was made without genesis, or what is read has other conditions
+                than a topic.
         """
+        verifier = self.require_verifier()
+        if not complete or follower.is_complete:
+            return LogChecker(verifier, is_complete=follower.is_complete)
+        if follower.topic is None:
+            raise ValueError("that nothing was left out can be shown of topics alone")
+        begin = None if follower.cursor is None else follower.cursor + 1
+        return TopicChecker(verifier, follower.topic, begin)
+
+    def require_verifier(self) -> Verifier:
+        """Give what checks proofs. Raises ValueError when the client was made without genesis."""
         if self.verifier is None:
             raise ValueError("checking proofs needs genesis: Client(url, genesis=...)")
-        return LogChecker(self.verifier, is_complete=follower.is_complete)
+        return self.verifier
+
+    def topics(self, after: str = "") -> Flow[TopicsDocument]:
+        """Read a page of the topics that may be read, and their rules, as the gateway says."""
+        return (yield from topics(self.gateways, after))
+
+    def prove_complete(
+        self, pattern: str, events: Iterable[LedgerEvent], begin: int | None
+    ) -> Flow[ProvenRange]:
+        """Show that events are all that the ledger holds on a pattern's topics.
+
+        Raises:
+            ProofError: they are not, or nothing shows it.
+            ValueError: no genesis, or no pattern.
+        """
+        verifier = self.require_verifier()
+        return (yield from prove_complete(self.gateways, verifier, pattern, events, begin))
 
     def publish(self, opened: OpenEntry, wait: Wait) -> Flow[Receipt]:
         """Publish one event. Raises Rejected, PeerFault, Unavailable, ProofError."""
@@ -200,7 +233,7 @@ class Calls:
             return None
         raise_problem(answer)
 
-    def page(self, follower: Follower, checker: LogChecker | None) -> Flow[Page]:
+    def page(self, follower: Follower, checker: LogChecker | TopicChecker | None) -> Flow[Page]:
         """Read the next page and move ``follower`` behind it."""
         request = Request("GET", "/v1/events", _MEDIA_BATCH, follower.page_parameters())
         answer = yield from self.gateways.exchange(request)
@@ -211,14 +244,16 @@ class Calls:
         return Page(events, follower.cursor + 1 >= answer.number("concordat-log-size", 0))
 
     def accept(
-        self, follower: Follower, batch: Batch, checker: LogChecker | None
+        self, follower: Follower, batch: Batch, checker: LogChecker | TopicChecker | None
     ) -> Flow[list[LedgerEvent]]:
         """Check a batch that ``follower`` read, and only then move it.
 
         Raises:
             ProofError: the ledger does not hold what the gateway sent.
         """
-        if checker is not None:
+        if isinstance(checker, TopicChecker):
+            yield from checker.check(self.gateways, batch.events, batch.cursor)
+        elif checker is not None:
             bundles: dict[EventId, ProofBundle] = {}
             for id_ in checker.wanted(batch.events):
                 bundle = yield from self._bundle(id_)

@@ -18,7 +18,19 @@ from ledger.core.proof import ProofBundle, VerifiedEvent, Verifier
 from ledger.core.signing import verify_many
 from pubsub.core.cloudevents import ReceivedEvent
 
-__all__ = ["LogChecker"]
+__all__ = ["LogChecker", "check_signatures"]
+
+
+def check_signatures(events: Sequence[ReceivedEvent], chain_id: str) -> None:
+    """Check that publishers signed events for this network.
+
+    Raises:
+        ProofError: one did not.
+    """
+    if any(event.opened.event.chain_id != chain_id for event in events):
+        raise ProofError("an event is for another network")
+    if not all(verify_many([signature_check(event.opened) for event in events])):
+        raise ProofError("a publisher's signature is wrong")
 
 
 class _Frontier:
@@ -77,10 +89,7 @@ class LogChecker:
                 self._verify(event, bundles[event.opened.id])
             return
         frontier = self._check_ends(events, bundles)
-        if any(event.opened.event.chain_id != self._verifier.chain_id for event in events):
-            raise ProofError("an event is for another network")
-        if not all(verify_many([signature_check(event.opened) for event in events])):
-            raise ProofError("a publisher's signature is wrong")
+        check_signatures(events, self._verifier.chain_id)
         self._frontier = frontier
 
     def _begins_inside(self, events: Sequence[ReceivedEvent]) -> bool:

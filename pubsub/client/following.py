@@ -75,6 +75,11 @@ class Follower:
         self.cursor = after
         self.retry_ms = 0
 
+    @property
+    def topic(self) -> str | None:
+        """The topic pattern, when it is the only condition."""
+        return self._filters.get("topic") if len(self._filters) == 1 else None
+
     def stream_parameters(self) -> dict[str, str]:
         """Begin a new stream: forget half-read blocks, and give the query to go on."""
         self._blocks = BlockReader()

@@ -14,6 +14,7 @@ from pubsub.client.calls import Calls, stream_request
 from pubsub.client.checking import LogChecker
 from pubsub.client.exchange import Call, Flow, may_pass, pause_ms
 from pubsub.client.following import Follower
+from pubsub.client.topic_calls import TopicChecker
 
 __all__ = ["Session"]
 
@@ -28,15 +29,23 @@ class Session:
         losses: how many connections were lost.
     """
 
-    def __init__(self, calls: Calls, follower: Follower, *, verify: bool) -> None:
+    def __init__(
+        self, calls: Calls, follower: Follower, *, verify: bool, complete: bool = False
+    ) -> None:
         """Read what ``follower`` wants; with ``verify`` check it against the client's genesis.
 
+        Args:
+            complete: check that nothing was left out, too.
+
         Raises:
-            ValueError: the client has no genesis to verify with.
+            ValueError: the client has no genesis to verify with, or what is wanted cannot be
+                checked so.
         """
         self._calls = calls
         self._follower = follower
-        self._checker: LogChecker | None = calls.checker(follower) if verify else None
+        self._checker: LogChecker | TopicChecker | None = None
+        if verify or complete:
+            self._checker = calls.checker(follower, complete=complete)
         self._ready: deque[LedgerEvent] = deque()
         self._taken: int | None = follower.cursor
         self._attempt = 0

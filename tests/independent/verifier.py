@@ -1,4 +1,4 @@
-"""A second verifier of both kinds of proof bundles, written from docs/proofs.md alone.
+"""A second verifier of proof bundles and of complete topics, written from docs/proofs.md alone.
 
 Owns nothing of the product and imports nothing of it: only a MessagePack, a BLAKE3 and an Ed25519
 library of others. So a mistake in the product's verifier, codec or signature rule shows as two
@@ -80,6 +80,53 @@ def verify_state(bundle: bytes, genesis_json: bytes) -> ShownState:
     keys = follow_epochs(array(epoch_ends), genesis_hash, genesis[2])
     check_certificate(certificate, fields, genesis_hash, keys, len(array(epoch_ends)))
     return ShownState(octets(key), None if value is None else octets(value), integer(height))
+
+
+class ShownRows(NamedTuple):
+    """What pages of rows show.
+
+    Attributes:
+        since: the topics are complete from this sequence on; end: up to the one before this.
+        is_whole: the rows begin with the first one.
+        rows: sequence, digest of the topic, leaf hash.
+    """
+
+    since: int
+    end: int
+    is_whole: bool
+    rows: list[tuple[int, bytes, bytes]]
+
+
+def verify_rows(pages: list[bytes], pattern: str, genesis_json: bytes) -> ShownRows:
+    """Check all pages of rows of a complete pattern with nothing but the genesis file."""
+    rows: list[tuple[int, bytes, bytes]] = []
+    count, chain, is_whole, shown, log_size = 0, b"", False, None, 0
+    for number, page in enumerate(pages):
+        start, some, following, bundle = array(canonical(page), 4)
+        if number == 0:
+            parts = array(start, 2)
+            count, chain = integer(parts[0]), octets(parts[1], 32)
+            is_whole = count == 0
+            require(not is_whole or chain == bytes(32), "a chain that begins elsewhere")
+        require((following is None) == (number == len(pages) - 1), "a page too few or too many")
+        for row in array(some):
+            sequence, topic, hidden, leaf = array(row, 4)
+            require((topic is None) != (hidden is None), "a topic named twice or not at all")
+            named = octets(hidden, 32) if topic is None else digest("topic", text(topic).encode())
+            rows.append((integer(sequence), named, octets(leaf, 32)))
+        if following is None:
+            encoded = msgpack.packb(bundle)
+            shown, log_size = verify_state(encoded, genesis_json), integer(array(bundle)[5][1])  # type: ignore[index]
+    require(shown is not None and shown.key == b"topic-rule/" + pattern.encode(), "another key")
+    assert shown is not None
+    for sequence, named, leaf in rows:
+        chain = sha256(chain + sequence.to_bytes(8, "big") + named + leaf).digest()
+    held, _ = array(canonical(shown.value or b""), 2)
+    since, until, held_count, _, held_chain = array(held, 5)
+    require(octets(held_chain, 32) == chain, "another chain")
+    require(integer(held_count) == count + len(rows), "another number of events")
+    end = log_size if until is None else integer(until)
+    return ShownRows(integer(since), end, is_whole, rows)
 
 
 def descend(key: bytes, value: bytes | None, proof: list[object]) -> bytes:
