@@ -26,6 +26,7 @@ from ledger.core.trust.operations import (
     SetGovernors,
     SetParameter,
     SetParticipant,
+    SetTopicRule,
     SetValidators,
 )
 from ledger.core.validators import ValidatorSet
@@ -287,6 +288,48 @@ def propose_parameter(  # noqa: PLR0913 - one argument for each option
 ) -> None:
     """Propose to set the parameter NAME to VALUE from a block on."""
     action = SetParameter(name, value, from_height)
+    signing = Signing(Target.find(home, url, genesis_file), key_file, password_file)
+    signing.carry_out(Propose(action, expiry_ms(hours)), as_json=as_json)
+
+
+@governance.command("propose-topic-rule")
+@target_options
+@signing_options
+@click.argument("pattern")
+@click.option("--complete", is_flag=True, help="Subscribers can prove that they missed nothing.")
+@click.option(
+    "--expect-previous",
+    "expects",
+    is_flag=True,
+    help="An event must name, as previous hash, the hash that its entity has.",
+)
+@click.option("--end", is_flag=True, help="Neither from then on.")
+@_expires
+@json_option
+def propose_topic_rule(  # noqa: PLR0913 - one argument for each option
+    *,
+    home: Path,
+    url: str | None,
+    genesis_file: Path | None,
+    key_file: Path | None,
+    password_file: Path | None,
+    pattern: str,
+    complete: bool,
+    expects: bool,
+    end: bool,
+    hours: int,
+    as_json: bool,
+) -> None:
+    """Propose what holds for the topics that PATTERN names, from the block after the approval on.
+
+    It replaces what an earlier rule of the very same pattern said. `concordat topics` shows all.
+    """
+    if end is (complete or expects):
+        raise click.UsageError("give --complete, --expect-previous or both, or --end")
+    try:
+        action = SetTopicRule(pattern, complete, expects)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     signing = Signing(Target.find(home, url, genesis_file), key_file, password_file)
     signing.carry_out(Propose(action, expiry_ms(hours)), as_json=as_json)
 

@@ -33,6 +33,7 @@ _COMMANDS = {
     "publish": ("publish", "Sign and publish one event or a file of them."),
     "subscribe": ("subscribe", "Follow events as they become final."),
     "get": ("get", "Get one event, or its proof."),
+    "topics": ("topics", "See topics, how many events they have, and their rules."),
     "trust": ("trust", "Read, write and prove the trusted lists."),
     "governance": ("governance", "Propose, approve and see what governors decide together."),
     "identity": ("identity", "See participants; add and revoke one's own keys."),

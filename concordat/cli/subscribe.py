@@ -32,6 +32,11 @@ __all__ = ["event_json", "event_line", "subscribe"]
     help="Begin behind this sequence number; `now` for what comes from now on.",
 )
 @click.option("--verify/--no-verify", default=True, help="Prove each event before printing it.")
+@click.option(
+    "--complete",
+    is_flag=True,
+    help="Prove also that no event of --topic was left out; governors must have made it complete.",
+)
 @click.option("--count", type=click.IntRange(min=1), help="End after so many events.")
 @json_option
 def subscribe(  # noqa: PLR0913 - one argument for each option
@@ -42,6 +47,7 @@ def subscribe(  # noqa: PLR0913 - one argument for each option
     token: str | None,
     after: str,
     verify: bool,
+    complete: bool,
     count: int | None,
     as_json: bool,
     **wanted: str | None,
@@ -54,10 +60,12 @@ def subscribe(  # noqa: PLR0913 - one argument for each option
     target = Target.find(home, url, genesis_file)
     given = {name.rstrip("_"): value for name, value in wanted.items() if value is not None}
     filters = msgspec.convert(given, Filters)
-    genesis = target.genesis() if verify else None
+    genesis = target.genesis() if verify or complete else None
     with Client(target.url, genesis, token=token) as client:
         try:
-            subscription = client.subscribe(after=_after(after), verify=verify, **filters)
+            subscription = client.subscribe(
+                after=_after(after), verify=verify, complete=complete, **filters
+            )
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         with subscription:
