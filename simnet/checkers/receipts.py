@@ -4,8 +4,9 @@ Every submission is answered once, by one verdict for each entry. What a machine
 not lose in a crash is in its log in the end, or still on its way in this very machine. What nobody
 accepted or handed in is in no log, unless a faulty member brought it in.
 
-Of operations a receipt of their refusal will do: what was right when it was admitted may not be
-when its turn comes, as a governor's approval of what others have carried out. One that waits when
+Of operations, and of events that name what they replace, a receipt of their refusal will do: what
+was right when it was admitted may not be when its turn comes, as a governor's approval of what
+others have carried out. One that waits when
 an epoch ends is judged anew by its admission to the next one, which leaves no receipt.
 """
 
@@ -19,6 +20,7 @@ from ledger.core.errors import RejectCode
 from ledger.core.ids import EventId
 from simnet.checkers.checker import Checker, Handlers, require
 from simnet.checkers.promises import event_id
+from simnet.full.publishers import OVERTAKING
 from simnet.full.storage import FullStorage
 
 if TYPE_CHECKING:
@@ -86,13 +88,14 @@ class Receipts(Checker):
             waiting = {item.entry for item in vars(dissemination.mempool)["_entries"]}
             for entry in missing:
                 here = entry in waiting or any(entry in encoded for encoded in held)
-                here = here or _is_judged_operation(machine, entry)
+                here = here or _is_judged(machine, entry)
                 require(here, "receipt", f"{machine.name} accepted and lost {entry[:40]!r}")
 
 
-def _is_judged_operation(machine: "Machine", entry: bytes) -> bool:
+def _is_judged(machine: "Machine", entry: bytes) -> bool:
     if not isinstance(machine.storage, FullStorage):
         return False
     topic = str(msgspec.msgpack.decode(entry)[0][_TOPIC])
     is_refused = EventId(event_id(entry)) in machine.storage.refusals
-    return topic.startswith("ledger.") and (is_refused or len(machine.storage.epochs) > 1)
+    depends = topic.startswith("ledger.") or topic == OVERTAKING
+    return depends and (is_refused or len(machine.storage.epochs) > 1)

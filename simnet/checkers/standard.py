@@ -14,6 +14,7 @@ from simnet.checkers.livelock import Livelock
 from simnet.checkers.receipts import Receipts
 from simnet.checkers.rejections import Rejections
 from simnet.checkers.statements import Statements
+from simnet.checkers.topics import Topics
 from simnet.observer import Observer
 from simnet.scenario import Scenario
 
@@ -58,5 +59,5 @@ def standard_checkers(scenario: Scenario) -> list[Observer]:
     if any(kind != TWIN for _, kind in scenario.actors):
         checkers.append(Rejections())
     if scenario.tier == "full":
-        checkers.append(Delivery())
+        checkers += (Delivery(), Topics())
     return [Panel(checkers)]

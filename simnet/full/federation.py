@@ -16,7 +16,7 @@ from simnet.federation import START_MS, own_open_entries, take_over
 from simnet.full.gateway import entries_of
 from simnet.full.governance import GOVERNING, GOVERNORS, Governance
 from simnet.full.ledger import Origin
-from simnet.full.publishers import PARTICIPANTS, Publishers
+from simnet.full.publishers import OVERTAKING, PARTICIPANTS, Publishers
 from simnet.full.storage import FullStorage
 from simnet.full.subscribers import Subscriber
 from simnet.machine import Machine
@@ -56,8 +56,9 @@ def _origin(validators: int) -> Origin:
     return Origin.of(Genesis("simnet", START_MS, members, participants, GOVERNORS))
 
 
-def _is_operation(entry: bytes) -> bool:
-    return open_entry(entry).event.topic.startswith(RESERVED_PREFIX)
+def _depends(entry: bytes) -> bool:
+    topic = open_entry(entry).event.topic
+    return topic.startswith(RESERVED_PREFIX) or topic == OVERTAKING
 
 
 class FullFederation:
@@ -109,7 +110,12 @@ class FullFederation:
         entries = entries_of(*self.publishers.request(number, size, now_ms))
         if not self.sets:
             return entries
-        return (*entries, *self._governance.load(number, self.genesis.validators, now_ms))
+        return (
+            *entries,
+            *self._governance.load(number, self.genesis.validators, now_ms),
+            *self._governance.rules(number, now_ms),
+            *self.publishers.updates(number, now_ms),
+        )
 
     def probe(self, number: int, now_ms: int) -> bytes:
         """Make an event that must become final."""
@@ -120,11 +126,11 @@ class FullFederation:
         return self._governance.change(number, now_ms)
 
     def own_open_entries(self, machine: Machine) -> set[bytes]:
-        """Give the entries of a machine's own durable open batches, but operations.
+        """Give the entries of a machine's own durable open batches, but operations and updates.
 
-        Whether one of these is carried out depends on what others decided before its turn comes.
+        Whether one of these is accepted depends on what others decided before its turn comes.
         """
-        return {entry for entry in own_open_entries(machine) if not _is_operation(entry)}
+        return {entry for entry in own_open_entries(machine) if not _depends(entry)}
 
     def is_settled(self, machine: Machine, entry: bytes) -> bool:
         """Say whether an entry is in a machine's log, or came there too late for ever."""

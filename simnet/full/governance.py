@@ -1,8 +1,8 @@
 """Governance of simulated whole nodes: who governs, what they decide, and what is no decision.
 
-Changes of members are decided as in a network: one governor proposes, another one approves. Beside
-them are handed in changes of a list, proposals that nobody else approves, and operations that no
-ledger may take. Of each it is known by construction which it is.
+Changes of members and rules of topics are decided as in a network: one governor proposes, another
+one approves. Beside them are handed in changes of a list, proposals that nobody else approves, and
+operations that no ledger may take. Of each it is known by construction which it is.
 """
 
 from typing import Final
@@ -17,12 +17,13 @@ from ledger.core.trust.operations import (
     Operation,
     Propose,
     PutEntry,
+    SetTopicRule,
     SetValidators,
 )
 from ledger.core.validators import Validator
 from simnet.choices import Choices
 from simnet.full.gateway import BULK, entries_of
-from simnet.full.publishers import Publishers
+from simnet.full.publishers import OVERTAKING, Publishers
 
 __all__ = ["GOVERNING", "GOVERNORS", "Governance"]
 
@@ -47,6 +48,11 @@ _LIFE_MS: Final = 3_600_000
 _SHORT_MS: Final = 2_000
 _SCHEMAS: Final = 4
 _NO_REVISION: Final = 999
+_RULES: Final = {  # number of a submission -> what is decided with it
+    1: (SetTopicRule("city.>", True, False), SetTopicRule("energy.*.meter", True, False)),  # noqa: FBT003
+    2: (SetTopicRule(OVERTAKING, False, True),),  # noqa: FBT003
+    20: (SetTopicRule("energy.*.meter", False, False),),  # noqa: FBT003
+}
 
 
 class Governance:
@@ -76,6 +82,16 @@ class Governance:
             second = self._make(_ALL[(first + 1) % len(_ALL)], approve, nonce + 1, now_ms)
             decided = self._decided[number] = (proposal, second)
         return decided
+
+    def rules(self, number: int, now_ms: int) -> tuple[bytes, ...]:
+        """Make what is decided about topics with the n-th submission."""
+        entries: list[bytes] = []
+        for place, rule in enumerate(_RULES.get(number, ())):
+            nonce = 3 * _NONCE + 10 * number + 2 * place
+            proposal = self._make(_ALL[0], Propose(rule, now_ms + _LIFE_MS), nonce, now_ms)
+            approval = self._make(_ALL[1], Approve(entry_id(proposal)), nonce + 1, now_ms)
+            entries += (proposal, approval)
+        return tuple(entries)
 
     def load(self, number: int, members: tuple[Validator, ...], now_ms: int) -> tuple[bytes, ...]:
         """Make what is handed in with the n-th submission, through the gateway.

@@ -18,7 +18,7 @@ from pubsub.core.cloudevents import cloudevent_json
 from simnet.choices import Choices, Draw
 from simnet.full.gateway import BATCH, BULK, EVENT
 
-__all__ = ["PARTICIPANTS", "Handed", "Publishers", "Request"]
+__all__ = ["OVERTAKING", "PARTICIPANTS", "Handed", "Publishers", "Request"]
 
 _SIGNERS: Final = tuple(SeedSigner(bytes([11, i]) * 16) for i in range(4))
 _STRANGER: Final = SeedSigner(bytes([13, 0]) * 16)
@@ -71,6 +71,11 @@ _WRONG: Final = {
 _HOUR_MS: Final = 3_600_000
 _WRONG_AGE_MS: Final = {"expired": -EVENT_AGE_MS_MAX - _HOUR_MS, "future": _HOUR_MS}
 _EVENTS_MAX: Final = 6  # of one request
+OVERTAKING: Final = "city.air.south"
+"""On this topic events replace what others replace, so some are overtaken."""
+_ASSETS: Final = 2
+_UPDATES_NONCE: Final = 40_000_000  # beyond those of other events
+_HASHES: Final = (b"", bytes([1]) * 32, bytes([2]) * 32)
 
 
 class Handed(NamedTuple):
@@ -125,6 +130,21 @@ class Publishers:
         if len(texts) == 1 and draw.below(2) == 0:
             return Request(EVENT, texts[0])
         return Request(BATCH, b"[" + b",".join(texts) + b"]")
+
+    def updates(self, number: int, now_ms: int) -> tuple[bytes, ...]:
+        """Make a few events that replace some content of an asset with another, in any order."""
+        draw = self._choices.draw(f"updates {number}")
+        entries: list[bytes] = []
+        for place in range(draw.heavy(_EVENTS_MAX)):
+            nonce = _UPDATES_NONCE + number * _EVENTS_MAX + place
+            event = msgspec.structs.replace(
+                self._make(_AIR, "did:elsi:AIR", OVERTAKING, nonce, now_ms),
+                subject=f"asset {draw.below(_ASSETS)}",
+                previous_hash=_HASHES[draw.below(len(_HASHES))],
+                entity_hash=_HASHES[draw.below(len(_HASHES))],
+            )
+            entries.append(self._note(sign_event(event, _AIR), "good").entry)
+        return tuple(entries)
 
     def operation(
         self, who: tuple[SeedSigner, str], operation: Operation, nonce: int, now_ms: int, kind: str
