@@ -57,6 +57,7 @@ class Course:
 
     Attributes:
         faults: what went wrong, a sentence each.
+        kills: how often which processes were killed.
     """
 
     def __init__(self, network: RealNetwork, plan: Plan) -> None:
@@ -65,7 +66,7 @@ class Course:
         self._plan = plan
         self._random = random.Random(f"delivery {plan.seed}")
         self._begun = time.monotonic()
-        self._kills: Counter[str] = Counter()
+        self.kills: Counter[str] = Counter()
         self._published = 0
         self._is_over = False
         self._expected: list[dict[str, Any]] = []
@@ -91,7 +92,7 @@ class Course:
                 load.start_soon(self._publish)
                 await self._hurt()
                 self._is_over = True
-            self._say(f"the load ends after {dict(self._kills)}; waiting for all to be level")
+            self._say(f"the load ends after {dict(self.kills)}; waiting for all to be level")
             await self._level(http)
             subscribers.cancel_scope.cancel()
         self.faults += self._network.unexpected_ends() + self._network.stop_all()
@@ -100,7 +101,7 @@ class Course:
 
     def summary(self) -> str:
         """Give what was done, in one line for each kind."""
-        lines = [f"{len(self._expected)} events in the log; kills: {dict(self._kills)}"]
+        lines = [f"{len(self._expected)} events in the log; kills: {dict(self.kills)}"]
         for kind in self._plan.kinds:
             records = [record for record in self.records if record.kind is kind]
             given = sum(len(record.given) for record in records)
@@ -194,7 +195,7 @@ class Course:
             )[0]
             self.faults += self._network.unexpected_ends()
             self._network.kill(*[(_HURT, part) for part in parts])
-            self._kills[" and ".join(parts)] += 1
+            self.kills[" and ".join(parts)] += 1
             await anyio.sleep(self._random.uniform(0.0, 1.0))
             for part in parts:
                 self._network.start(_HURT, part)
