@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pubsub.io.egress import Courier, Egress, EgressError, Errand, Reply
 from ledger.core.errors import Unavailable
+from pubsub.io.egress import Courier, Egress, EgressError, Errand, Reply
 from tests.adapters.dlt.endpoint import Endpoint, listening
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
