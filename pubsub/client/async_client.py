@@ -20,9 +20,11 @@ from ledger.core.limits import CLIENT_GIVE_UP_MS
 from ledger.core.proof import ProofBundle
 from pubsub.client.answers import Answer, LedgerEvent, Receipt
 from pubsub.client.async_carrier import AsyncCarrier, end_answer
+from pubsub.client.async_consumers import AsyncConsumers, AsyncMessages
 from pubsub.client.async_trust import AsyncTrust
 from pubsub.client.calls import Calls, Page, Wait, chunks, event_id_of
 from pubsub.client.completeness import ProvenRange
+from pubsub.client.consumer_calls import ConsumerCalls
 from pubsub.client.exchange import Flow, Gateways, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
@@ -48,6 +50,7 @@ class AsyncClient:
 
     Attributes:
         trust: the trusted lists, participants and governance.
+        consumers: durable consumers at the first gateway.
     """
 
     def __init__(  # noqa: PLR0913 - what a user may choose, by name
@@ -80,6 +83,7 @@ class AsyncClient:
         )
         self._carrier = AsyncCarrier(timing, http, None if token is None else Bearer(token))
         self.trust = AsyncTrust(self, TrustCalls(self._calls))
+        self.consumers = AsyncConsumers(self, ConsumerCalls(self._calls))
 
     async def __aenter__(self) -> Self:
         return self
@@ -210,6 +214,23 @@ class AsyncClient:
         """
         session = Session(self._calls, Follower(filters, after), verify=verify, complete=complete)
         return AsyncSubscription(session, self._carrier)
+
+    def consume(self, name: str, *, events_max: int = 100, verify: bool = True) -> AsyncMessages:
+        """Iterate over what a durable consumer gives out, without end; settle each message.
+
+        Events come at least once: what was given out and not settled comes again, to whoever
+        consumes. Several may consume from one consumer at the same time and share its events.
+
+        Args:
+            events_max: fetch at most so many at one time; less than the ack wait should handle.
+            verify: prove each event against the client's genesis before it is given out.
+
+        Raises:
+            ValueError: there is no genesis to verify with.
+            Refused: while iterating: there is no such consumer, or it is not for this client.
+            ProofError: while iterating: no gateway shows that the ledger holds an event.
+        """
+        return self.consumers.consume(name, events_max, verify=verify)
 
     async def fetch_genesis(self) -> Genesis:
         """Read the genesis that the gateway serves. Compare its ``hash`` before trusting it."""

@@ -136,3 +136,8 @@ def _left_siblings(bundle: ProofBundle) -> list[bytes]:
             next(siblings)
     left.reverse()
     return left
+
+
+def is_fork(error: ProofError) -> bool:
+    """Say whether proofs that hold contradict each other: evidence that no gateway can mend."""
+    return str(error).startswith("fork:")

@@ -21,10 +21,12 @@ from ledger.core.proof import ProofBundle
 from pubsub.client.answers import Answer, LedgerEvent, Receipt
 from pubsub.client.calls import Calls, Page, Wait, chunks, event_id_of
 from pubsub.client.completeness import ProvenRange
+from pubsub.client.consumer_calls import ConsumerCalls
 from pubsub.client.exchange import Flow, Gateways, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
 from pubsub.client.sync_carrier import Carrier, end_answer
+from pubsub.client.sync_consumers import Consumers, Messages
 from pubsub.client.sync_trust import Trust
 from pubsub.client.trust_calls import TrustCalls
 from pubsub.client.wire import CALL_TIMEOUT, Bearer, require_room, url_list, verify_argument
@@ -48,6 +50,7 @@ class Client:
 
     Attributes:
         trust: the trusted lists, participants and governance.
+        consumers: durable consumers at the first gateway.
     """
 
     def __init__(  # noqa: PLR0913 - what a user may choose, by name
@@ -78,6 +81,7 @@ class Client:
         http = httpx.Client(timeout=CALL_TIMEOUT, verify=verify_argument(tls), transport=transport)
         self._carrier = Carrier(timing, http, None if token is None else Bearer(token))
         self.trust = Trust(self, TrustCalls(self._calls))
+        self.consumers = Consumers(self, ConsumerCalls(self._calls))
 
     def __enter__(self) -> Self:
         return self
@@ -206,6 +210,23 @@ class Client:
         """
         session = Session(self._calls, Follower(filters, after), verify=verify, complete=complete)
         return Subscription(session, self._carrier)
+
+    def consume(self, name: str, *, events_max: int = 100, verify: bool = True) -> Messages:
+        """Iterate over what a durable consumer gives out, without end; settle each message.
+
+        Events come at least once: what was given out and not settled comes again, to whoever
+        consumes. Several may consume from one consumer at the same time and share its events.
+
+        Args:
+            events_max: fetch at most so many at one time; less than the ack wait should handle.
+            verify: prove each event against the client's genesis before it is given out.
+
+        Raises:
+            ValueError: there is no genesis to verify with.
+            Refused: while iterating: there is no such consumer, or it is not for this client.
+            ProofError: while iterating: no gateway shows that the ledger holds an event.
+        """
+        return self.consumers.consume(name, events_max, verify=verify)
 
     def fetch_genesis(self) -> Genesis:
         """Read the genesis that the gateway serves. Compare its ``hash`` before trusting it."""

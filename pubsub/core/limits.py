@@ -144,3 +144,8 @@ CONSOLE_FORM_BYTES_MAX: Final = 16_384
 # Receiving webhooks
 RECEIVER_BODY_BYTES_MAX: Final = 2**21  # twice the largest batch
 RECEIVER_SEEN_MAX: Final = 100_000  # events remembered in memory
+
+# The client
+CLIENT_FETCH_WAIT_MS_MAX: Final = 20_000  # of one fetch: less than one request may take
+CLIENT_SETTLE_COUNT: Final = 100  # events that are settled together, if they are not sooner
+CLIENT_SETTLE_MS: Final = 1_000  # an acknowledgement waits for others so long at most

@@ -12,7 +12,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[2] / "pubsub" / "client"
 PAIRS = tuple(
     (FOLDER / f"async_{name}.py", FOLDER / f"sync_{name}.py")
-    for name in ("client", "carrier", "trust")
+    for name in ("client", "carrier", "trust", "consumers")
 )
 
 RULES = (
