@@ -205,7 +205,7 @@ class AsyncClient:
             verify: prove each event against the client's genesis before it is given out.
             complete: prove also that no event of ``topic``, the only filter then, was left out
                 before those given out. Governors must have made the topic complete.
-            filters: ``topic`` (a pattern), ``subject``, ``publisher``, ``type``.
+            filters: ``topic`` (a pattern), ``subject``, ``publisher``, ``type``, ``filters``.
 
         Raises:
             ValueError: there is no genesis to verify with, or a filter is malformed.

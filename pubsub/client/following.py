@@ -8,17 +8,21 @@ A batch is read without moving the reader: only when its events were accepted (a
 for, proven) does the cursor move. So whatever fails in between, reading goes on from there.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 import msgspec
 
-from ledger.core.errors import Offence, PeerFault
-from ledger.core.event import Event
+from ledger.core.errors import DecodeError, Offence, PeerFault
+from ledger.core.event import Event, OpenEntry
+from ledger.core.ids import EventId
 from ledger.core.limits import CLIENT_PAGE_EVENTS, INT_MAX
 from ledger.core.topics import TopicPattern
 from pubsub.client.answers import Answer, read_received
 from pubsub.client.sse import Block, BlockReader
 from pubsub.core.cloudevents import ReceivedEvent
+from pubsub.core.interest import Interest, read_filters
+from pubsub.core.interest_match import compile_interest
 
 __all__ = ["Batch", "Filters", "Follower"]
 
@@ -29,13 +33,16 @@ _START = -1
 class Filters(TypedDict, total=False):
     """Which events are wanted; all given conditions must hold.
 
-    ``topic`` is a pattern: ``*`` is one token, a final ``>`` one or more. The others are exact.
+    ``topic`` is a pattern: ``*`` is one token, a final ``>`` one or more. The next three are exact.
+    ``filters`` are those of CloudEvents Subscriptions, such as ``[{"prefix": {"type": "org."}}]``
+    (docs/streams.md).
     """
 
     topic: str
     subject: str
     publisher: str
     type: str
+    filters: Sequence[Mapping[str, object]]
 
 
 class Batch(NamedTuple):
@@ -55,21 +62,27 @@ class Follower:
         retry_ms: the pause before reconnecting that the gateway asked for, or 0.
     """
 
-    __slots__ = ("_blocks", "_filters", "_pattern", "cursor", "is_complete", "retry_ms")
+    __slots__ = ("_blocks", "_filters", "_holds", "_pattern", "cursor", "is_complete", "retry_ms")
 
     def __init__(self, filters: Filters, after: int | None) -> None:
         """Begin behind the sequence ``after``; with None behind the newest event.
 
         Raises:
-            ValueError: ``after`` is below -1 or too large, or the topic is no pattern.
+            ValueError: ``after`` is below -1 or too large, the topic is no pattern, or a filter
+                is none.
         """
         if after is not None and not _START <= after <= INT_MAX:
             raise ValueError(f"after is -1 or a sequence, not {after}")
-        self._filters = {name: str(value) for name, value in filters.items() if value is not None}
+        self._filters = {
+            name: str(value)
+            for name, value in filters.items()
+            if name != "filters" and value is not None
+        }
         if self._filters.get("topic") == ">":
             del self._filters["topic"]
         topic = self._filters.get("topic")
         self._pattern = None if topic is None else TopicPattern(topic)
+        self._holds = self._read_filters(filters.get("filters", ()))
         self._blocks = BlockReader()
         self.is_complete = not self._filters
         self.cursor = after
@@ -79,6 +92,20 @@ class Follower:
     def topic(self) -> str | None:
         """The topic pattern, when it is the only condition."""
         return self._filters.get("topic") if len(self._filters) == 1 else None
+
+    def _read_filters(
+        self, filters: Sequence[Mapping[str, object]]
+    ) -> Callable[[Event, EventId], bool] | None:
+        """Take filters into the query; give what holds events to them."""
+        if not filters:
+            return None
+        text = msgspec.json.encode(filters)
+        try:
+            interest = Interest((), read_filters(text))
+        except DecodeError as error:
+            raise ValueError(f"filters: {error}") from None
+        self._filters["filter"] = text.decode()
+        return compile_interest(interest)
 
     def stream_parameters(self) -> dict[str, str]:
         """Begin a new stream: forget half-read blocks, and give the query to go on."""
@@ -134,7 +161,7 @@ class Follower:
             return batch  # it was read already
         if self.is_complete and batch.cursor is not None and sequence != batch.cursor + 1:
             raise _gap(batch.cursor, sequence)
-        if not self._wants(received.opened.event):
+        if not self._wants(received.opened):
             raise PeerFault(Offence.MALFORMED, f"event {sequence} was not asked for")
         batch.events.append(received)
         return Batch(batch.events, sequence)
@@ -149,13 +176,14 @@ class Follower:
             raise _gap(batch.cursor, cursor + 1)
         return Batch(batch.events, cursor)
 
-    def _wants(self, event: Event) -> bool:
-        get = self._filters.get
+    def _wants(self, opened: OpenEntry) -> bool:
+        event, get = opened.event, self._filters.get
         return (
             (self._pattern is None or self._pattern.matches(event.topic))
             and get("subject") in (None, event.subject)
             and get("publisher") in (None, event.publisher)
             and get("type") in (None, event.type)
+            and (self._holds is None or self._holds(event, opened.id))
         )
 
 
