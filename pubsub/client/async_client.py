@@ -12,7 +12,7 @@ from typing import Self, TypeVar, Unpack
 import anyio
 import httpx
 
-from ledger.core.errors import PeerFault, Unavailable
+from ledger.core.errors import PeerFault, ProofError, Unavailable
 from ledger.core.event import OpenEntry
 from ledger.core.genesis import Genesis
 from ledger.core.ids import EventId
@@ -303,7 +303,7 @@ class AsyncSubscription:
         while (event := self._session.take()) is None:
             try:
                 await self._receive()
-            except (httpx.HTTPError, PeerFault, Unavailable) as error:
+            except (httpx.HTTPError, PeerFault, ProofError, Unavailable) as error:
                 await self.aclose()
                 await anyio.sleep(self._session.lost(error) / 1000)
         return event

@@ -7,11 +7,11 @@ clients feed it bytes and carry out the flow that it gives; it never touches a c
 from collections import deque
 from typing import Final
 
-from ledger.core.errors import Unavailable
+from ledger.core.errors import ProofError, Unavailable
 from ledger.core.limits import CLIENT_BACKOFF_MS_MAX
 from pubsub.client.answers import Answer, LedgerEvent, raise_problem, read_problem
 from pubsub.client.calls import Calls, stream_request
-from pubsub.client.checking import LogChecker
+from pubsub.client.checking import LogChecker, is_fork
 from pubsub.client.exchange import Call, Flow, may_pass, pause_ms
 from pubsub.client.following import Follower
 from pubsub.client.topic_calls import TopicChecker
@@ -50,6 +50,7 @@ class Session:
         self._taken: int | None = follower.cursor
         self._attempt = 0
         self._url = calls.gateways.url
+        self._liars: set[str] = set()
         self.last_error = ""
         self.losses = 0
 
@@ -96,10 +97,18 @@ class Session:
         self._ready.extend((yield from self._calls.accept(self._follower, batch, self._checker)))
         if self._follower.cursor != before:
             self._attempt = 0
+            self._liars.clear()
 
     def lost(self, error: Exception) -> int:
-        """Note that the connection is gone; give the pause in ms before the next one."""
+        """Note that the connection is gone; give the pause in ms before the next one.
+
+        Raises:
+            ProofError: ``error``, when proofs contradict each other, or when every gateway has
+                sent what the ledger does not hold since something was accepted.
+        """
         gateways = self._calls.gateways
+        if isinstance(error, ProofError):
+            self._blame(error)
         self.last_error = f"{self._url}: {str(error) or type(error).__name__}"
         self.losses += 1
         self._attempt += 1
@@ -108,3 +117,12 @@ class Session:
             return 0
         pause = pause_ms(gateways.timing, self._attempt - len(gateways.urls) + 1)
         return max(pause, min(self._follower.retry_ms, CLIENT_BACKOFF_MS_MAX))
+
+    def _blame(self, error: ProofError) -> None:
+        """Remember who lied, when events and proofs were both of one gateway. Raises ``error``."""
+        gateways = self._calls.gateways
+        if self._url == gateways.url:
+            self._liars.add(self._url)
+        if is_fork(error) or self._liars.issuperset(gateways.urls):
+            self._liars.clear()
+            raise error

@@ -12,7 +12,7 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
-from ledger.core.errors import PeerFault, Unavailable
+from ledger.core.errors import PeerFault, ProofError, Unavailable
 from ledger.core.event import OpenEntry
 from ledger.core.genesis import Genesis
 from ledger.core.ids import EventId
@@ -299,7 +299,7 @@ class Subscription:
         while (event := self._session.take()) is None:
             try:
                 self._receive()
-            except (httpx.HTTPError, PeerFault, Unavailable) as error:
+            except (httpx.HTTPError, PeerFault, ProofError, Unavailable) as error:
                 self.close()
                 time.sleep(self._session.lost(error) / 1000)
         return event
