@@ -138,6 +138,7 @@ WEBHOOK_WAITING_MAX: Final = 1_000  # events of one endpoint that are sent or wa
 CONSOLE_EVENTS: Final = 50  # rows of the page of events
 CONSOLE_BLOCKS: Final = 12  # rows of the overview
 CONSOLE_RATE_EVENTS: Final = 5_000  # newest events that rates are counted over
+CONSOLE_TOPICS: Final = 1_000  # rows of the page of topics
 CONSOLE_LETTERS: Final = 100  # dead letters of one page
 CONSOLE_FORM_BYTES_MAX: Final = 16_384
 

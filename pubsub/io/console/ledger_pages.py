@@ -20,7 +20,7 @@ from ledger.io.chain_scan import Selection
 from ledger.io.chain_store import ChainStore
 from pubsub.core.cloudevents import CloudEvent, cloudevent
 from pubsub.core.documents import BlockDocument, block_document
-from pubsub.core.limits import CONSOLE_BLOCKS, CONSOLE_EVENTS, CONSOLE_RATE_EVENTS
+from pubsub.core.limits import CONSOLE_BLOCKS, CONSOLE_EVENTS, CONSOLE_RATE_EVENTS, CONSOLE_TOPICS
 from pubsub.core.parameters import Parameters
 from pubsub.core.rights import Principal
 from pubsub.io.operations import read_status
@@ -59,6 +59,7 @@ class _ValidatorRow(NamedTuple):
 
 class _TopicRow(NamedTuple):
     name: str
+    count: int
     minute: int
     newest: int | None
 
@@ -130,7 +131,7 @@ async def topics_values(gateway: Gateway, request: Request, reader: Principal) -
 
     def read(store: ChainStore) -> list[_TopicRow]:
         with store.read() as chain:
-            names = chain.topics()
+            counts = list(islice(chain.topic_counts(), CONSOLE_TOPICS))
             first = chain.head().log_size - 1 - CONSOLE_RATE_EVENTS
             found = chain.scan(Selection(), max(-1, first), CONSOLE_RATE_EVENTS)
         newest: dict[str, int] = {}
@@ -139,7 +140,7 @@ async def topics_values(gateway: Gateway, request: Request, reader: Principal) -
             event = open_entry(entry).event
             newest[event.topic] = sequence
             minute[event.topic] += event.time_ms >= since_ms
-        rows = [_TopicRow(name, minute[name], newest.get(name)) for name in names]
+        rows = [_TopicRow(name, count, minute[name], newest.get(name)) for name, count in counts]
         return sorted(rows, key=lambda row: (-row.minute, row.name))
 
     rows = await gateway.access.in_thread(read)
