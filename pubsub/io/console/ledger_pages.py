@@ -59,7 +59,7 @@ class _ValidatorRow(NamedTuple):
 
 class _TopicRow(NamedTuple):
     name: str
-    count: int
+    total: int
     minute: int
     newest: int | None
 
