@@ -42,53 +42,75 @@ if TYPE_CHECKING:
         SetParameter,
         SetParticipant,
     )
-    from pubsub.client.answers import LedgerEvent, Receipt
+    from pubsub.client.answers import LedgerEvent, Receipt, Refused
     from pubsub.client.async_client import AsyncClient, AsyncSubscription
+    from pubsub.client.async_consumers import AsyncConsumers, AsyncMessage, AsyncMessages
     from pubsub.client.async_trust import AsyncTrust
+    from pubsub.client.completeness import ProvenRange
+    from pubsub.client.consumer_calls import Fetched
     from pubsub.client.identity import Publisher
     from pubsub.client.sync_client import Client, Subscription
+    from pubsub.client.sync_consumers import Consumers, Message, Messages
     from pubsub.client.sync_trust import Trust
     from pubsub.client.trust_calls import Reading
+    from pubsub.client.webhook_receiver import Delivered, MemorySeen, Seen, WebhookReceiver
+    from pubsub.core.consumer.settlement import Nak, Settlement, Termination
 
 __all__ = [
     "AsyncClient",
+    "AsyncConsumers",
+    "AsyncMessage",
+    "AsyncMessages",
     "AsyncSubscription",
     "AsyncTrust",
     "ChangeList",
     "Client",
     "ConcordatError",
+    "Consumers",
     "DecodeError",
+    "Delivered",
     "EntryStatus",
     "Event",
+    "Fetched",
     "Genesis",
     "Governors",
     "LedgerEvent",
     "ListEntry",
+    "MemorySeen",
+    "Message",
+    "Messages",
+    "Nak",
     "OpenEntry",
     "Participant",
     "ParticipantKey",
     "PeerFault",
     "ProofBundle",
     "ProofError",
+    "ProvenRange",
     "Publisher",
     "PutEntry",
     "Reading",
     "Receipt",
+    "Refused",
     "RejectCode",
     "Rejected",
     "RevokeEntry",
     "SeedSigner",
+    "Seen",
     "SetGovernors",
     "SetParameter",
     "SetParticipant",
+    "Settlement",
     "Signer",
     "StateProofBundle",
     "Subscription",
+    "Termination",
     "Trust",
     "Unavailable",
     "VerifiedEvent",
     "VerifiedState",
     "Verifier",
+    "WebhookReceiver",
     "read_genesis",
     "verify",
     "verify_state",
@@ -124,13 +146,19 @@ _MODULES = {
         "SetParameter",
         "SetParticipant",
     ),
-    "pubsub.client.answers": ("LedgerEvent", "Receipt"),
+    "pubsub.client.answers": ("LedgerEvent", "Receipt", "Refused"),
     "pubsub.client.async_client": ("AsyncClient", "AsyncSubscription"),
+    "pubsub.client.async_consumers": ("AsyncConsumers", "AsyncMessage", "AsyncMessages"),
     "pubsub.client.async_trust": ("AsyncTrust",),
+    "pubsub.client.completeness": ("ProvenRange",),
+    "pubsub.client.consumer_calls": ("Fetched",),
     "pubsub.client.identity": ("Publisher",),
     "pubsub.client.sync_client": ("Client", "Subscription"),
+    "pubsub.client.sync_consumers": ("Consumers", "Message", "Messages"),
     "pubsub.client.sync_trust": ("Trust",),
     "pubsub.client.trust_calls": ("Reading",),
+    "pubsub.client.webhook_receiver": ("Delivered", "MemorySeen", "Seen", "WebhookReceiver"),
+    "pubsub.core.consumer.settlement": ("Nak", "Settlement", "Termination"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -209,8 +209,9 @@ class AsyncClient:
 
         Raises:
             ValueError: there is no genesis to verify with, or a filter is malformed.
-            ProofError: while iterating: a gateway sent what the ledger does not hold, or left
-                something out that must be complete.
+            ProofError: while iterating: every gateway sent what the ledger does not hold, or left
+                something out that must be complete (one that does is left for the next), or
+                proofs contradict each other.
         """
         session = Session(self._calls, Follower(filters, after), verify=verify, complete=complete)
         return AsyncSubscription(session, self._carrier)

@@ -1,21 +1,34 @@
 """The public API: every name is there, loads only what it needs, and the page about it is true."""
 
+import hmac
 import re
 import subprocess
 import sys
+import time
+from base64 import b64encode
+from functools import partial
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
 import concordat
 from ledger.core.errors import DecodeError, ProofError
 from ledger.core.ids import Sequence
 from ledger.core.proof import encode_bundle
+from pubsub.client.async_client import AsyncClient
+from pubsub.core.cloudevents import cloudevent_json
+from pubsub.core.rights import Scope
+from pubsub.io.rights import RightsSettings
+from tests.ledger.sample_network import GENESIS
+from tests.pubsub.gateway_world import gateway_world, sample
 from tests.support.memory_chain import MemoryChain, make_entry, make_genesis
 from tests.support.memory_gateway import MemoryGateway
 from tests.support.socket_gateway import served
 
+SECRET = bytes(range(32))
+KEY = f"whsec_{b64encode(SECRET).decode()}"
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 
 
@@ -73,12 +86,14 @@ def test_the_page_about_the_client_is_true(
     file = tmp_path / "genesis.json"
     file.write_bytes(gateway.chain.genesis.to_json())
     examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(examples) == 8
+    assert len(examples) == 11
     with served(gateway) as url:
         names: dict[str, object] = {
             "genesis_file": file,
             "did": "did:web:market.example",
             "seed": bytes([201]) * 32,
+            "token": "cct_0123456789",
+            "webhook_key": KEY,
             "urls": [url],
             "cursor": -1,
             "encode_bundle": encode_bundle,
@@ -91,3 +106,51 @@ def test_the_page_about_the_client_is_true(
     assert printed[:2] == [gateway.chain.genesis.chain_id, "60"]
     assert "60 urn:ngsi-ld:product-offering:1" in printed
     assert "refused" not in printed
+
+
+async def test_the_pages_consumer_consumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example of durable consumers runs against the real gateway, and settles everything."""
+    text = PAGE.read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(async def handle_offerings.*?)```", text, re.DOTALL)
+    rights = RightsSettings(anonymous=frozenset(Scope))
+    async with gateway_world(tmp_path, rights=rights) as world:
+        entries = [sample(number, topic="catalog.offering").entry for number in range(3)]
+        for rows in (entries, [], []):
+            await world.node.extend(rows)
+        transport = httpx.ASGITransport(app=world.app)
+        names = {
+            "AsyncClient": partial(AsyncClient, transport=transport),
+            "urls": ["http://gateway"],
+            "genesis": GENESIS,
+            "token": None,
+        }
+        exec(compile(example, str(PAGE), "exec"), names)  # noqa: S102 - our own page
+        await names["handle_offerings"]()  # type: ignore[operator]
+        shown = (await world.get("/v1/consumers/offerings")).json()
+    assert capsys.readouterr().out.count("offering ") == 3
+    assert (shown["totals"]["acknowledged"], shown["in_flight"]) == (3, 0)
+
+
+async def test_the_pages_receiver_receives(capsys: pytest.CaptureFixture[str]) -> None:
+    """The example of a receiver takes what is signed with its key, and nothing else."""
+    text = PAGE.read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(async def take_offerings.*?)```", text, re.DOTALL)
+    names: dict[str, object] = {"webhook_key": KEY, "WebhookReceiver": concordat.WebhookReceiver}
+    exec(compile(example, str(PAGE), "exec"), names)  # noqa: S102 - our own page
+    body = cloudevent_json(sample(0), Sequence(7))
+    now_s = int(time.time())
+    transport = httpx.ASGITransport(app=names["application"])  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://receiver") as http:
+        for key, status in ((SECRET, 204), (bytes(32), 401)):
+            mac = hmac.digest(key, b"id1.%d.%b" % (now_s, body), "sha256")
+            headers = {
+                "content-type": "application/cloudevents+json",
+                "webhook-id": "id1",
+                "webhook-timestamp": str(now_s),
+                "webhook-signature": f"v1,{b64encode(mac).decode()}",
+            }
+            answer = await http.post("/", content=body, headers=headers)
+            assert answer.status_code == status
+    assert "delivered 7" in capsys.readouterr().out
