@@ -16,10 +16,10 @@ from ledger.core.limits import (
     ENTRY_BYTES_MAX,
     GATEWAY_BODY_BYTES_MAX,
     GATEWAY_EVENT_BODY_BYTES_MAX,
-    GATEWAY_WAITS_MAX,
     SUBMIT_ENTRIES_MAX,
 )
 from ledger.core.proof import decode_bundle, verify_bundle
+from pubsub.io import finality
 from tests.ledger.sample_network import GENESIS, entry
 from tests.pubsub.gateway_world import World, sample, sample_json
 
@@ -269,14 +269,11 @@ async def test_wait_outlives_the_link(world: World) -> None:
             await world.node.extend([sample().entry])
 
 
-async def test_too_many_waits(world: World) -> None:
+async def test_too_many_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """When too many requests wait already, one more is refused before it reaches the node."""
-    world.gateway.finality._waits = dict.fromkeys(range(GATEWAY_WAITS_MAX))  # type: ignore[assignment]
-    try:
-        problem(await world.post(sample_json(), query="?wait=final"), 429, "overloaded")
-        assert world.node.submissions == []
-    finally:
-        world.gateway.finality._waits = set()
+    monkeypatch.setattr(finality, "GATEWAY_WAITS_MAX", 0)
+    problem(await world.post(sample_json(), query="?wait=final"), 429, "overloaded")
+    assert world.node.submissions == []
 
 
 async def _expect_final(world: World) -> None:
