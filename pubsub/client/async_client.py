@@ -28,6 +28,7 @@ from pubsub.client.consumer_calls import ConsumerCalls
 from pubsub.client.exchange import Flow, Gateways, Timing
 from pubsub.client.following import Filters, Follower
 from pubsub.client.session import Session
+from pubsub.client.tlog import CheckedLog, LogCalls
 from pubsub.client.trust_calls import TrustCalls
 from pubsub.client.wire import CALL_TIMEOUT, Bearer, require_room, url_list, verify_argument
 from pubsub.core.documents import Status
@@ -84,6 +85,7 @@ class AsyncClient:
         self._carrier = AsyncCarrier(timing, http, None if token is None else Bearer(token))
         self.trust = AsyncTrust(self, TrustCalls(self._calls))
         self.consumers = AsyncConsumers(self, ConsumerCalls(self._calls))
+        self._log = None if genesis is None else LogCalls(self._calls.gateways, genesis)
 
     async def __aenter__(self) -> Self:
         return self
@@ -232,6 +234,20 @@ class AsyncClient:
             ProofError: while iterating: no gateway shows that the ledger holds an event.
         """
         return self.consumers.consume(name, events_max, verify=verify)
+
+    async def checkpoint(self) -> CheckedLog:
+        """Read the newest checkpoint of the log, cosigned by a quorum that genesis leads to.
+
+        The log had at least ``checkpoint.size`` events at ``time_s``: who has followed fewer is not
+        told all by its gateway. A gateway can show an old one; one that is minutes old says so.
+
+        Raises:
+            ProofError: it is not shown that a quorum cosigned it.
+            ValueError: there is no genesis to verify with.
+        """
+        if self._log is None:
+            raise ValueError("checking a checkpoint needs genesis: Client(url, genesis=...)")
+        return await self._carrier.run(self._log.checkpoint())
 
     async def fetch_genesis(self) -> Genesis:
         """Read the genesis that the gateway serves. Compare its ``hash`` before trusting it."""

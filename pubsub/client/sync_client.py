@@ -28,6 +28,7 @@ from pubsub.client.session import Session
 from pubsub.client.sync_carrier import Carrier, end_answer
 from pubsub.client.sync_consumers import Consumers, Messages
 from pubsub.client.sync_trust import Trust
+from pubsub.client.tlog import CheckedLog, LogCalls
 from pubsub.client.trust_calls import TrustCalls
 from pubsub.client.wire import CALL_TIMEOUT, Bearer, require_room, url_list, verify_argument
 from pubsub.core.documents import Status
@@ -82,6 +83,7 @@ class Client:
         self._carrier = Carrier(timing, http, None if token is None else Bearer(token))
         self.trust = Trust(self, TrustCalls(self._calls))
         self.consumers = Consumers(self, ConsumerCalls(self._calls))
+        self._log = None if genesis is None else LogCalls(self._calls.gateways, genesis)
 
     def __enter__(self) -> Self:
         return self
@@ -228,6 +230,20 @@ class Client:
             ProofError: while iterating: no gateway shows that the ledger holds an event.
         """
         return self.consumers.consume(name, events_max, verify=verify)
+
+    def checkpoint(self) -> CheckedLog:
+        """Read the newest checkpoint of the log, cosigned by a quorum that genesis leads to.
+
+        The log had at least ``checkpoint.size`` events at ``time_s``: who has followed fewer is not
+        told all by its gateway. A gateway can show an old one; one that is minutes old says so.
+
+        Raises:
+            ProofError: it is not shown that a quorum cosigned it.
+            ValueError: there is no genesis to verify with.
+        """
+        if self._log is None:
+            raise ValueError("checking a checkpoint needs genesis: Client(url, genesis=...)")
+        return self._carrier.run(self._log.checkpoint())
 
     def fetch_genesis(self) -> Genesis:
         """Read the genesis that the gateway serves. Compare its ``hash`` before trusting it."""

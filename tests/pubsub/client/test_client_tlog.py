@@ -93,6 +93,20 @@ def test_an_honest_gateway(gateway: Gateway) -> None:
         assert client.run(gateway.calls.proof(gateway.opened[9].id)) is None
 
 
+def test_a_client_compares_what_it_followed(gateway: Gateway) -> None:
+    """The client gives the checked checkpoint; without genesis, or with a forged one, none."""
+    with gateway.client() as client:
+        found = client.checkpoint()
+        assert (found.checkpoint.size, found.time_s) == (EVENTS, TIME_S)
+        forged = found.note.replace(b"\n300\n", b"\n299\n")
+        assert forged != found.note
+        gateway.files["/log/checkpoint"] = forged
+        with pytest.raises(ProofError):
+            client.checkpoint()
+    with Client(URL) as stranger, pytest.raises(ValueError, match="genesis"):
+        stranger.checkpoint()
+
+
 @pytest.mark.parametrize("size", [0, 1, 44, 255, 256, 257, EVENTS])
 def test_it_extends_what_was_kept(gateway: Gateway, size: int) -> None:
     """Tiles show that the log extends each earlier checkpoint, and no other log's."""
