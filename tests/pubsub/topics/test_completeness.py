@@ -134,6 +134,18 @@ def test_an_event_hidden_in_the_rows_too_is_found_out(gateway: TopicGateway, hid
         next(events)
 
 
+def test_an_event_that_its_publisher_did_not_sign_is_not_given_out(gateway: TopicGateway) -> None:
+    """Also when validators took it: a chain shows what the ledger holds, not who wrote it."""
+    chain = gateway.source
+    true = make_entry(chain.genesis.chain_id, 99, TOPICS[0])
+    forged = true.entry[:-1] + bytes([true.entry[-1] ^ 1])
+    chain.add(open_entry(forged))
+    chain.fill(2, first=COUNT)
+    wrong = pytest.raises(ProofError, match="a publisher's signature is wrong")
+    with following(gateway, after=COUNT - 1) as events, wrong:
+        next(events)
+
+
 def test_without_the_option_a_hidden_event_is_not_noticed(gateway: TopicGateway) -> None:
     """What a filtered subscription promises: only true events, in order, not all of them."""
     gateway.hidden = {FIRST}
