@@ -191,7 +191,7 @@ def _before_block_of(
     read = reader.read_node
     encoded = None if root is None else statemap.get(read, root.state_root, rule_key(pattern))
     known = None if encoded is None else rule_codec.decode(encoded).chain
-    if root is None or known is None or known.since != chain.since:
+    if root is None or known is None:
         return None
     return known, root.log_size
 

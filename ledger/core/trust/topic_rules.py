@@ -26,12 +26,10 @@ def rule_fault(state: StateOverlay, operation: SetTopicRule) -> bool:
     """Say whether a rule cannot be set: it changes nothing, or there would be too many."""
     if operation.expects_previous and not can_expect_previous(operation.pattern):
         return True
-    new = _changed(state, operation)
-    if new is None:
+    if _changed(state, operation) is None:
         return True
     patterns = _in_force(state)
-    is_new = new.is_in_force and operation.pattern not in patterns
-    return is_new and len(patterns) >= TOPIC_RULES_MAX
+    return operation.pattern not in patterns and len(patterns) >= TOPIC_RULES_MAX
 
 
 def set_rule(state: StateOverlay, operation: SetTopicRule) -> None:

@@ -93,6 +93,18 @@ def test_a_chain_goes_on_when_the_other_option_changes() -> None:
     assert (chain.count, chain.last, chain.digest) == expected
 
 
+def test_an_ended_chain_is_left_alone_while_the_rule_goes_on() -> None:
+    """Who still expects previous hashes does not go on with what is complete no more."""
+    world = TopicWorld()
+    world.set_rule("catalog.>", complete=True, expects=True)
+    world.block(entry(1, topic=CREATED))
+    world.set_rule("catalog.>", expects=True)
+    ended = chain_of(world, "catalog.>")
+    assert (ended.count, ended.until) == (1, 3)
+    world.block(entry(2, topic=CREATED))
+    assert chain_of(world, "catalog.>") == ended
+
+
 def test_ended_and_begun_in_one_block_is_begun_anew() -> None:
     """The last word of the block counts; the old chain's end is not in the state any more."""
     world = TopicWorld()

@@ -8,6 +8,7 @@ from ledger.core.errors import RejectCode
 from ledger.core.event import open_entry
 from ledger.core.topic_application import current_hash
 from ledger.core.topic_rules import EntityHead, entity_key, head_codec
+from ledger.core.trust.operations import Propose, SetTopicRule, operation_codec
 from tests.ledger.sample_network import BOB, BOB_DID, CHAIN_ID, START_MS, entry
 from tests.ledger.topics.topic_world import (
     HASHES,
@@ -130,9 +131,12 @@ def test_reserved_topics_are_never_asked() -> None:
     refused = world.block(rule_entry("ledger.>", 1, expects=True))
     assert [item.code for item in refused.refused] == [RejectCode.OPERATION_REFUSED]
     world.set_rule(">", expects=True)
-    world.set_rule("a", complete=True)
-    world.set_rule(">")
     assert current_hash(world.ledger.state, "ledger.governance", "") is None
+    action = SetTopicRule(">", is_complete=False, expects_previous=False)
+    data = operation_codec.encode(Propose(action, START_MS + 10**6))
+    end = entry(2, topic="ledger.governance", data=data, previous_hash=B, entity_hash=C)
+    assert not world.block(end).refused
+    assert not world.block(update(3, "x", B, C)).refused
 
 
 def test_the_node_that_takes_an_event_refuses_at_once() -> None:
