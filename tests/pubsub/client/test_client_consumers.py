@@ -159,6 +159,9 @@ async def test_each_way_of_settling_a_message(clients: ConsumerClients) -> None:
             assert again.event == second.event
             await again.ack()
             await messages.flush()
+            told = len(clients.asked)
+            await messages.flush()
+            assert len(clients.asked) == told  # what is confirmed is not said again
             shown = await client.consumers.get("c")
         assert shown is not None
         assert (shown.in_flight, shown.dead_letters, shown.totals.acknowledged) == (1, 1, 2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.core.errors import PeerFault, RejectCode, Rejected, Unavailable
+from ledger.core.errors import PeerFault, ProofError, RejectCode, Rejected, Unavailable
 from ledger.core.ids import Height, Sequence
 from pubsub.client.answers import Answer
 from pubsub.client.calls import Calls
@@ -91,3 +91,33 @@ def test_refusals_of_a_stream() -> None:
     assert caught.value.code is RejectCode.MALFORMED
     with pytest.raises(PeerFault):
         session.opened(Answer(404, b"", {}))
+
+
+def test_who_lies_is_left_until_all_have_lied() -> None:
+    """A wrong proof is told when every gateway gave one since something came; a fork at once."""
+    session = session_of("http://a", "http://b")
+    wrong = ProofError("wrong")
+    assert session.lost(wrong) == 0
+    assert session.call().url == "http://b"
+    with pytest.raises(ProofError, match="wrong"):
+        session.lost(wrong)
+    session.lost(wrong)
+    receive(session, block_of(0))
+    session.call()
+    session.lost(wrong)
+    with pytest.raises(ProofError, match="fork: two"):
+        session_of("http://a", "http://b").lost(ProofError("fork: two logs are proven"))
+
+
+def test_nobody_is_blamed_for_anothers_proof() -> None:
+    """When the stream and the proofs were of two gateways, it is not known which of them lied."""
+    calls = Calls(Gateways(["http://a", "http://b"], TIMING), None)
+    session = Session(calls, Follower({}, -1), verify=False)
+    session.call()
+    calls.gateways.leave("http://a")  # a proof was not to be had there
+    session.lost(ProofError("wrong"))
+    assert session.call().url == "http://b"
+    session.lost(ProofError("wrong"))
+    assert session.call().url == "http://a"
+    with pytest.raises(ProofError):
+        session.lost(ProofError("wrong"))
