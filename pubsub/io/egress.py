@@ -3,8 +3,8 @@
 A URL is anybody's text, so a process must not become a way into networks that its clients cannot
 reach themselves. A name is resolved anew for each exchange, every address that it has must be
 allowed, and the connection is made to the very address that was looked at, while TLS and ``Host``
-keep the name. No redirect is followed, no proxy of the environment used, nothing unpacked, and an
-answer has a limit of time and of bytes.
+keep the name. No redirect is followed, no proxy of the environment used, no cookie kept, nothing
+unpacked, and an answer has a limit of time and of bytes.
 """
 
 import re
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, NamedTuple
 
 import anyio
@@ -29,7 +30,10 @@ __all__ = ["Courier", "Egress", "EgressError", "Errand", "Late", "Reply", "requi
 
 _PORTS: Final = {"http": 80, "https": 443}
 _PORT_MAX: Final = 65_535
-_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9._-]{0,252})?\Z")
+# Labels of 1 to 63 characters: a lookup of others ends in an error that is not the network's.
+_NAME: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_-]{1,63})*\.?\Z", re.DOTALL
+)
 # What ends like a number is an address to some readers (127.1, 0x7f000001), a name to others.
 _NUMERIC: Final = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)\.?\Z")
 _PLAIN: Final = {"accept-encoding": "identity"}  # what is packed has no limit before unpacking
@@ -89,9 +93,10 @@ def require_endpoint(egress: Egress, endpoint: str) -> httpx.URL:
     """
     try:
         url = httpx.URL(endpoint)
-    except httpx.InvalidURL as error:
+        host = url.host  # reading it decodes IDNA, which is where a bad label is noticed
+    except (httpx.InvalidURL, ValueError) as error:
         raise EgressError(str(error)) from None
-    if url.scheme not in _PORTS or not url.host:
+    if url.scheme not in _PORTS or not host:
         raise EgressError("an endpoint is an absolute http or https URL")
     if url.userinfo or url.fragment:
         raise EgressError("an endpoint has neither user nor fragment")
@@ -99,7 +104,7 @@ def require_endpoint(egress: Egress, endpoint: str) -> httpx.URL:
     if url.port is not None and not 0 < url.port <= _PORT_MAX:
         raise EgressError(f"a port is 1 to {_PORT_MAX}")
     if egress.hosts:
-        if url.host not in egress.hosts:
+        if host not in egress.hosts:
             raise EgressError("the host is not among those that may be called")
     elif not egress.allows_private and (url.scheme != "https" or url.port is not None):
         raise EgressError("only https on port 443 may be called")
@@ -119,7 +124,11 @@ class Courier:
         self._egress = egress
         self._deadline_s = deadline_ms / 1000
         self._http = httpx.AsyncClient(
-            trust_env=False, follow_redirects=False, timeout=self._deadline_s, verify=_trust()
+            trust_env=False,
+            follow_redirects=False,
+            timeout=self._deadline_s,
+            verify=_trust(),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # takes none from anybody
         )
 
     async def close(self) -> None:
@@ -138,7 +147,11 @@ class Courier:
                 return await self._run(errand)
         except TimeoutError:
             raise Late("no answer in time") from None
-        except (httpx.HTTPError, OSError) as error:
+        except EgressError:
+            raise
+        # The library reads a redirect's Location, followed or not: InvalidURL, IDNAError and
+        # UnicodeError (both ValueErrors) come of what a stranger wrote there.
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from None
 
     async def _run(self, errand: Errand) -> Reply:

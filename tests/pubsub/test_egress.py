@@ -1,11 +1,12 @@
 """One exchange with a stranger: what is sent, how much of the answer is read, and how it fails."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
 from ledger.core.errors import Unavailable
-from pubsub.io.egress import Courier, Egress, EgressError, Errand, Reply
+from pubsub.io.egress import Courier, Egress, EgressError, Errand, Reply, require_endpoint
 from tests.adapters.dlt.endpoint import Endpoint, listening
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -75,6 +76,57 @@ async def test_redirects_are_answers(endpoint: Endpoint) -> None:
     endpoint.answer = lambda _: b"HTTP/1.1 307 Go\r\n" + where
     assert (await run(Errand("GET", endpoint.url, 9))).status == 307
     assert len(endpoint.received) == 1
+
+
+@pytest.mark.parametrize(
+    "target", [b"data:x", b"https://xn--a/", b"https://\xff/", b"https://a..b/", b"http://a:x/"]
+)
+async def test_redirects_to_nowhere_are_failures(endpoint: Endpoint, target: bytes) -> None:
+    """Where an answer leads may be any bytes: nothing but Unavailable comes of them."""
+    endpoint.answer = lambda _: (
+        b"HTTP/1.1 302 Go\r\nlocation: " + target + b"\r\ncontent-length: 0\r\n\r\n"
+    )
+    with suppress(Unavailable):
+        assert (await run(Errand("GET", endpoint.url, 9))).status == 302
+    assert len(endpoint.received) == 1
+
+
+async def test_no_cookies_are_kept(endpoint: Endpoint) -> None:
+    """What a receiver asks to be remembered is not told to it again."""
+    cookie = b"set-cookie: a=b; path=/\r\ncontent-length: 0\r\n\r\n"
+    endpoint.answer = lambda _: b"HTTP/1.1 200 OK\r\n" + cookie
+    courier = Courier(Egress(), 2_000)
+    for _ in range(2):
+        await courier.run(Errand("GET", endpoint.url, 9))
+    await courier.close()
+    assert len(endpoint.received) == 2
+    assert all("cookie" not in received.headers for received in endpoint.received)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://xn--a/",
+        "https://xn--a.example/",
+        "https://a..b/",
+        "https://a../",
+        f"https://{'a' * 64}/",
+        f"https://{'a.' * 127}/",
+    ],
+)
+def test_names_that_are_none_are_refused(url: str) -> None:
+    """A host that IDNA cannot read is outside the rules, like every other that is none."""
+    for rules in (Egress(), Egress(allows_private=False)):
+        with pytest.raises(EgressError):
+            require_endpoint(rules, url)
+
+
+@pytest.mark.parametrize("host", ["a", "a.", "_a.b-c.example", "a" * 63, "xn--bcher-kva.example"])
+def test_names_are_allowed(host: str) -> None:
+    """Every name that can be looked up may be an endpoint's."""
+    assert (
+        require_endpoint(Egress(allows_private=False), f"https://{host}/").raw_host == host.encode()
+    )
 
 
 @pytest.mark.parametrize(
