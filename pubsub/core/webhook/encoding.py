@@ -1,10 +1,12 @@
 """CloudEvents over HTTP: one event as structured or binary request, several as a batch.
 
 Owns which headers and body a delivery has. A batch is only made where it was asked for. In binary
-mode every attribute is a ``ce-`` header and the data is the body, as the publisher gave it.
+mode every attribute is a ``ce-`` header and the data is the body, as the publisher gave it; an
+event whose content type cannot stand in a header is sent structured there, too.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
@@ -38,6 +40,7 @@ _BATCH: Final = {"content-type": "application/cloudevents-batch+json"}
 _NOT_HEADERS: Final = frozenset({"data", "data_base64", "datacontenttype"})
 # Printable ASCII without the space, the quotation mark and the percent sign.
 _SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_HEADER_VALUE: Final = re.compile(r"[!-~]([ -~]*[!-~])?\Z")
 _BRACKETS_BYTES: Final = 2
 
 
@@ -81,9 +84,14 @@ class Request(NamedTuple):
 
 
 def encode_one(event: Placed, mode: Mode) -> Request:
-    """Encode one event as structured or binary request; a batch of one is :func:`encode_batch`."""
+    """Encode one event as structured or binary request; a batch of one is :func:`encode_batch`.
+
+    The content type is any text: one that is no header's value, such as one with a line break or
+    outside of ASCII, has its event sent structured in binary mode as well.
+    """
     id_ = event.opened.id.hex()
-    if mode == "binary":
+    content_type = event.opened.event.content_type
+    if mode == "binary" and (not content_type or _HEADER_VALUE.match(content_type)):
         attributes = asdict(cloudevent(event.opened, event.sequence, event.height))
         return Request(id_, dict(_binary_headers(attributes)), event.opened.event.data)
     return Request(id_, _STRUCTURED, event.json)

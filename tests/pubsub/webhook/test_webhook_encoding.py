@@ -76,6 +76,17 @@ def test_events_without_data_have_no_body() -> None:
     assert (request.body, "content-type" in request.headers) == (b"", False)
 
 
+@pytest.mark.parametrize(
+    "text", ["\u20ac", "a/b\r\nx-evil: 1", " a/b", "a/b ", "\x7f", "a/b\n", "\t"]
+)
+def test_content_types_that_are_no_header(text: str) -> None:
+    """Such an event is sent structured in binary mode; any other content type is the header."""
+    event = placed(4, content_type=text, data=b"x")
+    assert encode_one(event, "binary") == encode_one(event, "structured")
+    plain = encode_one(placed(4, content_type="a/b; c=d e", data=b"x"), "binary")
+    assert plain.headers["content-type"] == "a/b; c=d e"
+
+
 def test_batches_are_arrays_of_structured_events() -> None:
     """A batch has a media type of its own; its id depends on its events and their order alone."""
     events = [JSON_EVENT, ODD_EVENT]
