@@ -102,17 +102,21 @@ class Outreach:
         """Send events once more, each with its id and signed anew; give how each went.
 
         Raises:
-            Refusal: the receiver has not consented, or an event is not one of the webhook's.
+            Refusal: the receiver has not consented, or an event is not one of the webhook's, or
+                either its owner or ``principal`` may not read it now.
         """
         _require_consent(endpoint)
         plan = endpoint.registration.plan
         rows = await self._access.in_thread(lambda store: _rows(store, sequences))
         wants = compile_interest(interest_from_document(plan.interest))
+        owner = self._webhooks.owner_of(endpoint)  # whose receiver it is, whoever asks
         for number, row in zip(sequences, rows, strict=True):
             if (
                 row is None
+                or owner is None
                 or not wants(row.opened.event, row.opened.id)
                 or not principal.may_read(row.opened.event.topic)
+                or not owner.may_read(row.opened.event.topic)
             ):
                 raise Refusal(HttpCode.EVENT_NOT_FOUND, f"the webhook has no event {number}")
         attempts = []

@@ -20,11 +20,13 @@ OPEN_TOPIC, SECRET_TOPIC = "catalog.open", "catalog.private.a"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> RightsSettings:
-    """Give settings with a restricted topic and four tokens."""
+    """Give settings with a restricted topic and five tokens."""
     made = settings_of(tmp_path, restricted=("catalog.private.>",))
     both = (Scope.READ, Scope.WEBHOOKS)
     add(made, api_token("shop", *both, expires_ms=None))
     add(made, api_token("partner", *both, expires_ms=None, topics=("catalog.private.a",)))
+    seeing = (*both, Scope.OPERATE)
+    add(made, api_token("auditor", *seeing, expires_ms=None, topics=("catalog.private.a",)))
     add(made, api_token("operator", Scope.WEBHOOKS, Scope.OPERATE, expires_ms=None))
     return made
 
@@ -81,6 +83,29 @@ async def test_what_is_not_readable_is_not_redelivered(
     )
     assert (answer.status_code, answer.json()["code"]) == (404, "event_not_found")
     assert receiver.received == []
+
+
+async def test_nothing_is_redelivered_that_the_owner_may_not_read(
+    hooks: WebhookWorld, receiver: Receiver, settings: RightsSettings
+) -> None:
+    """An operator's rights do not open a topic to another's receiver, nor serve a gone owner."""
+    id_ = await create(hooks, "shop", receiver)
+    await hooks.publish(topic=SECRET_TOPIC)
+    await hooks.publish(topic=OPEN_TOPIC)
+    await received(receiver, 1)
+    headers = {"authorization": f"Bearer {text_of('auditor')}"}
+
+    async def redelivered(sequence: int) -> int:
+        body = {"sequences": [sequence]}
+        target = f"/v1/webhooks/{id_}/redeliver"
+        return (await hooks.http.post(target, json=body, headers=headers)).status_code
+
+    assert (await redelivered(0), await redelivered(1)) == (404, 200)
+    revoke(settings, "shop")
+    while hooks.world.gateway.rights.owner("token/shop") is not None:  # noqa: ASYNC110 - no event
+        await anyio.sleep(0.01)
+    assert await redelivered(1) == 404
+    assert len(receiver.received) == 2
 
 
 async def test_revoking_a_token_ends_its_webhooks(
