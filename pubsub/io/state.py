@@ -1,8 +1,9 @@
 """The gateway as its handlers see it: settings, store, node, waits, streams, counters.
 
 Owns the two tasks behind the requests: the link to the node, and the watch that notices when the
-chain became longer. A broken store is fatal: ``fatal`` is set and ``stop`` called, and the process
-ends, because an answer from it could not be trusted.
+chain became longer. A broken store is fatal: ``fatal`` is set and ``on_fatal`` called, and the
+process ends, because an answer from it could not be trusted. So is any error that a background task
+lets out, because the requests would go on without rights, waits and deliveries being kept up.
 """
 
 from collections import Counter as Tally
@@ -201,7 +202,9 @@ class Gateway:
                 if self._webhooks is not None:
                     group.start_soon(self._webhooks.run)
         except* InvariantError as errors:
-            self.fail(_first_leaf(errors))
+            self.fail(_as_invariant(errors))
+        except* Exception as errors:  # noqa: BLE001 - whatever it is, the process ends of it
+            self.fail(_as_invariant(errors))
 
     def fail(self, error: InvariantError) -> None:
         """End the process because of ``error``; the first one counts."""
@@ -275,8 +278,18 @@ class Gateway:
             await anyio.lowlevel.checkpoint()
 
 
-def _first_leaf(error: BaseException) -> InvariantError:
-    while isinstance(error, BaseExceptionGroup):
+def _first_leaf(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, InvariantError)
     return error
+
+
+def _as_invariant(errors: ExceptionGroup[Exception]) -> InvariantError:
+    """Give what the process ends of; log where an error came from that no task may let out."""
+    leaf = _first_leaf(errors)
+    if isinstance(leaf, InvariantError):
+        return leaf
+    _log.critical("gateway_task_broke", exc_info=errors)
+    broken = InvariantError(f"a background task ended: {type(leaf).__name__}: {leaf}")
+    broken.__cause__ = errors
+    return broken

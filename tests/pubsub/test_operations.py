@@ -174,6 +174,21 @@ async def test_broken_store_behind_the_watch_is_fatal(
         await ended.wait()
 
 
+async def test_broken_task_is_fatal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in a background task ends the process, too: requests do not go on without it."""
+    ended = anyio.Event()
+    world.gateway.on_fatal = ended.set
+
+    def fail(_log_size: int) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(world.gateway.overload, "note", fail)
+    with anyio.fail_after(5):
+        await ended.wait()
+    assert isinstance(world.gateway.fatal, InvariantError)
+    assert "RuntimeError: broken" in str(world.gateway.fatal)
+
+
 async def test_bug_is_a_500(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected error is a 500 problem that shows nothing; the gateway goes on."""
 

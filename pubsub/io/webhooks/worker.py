@@ -13,12 +13,12 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from ledger.core.errors import Unavailable
+from ledger.core.errors import InvariantError, Unavailable
 from pubsub.core.consumer.settlement import Nak, Settlement
 from pubsub.core.limits import CONSUMER_FETCH_BYTES_MAX, WEBHOOK_IDLE_MS
 from pubsub.core.problems import Refusal
 from pubsub.core.rights import Principal
-from pubsub.core.webhook.attempt import Verdict, settlement_of
+from pubsub.core.webhook.attempt import Outcome, Verdict, settlement_of
 from pubsub.core.webhook.encoding import Request, encode_batch, encode_one, split_batches
 from pubsub.core.webhook.health import pause_left_ms, slots
 from pubsub.core.webhook.registration import State, consumer_name
@@ -153,14 +153,24 @@ class Worker:
         sequences = [delivery.sequence for delivery in part.deliveries]
         attempt = part.deliveries[0].failures + 1
         try:
-            sending = Sending("delivery", sequences, attempt)
-            _, verdict = await self._shared.sender.attempt(endpoint, part.request, sending)
+            verdict = await self._attempt(part.request, Sending("delivery", sequences, attempt))
             await self._shared.on_verdict(endpoint, verdict)
             await self._settle(part, verdict)
         finally:
             endpoint.busy -= 1
             self._sending.difference_update(sequences)
             endpoint.settled()
+
+    async def _attempt(self, request: Request, sending: Sending) -> Verdict:
+        """Post a request; an error that nobody foresaw is a failure of this one alone."""
+        try:
+            return (await self._shared.sender.attempt(self._endpoint, request, sending))[1]
+        except InvariantError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, the others' deliveries go on
+            webhook, sequences = self._endpoint.registration.id, sending.sequences
+            _log.exception("webhook_attempt_broke", webhook=webhook, sequences=sequences)
+            return Verdict(Outcome.UNREACHABLE)
 
     async def _settle(self, part: _Part, verdict: Verdict) -> None:
         try:

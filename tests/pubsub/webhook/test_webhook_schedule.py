@@ -264,3 +264,20 @@ async def test_replayed_events_have_the_whole_schedule_before_them(world: Virtua
         await world.pass_ms(1_000)
         assert len(webhooks.consumers.dead_letters(name)) == 1
         assert all(keeps(*pair) for pair in zip(gaps(world)[11:], WEBHOOK_RETRY_MS, strict=True))
+
+
+@in_virtual_time
+async def test_a_bug_in_one_attempt_is_its_failure(world: VirtualWorld) -> None:
+    """An error that nobody foresaw ends no worker: the event is tried again, others are sent."""
+    world.answer = lambda number: RuntimeError("broken") if number == 0 else (200, {})
+    async with world.running() as webhooks:
+        endpoint = await world.create(webhooks)
+        (first,) = world.publish()
+        await world.until(2)
+        assert [sent.id for sent in world.sent] == [first, first]
+        assert keeps(gaps(world)[0], WEBHOOK_RETRY_MS[0])
+        (second,) = world.publish()
+        await world.until(3)
+        assert world.sent[-1].id == second
+        await world.pass_ms(1_000)
+        assert [each.attempt for each in webhooks.attempts(endpoint.registration.id)] == [1, 2]
