@@ -159,6 +159,8 @@ class Consumers:
         return entry.view(self._following.end)
 
     def _replace(self, entry: Entry, config: ConsumerConfig) -> None:
+        if entry.is_deleted:  # while its lock was waited for
+            raise _not_found(entry.name)
         former = entry.state.config
         fixed = (former.start, former.ack_policy, former.is_ordered)
         if (config.start, config.ack_policy, config.is_ordered) != fixed:
@@ -263,7 +265,7 @@ class Consumers:
     ) -> list[DeadLetter]:
         """Give dead letters behind the sequence ``after``, ascending. Raises Refusal."""
         entry = self._entry(name)
-        entry.state.expire(now_ms())
+        entry.expire(now_ms())
         letters = entry.state.letters
         found = sorted(sequence for sequence in letters if sequence > after)
         return [letters[sequence] for sequence in found[:limit]]
@@ -338,7 +340,7 @@ class Consumers:
         return entry
 
     def _add(self, state: ConsumerState, owner: str) -> Entry:
-        entry = Entry(state, owner, self._alarm)
+        entry = Entry(state, owner, self._alarm, self._store.put)
         self._entries[entry.name] = entry
         self._following.add(entry)
         return entry

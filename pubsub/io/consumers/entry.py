@@ -2,9 +2,14 @@
 
 Owns the known part of the log: from ``_known_from`` on every matching sequence stands in
 ``_ahead``, put there once for all consumers when the event came in. Below that the log is read.
+
+Invariant: whatever changes its state puts ``changes()`` in the same step. The row of the state is
+encoded later than those of the dead letters are collected: an event that died in between would be
+in neither.
 """
 
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 
@@ -37,18 +42,28 @@ def letter_place(key: bytes) -> tuple[str, Sequence]:
 class Entry:
     """One consumer.
 
+    Args:
+        put: has the delivery store take rows, in one transaction.
+
     Attributes:
         taking: held by the fetch that looks for events, so that they are found in order.
         is_deleted: nothing of it may be stored any more.
     """
 
-    def __init__(self, state: ConsumerState, owner: str, alarm: Alarm) -> None:
+    def __init__(
+        self,
+        state: ConsumerState,
+        owner: str,
+        alarm: Alarm,
+        put: Callable[[list[Change]], None],
+    ) -> None:
         self.state = state
         self.owner = owner
         self.queue = Queue()
         self.taking = anyio.Lock()
         self.is_deleted = False
         self._alarm = alarm
+        self._put = put
         self._alarm_ms: int | None = None
         self._known_from = INT_MAX
         self._ahead: deque[Sequence] = deque()
@@ -95,9 +110,8 @@ class Entry:
 
     def view(self, followed_to: int) -> ConsumerView:
         """Describe it; the log was followed up to the sequence ``followed_to``."""
+        self.expire(now_ms())
         state, config = self.state, self.state.config
-        now = now_ms()
-        state.expire(now)
         return ConsumerView(
             config=config,
             owner=self.owner,
@@ -114,6 +128,13 @@ class Entry:
         )
 
     # --- storing --------------------------------------------------------------------------
+
+    def expire(self, now: int) -> None:
+        """Let every event fail whose wait is over, and a pause end; put what that changes."""
+        failed = self.state.totals.failed
+        self.state.expire(now)
+        if self.state.totals.failed != failed and not self.is_deleted:
+            self._put(self.changes())
 
     def changes(self) -> list[Change]:
         """Give the rows that the state's changes since the last time make."""
@@ -160,7 +181,7 @@ class Entry:
         self._alarm_ms = None
         self.queue.wake_late(now)
         was_paused = self.state.paused_until_ms is not None
-        self.state.expire(now)
+        self.expire(now)
         if self.state.due(now, 1) or (was_paused and self.state.paused_until_ms is None):
             self.queue.notify()
         self.set_alarm()

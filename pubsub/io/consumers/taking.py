@@ -52,11 +52,10 @@ class Taking:
     async def take(self, entry: Entry, fetch: Fetch, readable: Readable) -> Taken:
         """Take what there is for a consumer now; hold ``entry.taking`` meanwhile."""
         state = entry.state
-        failed = state.totals.failed
         now = now_ms()
-        state.expire(now)
+        entry.expire(now)
         if state.is_paused(now):
-            return Taken([], state.totals.failed != failed, is_end=True)
+            return Taken([], is_changed=False, is_end=True)
         again = await self._again(state.due(now, fetch.limit), fetch.bytes_max, readable)
         page = await self._new(entry, fetch, readable, again)
         # Meanwhile others may have settled, paused or deleted, but nobody has given anything out.
@@ -77,8 +76,7 @@ class Taking:
         deliveries = [
             Delivery(by_sequence[number], count, state.failures(number)) for number, count in counts
         ]
-        is_changed = bool(deliveries or again.hidden) or state.totals.failed != failed
-        return Taken(deliveries, is_changed, page.is_end)
+        return Taken(deliveries, bool(deliveries or again.hidden), page.is_end)
 
     async def _again(self, due: list[Sequence], bytes_max: int, readable: Readable) -> _Again:
         """Read the events that are due again, as many as fit."""
