@@ -17,7 +17,7 @@ from ledger.core.block import Block, LedgerRoot
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import encode
 from ledger.core.epoch import EpochStart, epochs_codec
-from ledger.core.errors import InvariantError
+from ledger.core.errors import InvariantError, RejectCode
 from ledger.core.execute import AcceptedEvents, BlockResult
 from ledger.core.hashing import derived_digest
 from ledger.core.ids import BatchId, Epoch, EventId, Height, Sequence
@@ -206,9 +206,16 @@ class ChainWriter:
             self._read_back(result.accepted)
 
     def _put_refusals(self, result: BlockResult) -> None:
-        """Write a receipt for each event that was refused and is not in the log."""
+        """Write a receipt for each event that was refused and is not in the log.
+
+        Of one that stands in the block several times it says why it was refused, not that it
+        stands there again: who published it takes a duplicate for an accepted one.
+        """
+        told = {id_ for id_, code in result.refused if code is not RejectCode.DUPLICATE}
         for id_, code in result.refused:
             if id_ is None or self.reader.has_event(id_):
+                continue
+            if code is RejectCode.DUPLICATE and id_ in told:
                 continue
             refusal = StoredRefusal(code, Height(result.height))
             self._transaction.put(id_, encode(refusal), db=self._tables.refused)
