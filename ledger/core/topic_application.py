@@ -45,7 +45,7 @@ def current_hash(state: StateView, topic: str, subject: str) -> bytes | None:
     Returns:
         ``b""`` when there is no such entity; None when events of the topic need not name any.
     """
-    since = _expecting(state, state.topic_rules(), topic)
+    since = _expecting(_Rules(state), topic)
     key = entity_key(topic.encode(), subject.encode())
     return None if since is None else _head_hashes(state, {key: since})[key]
 
@@ -58,11 +58,10 @@ def refuse_mismatches(scan: Scan, state: StateView, first: int) -> dict[bytes, b
         state: before the block.
         first: sequence of the first event that the block adds to the log.
     """
-    rules = state.topic_rules()
-    if not rules:
-        return {}
-    topics = sorted({topic for _, topic, _, _ in scan.groups()})
-    expecting = {topic.encode(): _expecting(state, rules, topic) for topic in topics}
+    rules = _Rules(state)
+    expecting = {
+        topic.encode(): _expecting(rules, topic) for topic in _open_topics(scan, rules.patterns)
+    }
     if all(since is None for since in expecting.values()):
         return {}
     updates = _updates(scan, expecting)
@@ -117,6 +116,25 @@ def rule_changes(
 # --- helpers --------------------------------------------------------------------------------
 
 
+class _Rules(dict[str, TopicRule]):
+    """The rules of a state by their patterns; each is read once, when it is first asked for."""
+
+    def __init__(self, state: StateView) -> None:
+        super().__init__()
+        self.patterns = state.topic_rules()
+        self._state = state
+
+    def __missing__(self, pattern: str) -> TopicRule:
+        self[pattern] = rule = _rule(self._state.get, pattern)
+        return rule
+
+
+def _open_topics(scan: Scan, patterns: TopicRules) -> list[str]:
+    """Give the topics of the entries that are not refused, sorted, if a rule names any."""
+    named = any(patterns.matching(topic) for _, topic, _, _ in scan.groups()) if patterns else False
+    return sorted(topic.decode() for topic in set(scan.field("topic"))) if named else []
+
+
 class _Topic(NamedTuple):
     """A topic that chains cover: its digest, and how to add a row to each of them."""
 
@@ -128,17 +146,14 @@ def _rows_of_chains(
     scan: Scan, state: StateView, first: int, leaf_hashes: Sequence[bytes]
 ) -> dict[str, list[bytes]]:
     """Give the rows of the block's events, for each pattern whose chain they extend."""
-    rules = state.topic_rules()
+    rules = _Rules(state)
     found: dict[str, list[bytes]] = {}
     topics: dict[bytes, _Topic] = {}
-    if rules and leaf_hashes:
-        for topic in sorted({topic for _, topic, _, _ in scan.groups()}):
-            for pattern in rules.matching(topic):
-                if pattern not in found and _rule(state.get, pattern).is_complete:
-                    found[pattern] = []
-            add = tuple(found[name].append for name in rules.matching(topic) if name in found)
-            if add:
-                topics[topic.encode()] = _Topic(topic_digest(topic), add)
+    for topic in _open_topics(scan, rules.patterns):
+        complete = [name for name in rules.patterns.matching(topic) if rules[name].is_complete]
+        if complete:
+            add = tuple(found.setdefault(name, []).append for name in complete)
+            topics[topic.encode()] = _Topic(topic_digest(topic), add)
     if not topics:
         return {}
     columns = zip(scan.field("topic"), leaf_hashes, strict=True)
@@ -148,7 +163,7 @@ def _rows_of_chains(
             row = chain_row(sequence, topic_found.digest, leaf_hash)
             for add_row in topic_found.add:
                 add_row(row)
-    return {pattern: rows for pattern, rows in found.items() if rows}
+    return found
 
 
 def _settled(rule: TopicRule, size: int) -> TopicRule:
@@ -162,11 +177,11 @@ def _settled(rule: TopicRule, size: int) -> TopicRule:
     return TopicRule(chain, expects_since)
 
 
-def _expecting(state: StateView, rules: TopicRules, topic: str) -> int | None:
+def _expecting(rules: _Rules, topic: str) -> int | None:
     """Give the log's size when events of a topic began to have to name what they replace."""
     if not can_expect_previous(topic):
         return None
-    found = (_rule(state.get, pattern).expects_since for pattern in rules.matching(topic))
+    found = (rules[pattern].expects_since for pattern in rules.patterns.matching(topic))
     return min((since for since in found if since is not None), default=None)
 
 
