@@ -1,8 +1,10 @@
 """The HTTP/1.1 protocol of the server, with the bounds that uvicorn leaves to a proxy.
 
 Owns what happens before a request reaches the application: how many connections there are, how
-long the head of a request may be, and how long it may take to arrive. A connection is also the pipe
-of the event stream that it carries (``pubsub.io.pipe``).
+long the head of a request may be, and how long it may take to arrive; how much of a body may be no
+content (trailers, which nobody reads, and the framing of chunks), and how long a body may go on
+when its request is answered. A connection is also the pipe of the event stream that it carries
+(``pubsub.io.pipe``).
 """
 
 import asyncio
@@ -33,6 +35,8 @@ class Protocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _is_head = False  # between the first byte of a request and the end of its headers
+    _is_body = False  # between the end of the headers and the last byte of a request
+    _empty_bytes = 0  # of a body, since there was content in it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection, or cut it when there are too many."""
@@ -40,7 +44,7 @@ class Protocol(HttpToolsProtocol):
         if self.limit_concurrency and len(self.connections) > self.limit_concurrency:
             transport.abort()
             return
-        self._set_deadline()
+        self._set_deadline(self._on_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End a connection."""
@@ -79,8 +83,11 @@ class Protocol(HttpToolsProtocol):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; count those of an unfinished head."""
+        """Take bytes; count those of an unfinished head, and of a body without content."""
+        self._empty_bytes += len(data)
         super().data_received(data)
+        if self._is_body and self._empty_bytes > GATEWAY_HEADER_BYTES_MAX:
+            self.cut()  # an answer may be under way: there is no place for a refusal
         if self._is_head:
             self._head_bytes += len(data)
             if self._head_bytes > GATEWAY_HEADER_BYTES_MAX:
@@ -93,11 +100,18 @@ class Protocol(HttpToolsProtocol):
         self._is_head = True
         self._head_bytes = 0
         if self._deadline is None:
-            self._set_deadline()
+            self._set_deadline(self._on_late)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; a trailer is none, and comes when the headers were judged already."""
+        if self._is_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin to serve a request, unless its head is too long."""
         self._is_head = False
+        self._is_body = True
+        self._empty_bytes = 0
         self._clear_deadline()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > GATEWAY_HEADER_BYTES_MAX:
@@ -107,13 +121,22 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body; of a refused request there is none."""
+        self._empty_bytes = 0
         if self.cycle is not None:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request; a refused one has no cycle."""
+        self._is_body = False
+        self._clear_deadline()
         if self.cycle is not None:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """End an answer; what is left of its request must come soon."""
+        super().on_response_complete()
+        if self._is_body and self.cycle.response_complete and self._deadline is None:
+            self._set_deadline(self.cut)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP."""
@@ -132,8 +155,8 @@ class Protocol(HttpToolsProtocol):
             self.transport.write(_REFUSAL % (line, len(body), body))
             self.transport.close()
 
-    def _set_deadline(self) -> None:
-        self._deadline = self.loop.call_later(GATEWAY_HEADER_READ_MS_MAX / 1000, self._on_late)
+    def _set_deadline(self, then: Callable[[], None]) -> None:
+        self._deadline = self.loop.call_later(GATEWAY_HEADER_READ_MS_MAX / 1000, then)
 
     def _clear_deadline(self) -> None:
         if self._deadline is not None:

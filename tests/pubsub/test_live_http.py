@@ -204,6 +204,64 @@ def test_slow_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert state.bodies._held_bytes == 0
 
 
+TRAILED = b"POST /v1/nothing HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n"
+
+
+def is_cut(connection: socket.socket, data: bytes) -> bool:
+    """Say whether the gateway cuts who goes on sending ``data`` for a second."""
+    try:
+        for _ in range(100):
+            connection.sendall(data)
+            time.sleep(0.01)
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("pad", [b"a: b\r\n", b"a"], ids=["lines", "one line"])
+def test_endless_trailers(tmp_path: Path, pad: bytes) -> None:
+    """Trailers without end are not collected, and cut the connection."""
+    with threaded(tmp_path) as (live, _), live.connect() as connection:
+        connection.sendall(TRAILED + b"0\r\n")
+        assert is_cut(connection, pad * 500)
+
+
+def test_a_small_trailer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trailer is no header, whatever its name, and harms nothing."""
+    seen: list[list[tuple[bytes, bytes]]] = []
+    ends = http.Protocol.on_message_complete
+
+    def on_message_complete(protocol: http.Protocol) -> None:
+        seen.append(list(protocol.scope["headers"]))
+        ends(protocol)
+
+    monkeypatch.setattr(http.Protocol, "on_message_complete", on_message_complete)
+    last = b"GET /livez HTTP/1.1\r\n" + HOST + b"connection: close\r\n\r\n"
+    with threaded(tmp_path) as (live, _):
+        answer = live.exchange(TRAILED + b"0\r\nauthorization: Bearer x\r\n\r\n" + last)
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"HTTP/1.1 200 " in answer
+    assert seen[0] == [(b"host", b"gateway"), (b"transfer-encoding", b"chunked")]
+
+
+def test_small_chunks(tmp_path: Path) -> None:
+    """The framing of a body in many small chunks is no reason to cut it."""
+    with threaded(tmp_path) as (live, _):
+        chunks = (b" " for _ in range(GATEWAY_HEADER_BYTES_MAX // 5))
+        headers = {"content-type": "application/cloudevents+json"}
+        answer = httpx.post(f"{live.url}/v1/events", content=chunks, headers=headers)
+        problem(answer, 400, "malformed")
+
+
+def test_a_body_that_outlives_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was answered and does not end its request is cut, however it dribbles."""
+    monkeypatch.setattr(http, "GATEWAY_HEADER_READ_MS_MAX", 150)
+    with threaded(tmp_path) as (live, _), live.connect() as connection:
+        connection.sendall(TRAILED)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 404 ")
+        assert is_cut(connection, b"1\r\nx\r\n")
+
+
 def test_too_many_bodies(tmp_path: Path) -> None:
     """When all bodies together are too much, one more is refused; room is given back."""
     with threaded(tmp_path) as (live, state):
