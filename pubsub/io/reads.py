@@ -27,7 +27,7 @@ from pubsub.core.cloudevents import cloudevent_json
 from pubsub.core.documents import block_document, validators_document
 from pubsub.core.parameters import Parameters, choose_media_type
 from pubsub.core.problems import HttpCode, Refusal
-from pubsub.core.rights import Principal
+from pubsub.core.rights import ANONYMOUS_NAME, Principal
 from pubsub.io.answers import json_response
 from pubsub.io.pages import read_page
 from pubsub.io.publish import MEDIA_BATCH, MEDIA_EVENT
@@ -75,8 +75,8 @@ async def get_event(gateway: Gateway, request: Request) -> Response:
     body = opened.entry if is_entry else cloudevent_json(opened, sequence, height)
     headers = {
         "concordat-sequence": str(sequence),
-        "vary": "accept",
-        **(_FOR_ONE if principal.restricted else _FOR_EVER),
+        "vary": "accept, authorization",
+        **_kept_for_ever(principal),
     }
     return Response(body, HTTPStatus.OK, headers, media_type)
 
@@ -97,7 +97,7 @@ async def get_proof(gateway: Gateway, request: Request) -> Response:
             HttpCode.PROOF_NOT_READY, "the event is final; its proof comes with the next blocks"
         )
     body = encode_bundle(bundle) if media_type == MEDIA_PROOF else bundle_json(bundle)
-    return Response(body, HTTPStatus.OK, {"vary": "accept"}, media_type)
+    return Response(body, HTTPStatus.OK, {"vary": "accept, authorization"}, media_type)
 
 
 async def get_events(gateway: Gateway, request: Request) -> Response:
@@ -150,7 +150,8 @@ async def get_block(gateway: Gateway, request: Request) -> Response:
         genesis = " (the genesis block has no content, see /v1/genesis)" if height == 0 else ""
         raise Refusal(HttpCode.BLOCK_NOT_FOUND, f"no final block has height {height}{genesis}")
     document = block_document(block, start.validator_set(), root, certificate)
-    return json_response(document, headers=dict(_FOR_EVER) if certificate else None)
+    kept = _kept_for_ever(request.state.principal) if certificate else {}
+    return json_response(document, headers={"vary": "authorization", **kept})
 
 
 async def get_validators(gateway: Gateway, request: Request) -> Response:
@@ -208,6 +209,12 @@ def find_event(reader: ChainReader, text: str) -> tuple[Sequence, bytes]:
 
 def _no_event() -> Refusal:
     return Refusal(HttpCode.EVENT_NOT_FOUND, "no final event has this id or sequence")
+
+
+def _kept_for_ever(principal: Principal) -> dict[str, str]:
+    """Give whose caches may keep what never changes: everybody's if anybody gets it unasked."""
+    is_for_all = principal.name == ANONYMOUS_NAME and not principal.restricted
+    return _FOR_EVER if is_for_all else _FOR_ONE
 
 
 def _accept(request: Request) -> str:

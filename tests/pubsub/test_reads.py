@@ -16,11 +16,14 @@ from ledger.core.limits import (
 from ledger.core.proof import decode_bundle, verify_bundle
 from pubsub.core.cloudevents import read_cloudevent, read_cloudevent_item, split_cloudevents
 from pubsub.core.interest import Compare, Interest
+from pubsub.core.rights import Scope
 from pubsub.io import pages, reads
 from pubsub.io.pages import read_page
+from pubsub.io.rights import Rights, RightsSettings
 from pubsub.io.wanted import wanted_of
 from tests.ledger.sample_network import ALICE_DID, BOB, BOB_DID, GENESIS, entry
 from tests.pubsub.gateway_world import World, gateway_world, sample
+from tests.pubsub.rights.test_principals import add, api_token, settings_of, text_of
 from tests.pubsub.test_publish import problem
 
 PROOF = "application/vnd.concordat.proof+msgpack"
@@ -46,6 +49,27 @@ async def test_event_by_id_and_sequence(world: World) -> None:
         assert answer.headers["concordat-sequence"] == "1"
         received = read_cloudevent(answer.content)
         assert (received.opened, received.sequence, received.height) == (sample(1), 1, 1)
+
+
+async def test_who_may_keep_an_answer(tmp_path: Path) -> None:
+    """Everybody's caches keep only what anybody gets who shows no token."""
+    rights = settings_of(tmp_path, anonymous=frozenset(Scope))
+    add(rights, api_token("reader", Scope.READ))
+    shown = {"authorization": f"Bearer {text_of('reader')}"}
+    async with gateway_world(tmp_path, rights=rights) as world:
+        world.chain.extend([sample(0).entry])
+        world.chain.extend()
+        for path in ("/v1/events/0", "/v1/blocks/1"):
+            for headers, kept in (({}, "public"), (shown, "private")):
+                answer = await world.http.get(path, headers=headers)
+                assert answer.headers["cache-control"].startswith(f"{kept}, "), path
+                assert "authorization" in answer.headers["vary"]
+        proof = await world.http.get("/v1/events/0/proof")
+        assert "authorization" in proof.headers["vary"]
+        world.gateway.rights = Rights(RightsSettings(restricted=("secret",)))
+        for path in ("/v1/events/0", "/v1/blocks/1"):
+            kept = (await world.http.get(path)).headers["cache-control"]
+            assert kept.startswith("private, "), path
 
 
 async def test_event_as_its_bytes(world: World) -> None:
