@@ -53,7 +53,7 @@ from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.rights import Scope
 from pubsub.io.answers import json_response
 from pubsub.io.audit import act_of
-from pubsub.io.consumers.delivery import ConsumerView, Delivery, Fetch
+from pubsub.io.consumers.delivery import ConsumerView, Delivery, Fetch, Lag
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.guard import principal_of, require_all_topics
 from pubsub.io.json_body import read_json_body
@@ -79,7 +79,7 @@ async def create_consumer(gateway: Gateway, request: Request) -> Response:
         await gateway.audit.record(act_of(request, Action.CONSUMER_CREATED, config.name))
     status = HTTPStatus.CREATED if is_new else HTTPStatus.OK
     headers = {"location": f"/v1/consumers/{config.name}", **_NO_STORE}
-    return json_response(consumer_document(view), status, headers)
+    return json_response(_document(gateway, request, view), status, headers)
 
 
 async def list_consumers(gateway: Gateway, request: Request) -> Response:
@@ -90,14 +90,14 @@ async def list_consumers(gateway: Gateway, request: Request) -> Response:
     principal = principal_of(request)
     owner = None if principal.may(Scope.OPERATE) else principal.name
     views = gateway.consumers.views(owner, after, limit + 1)
-    documents = [consumer_document(view) for view in views[:limit]]
+    documents = [_document(gateway, request, view) for view in views[:limit]]
     following = documents[-1].name if len(views) > limit else None
     return json_response(ConsumersDocument(documents, following), headers=_NO_STORE)
 
 
 async def get_consumer(gateway: Gateway, request: Request) -> Response:
     """Answer with a consumer."""
-    return _shown(gateway, _name(gateway, request))
+    return _shown(gateway, request, _name(gateway, request))
 
 
 async def update_consumer(gateway: Gateway, request: Request) -> Response:
@@ -107,7 +107,7 @@ async def update_consumer(gateway: Gateway, request: Request) -> Response:
     config = changed_config(gateway.consumers.get(name).config, changes)
     await gateway.consumers.update(config)
     await gateway.audit.record(act_of(request, Action.CONSUMER_UPDATED, name))
-    return _shown(gateway, name)
+    return _shown(gateway, request, name)
 
 
 async def delete_consumer(gateway: Gateway, request: Request) -> Response:
@@ -123,14 +123,14 @@ async def pause_consumer(gateway: Gateway, request: Request) -> Response:
     name = _name(gateway, request)
     until_ms = (await _body(gateway, request, PauseRequest)).until_ms
     await gateway.consumers.pause(name, INT_MAX if until_ms is None else until_ms)
-    return _shown(gateway, name)
+    return _shown(gateway, request, name)
 
 
 async def resume_consumer(gateway: Gateway, request: Request) -> Response:
     """End a pause."""
     name = _name(gateway, request)
     await gateway.consumers.resume(name)
-    return _shown(gateway, name)
+    return _shown(gateway, request, name)
 
 
 async def fetch_events(gateway: Gateway, request: Request) -> Response:
@@ -243,8 +243,20 @@ def _settled_document(settled: Settled) -> SettledDocument:
     return SettledDocument(settled.settled_count, settled.unknown)
 
 
-def _shown(gateway: Gateway, name: str) -> Response:
-    return json_response(consumer_document(gateway.consumers.get(name)), headers=_NO_STORE)
+def _shown(gateway: Gateway, request: Request, name: str) -> Response:
+    document = _document(gateway, request, gateway.consumers.get(name))
+    return json_response(document, headers=_NO_STORE)
+
+
+def _document(gateway: Gateway, request: Request, view: ConsumerView) -> ConsumerDocument:
+    """Describe a consumer to who asks.
+
+    A count of matching events tells of those that may not be read; the log's length everybody sees.
+    """
+    if not principal_of(request).reads_all:
+        behind = max(0, gateway.feed.end - view.position)
+        view = view._replace(lag=Lag(behind, is_exact=behind == 0))
+    return consumer_document(view)
 
 
 def _name(gateway: Gateway, request: Request, allowed: tuple[str, ...] = ()) -> str:

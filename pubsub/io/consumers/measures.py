@@ -1,4 +1,8 @@
-"""Sums over consumers, by kind: ``pull``, or the part of the gateway that they belong to."""
+"""Sums over consumers, by kind: ``pull``, or the part of the gateway that they belong to.
+
+Everybody sees them, so that lag is the distance in the log and never a count of matching events,
+which would tell of events that not everybody may read.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -22,7 +26,7 @@ def measure(
     for entry in entries:
         state, sums = entry.state, found.setdefault(kind_of(entry.name), Measures())
         sums["consumers"] += 1
-        sums["lag_events"] += entry.lag(followed_to).events
+        sums["lag_events"] += max(0, followed_to - entry.state.position)
         sums["in_flight"] += state.pending.out_count
         sums["waiting"] += len(state.pending) - state.pending.out_count
         sums["dead_letters"] += len(state.letters)

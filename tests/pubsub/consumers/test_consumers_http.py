@@ -3,7 +3,9 @@
 import anyio
 import pytest
 
+from pubsub.core.rights import Scope
 from pubsub.io.consumers import waiting
+from pubsub.io.rights import Rights, RightsSettings
 from tests.pubsub.consumers.consumer_world import QUICK, ConsumerWorld
 
 
@@ -281,6 +283,25 @@ async def test_lag(consumers: ConsumerWorld) -> None:
     await consumers.followed(5)
     assert (await consumers.show("new"))["lag"] == {"events": 3, "is_exact": True}
     assert (await consumers.show("behind"))["lag"] == {"events": 5, "is_exact": False}
+
+
+async def test_lag_tells_nothing_of_restricted_topics(consumers: ConsumerWorld) -> None:
+    """Who may not read a topic cannot count its events: nor in documents, nor in metrics."""
+    restricted = ("catalog.private.>",)
+    rights = RightsSettings(anonymous=frozenset(Scope), restricted=restricted)
+    consumers.world.gateway.rights = Rights(rights)
+    start, secret = {"policy": "new"}, {"topics": ["catalog.private.x"]}
+    await consumers.followed(0)
+    created = await consumers.create("a", start=start, interest=secret)
+    assert created.json()["lag"] == {"events": 0, "is_exact": True}
+    await consumers.publish(2, topic="catalog.open")
+    await consumers.publish(1, topic="catalog.private.x")
+    await consumers.followed(3)
+    assert consumers.consumers.get("a").lag.events == 1
+    assert (await consumers.show("a"))["lag"] == {"events": 3, "is_exact": False}
+    listed = (await consumers.http.get("/v1/consumers")).json()["consumers"]
+    assert listed[0]["lag"] == {"events": 3, "is_exact": False}
+    assert 'lag_events{kind="pull"} 3.0' in (await consumers.http.get("/metrics")).text
 
 
 @pytest.mark.parametrize(
