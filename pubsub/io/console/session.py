@@ -5,6 +5,7 @@ this gateway: the cookie is strict about its site, and the ``Origin`` must be ou
 the access token itself, unreadable to scripts; revoking the token ends the session.
 """
 
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ async def begin_session(rights: Rights, request: Request, token: str, answer: Re
         _COOKIE,
         token,
         path=_PATH,
-        secure=request.url.scheme == "https",
+        secure=not _is_loopback(request.headers.get("host", "")),
         httponly=True,
         samesite="strict",
     )
@@ -54,6 +55,15 @@ def require_own_origin(request: Request) -> None:
     origin = urlsplit(request.headers.get("origin", ""))
     if not origin.netloc or origin.netloc != request.headers.get("host"):
         raise Refusal(HttpCode.FORBIDDEN, "the console takes orders from its own pages only")
+
+
+def _is_loopback(host: str) -> bool:
+    """Say whether a ``Host`` names this machine; elsewhere TLS ends at a proxy before us."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:  # a name, or nothing that a browser sends
+        return False
 
 
 def _with_token(request: Request, token: str | None) -> HTTPConnection:

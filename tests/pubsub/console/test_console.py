@@ -5,10 +5,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from pubsub.core.rights import Scope
 from pubsub.io.console.console import Console
 from pubsub.io.console.rendering import PAGE_HEADERS, PLACES
+from pubsub.io.console.session import begin_session
 from pubsub.io.rights import Rights, RightsSettings
 from tests.ledger.sample_network import entry
 from tests.pubsub.gateway_world import World, gateway_world
@@ -94,3 +97,23 @@ async def test_a_page_of_nothing_says_so(world: World) -> None:
     answer = await world.get("/console/events/77")
     assert answer.status_code == 404
     assert "event_not_found" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("host", "is_secure"),
+    [
+        ("localhost:8080", False),
+        ("127.0.0.9", False),
+        ("[::1]:8080", False),
+        ("gateway.example", True),
+        ("10.0.0.1:8080", True),
+        ("127.0.0.1.evil.example", True),
+        ("[::1", True),
+    ],
+)
+async def test_a_session_goes_over_tls(world: World, host: str, is_secure: bool) -> None:
+    """The cookie holds a token: but on this machine no browser sends it without TLS."""
+    request = Request({"type": "http", "path": "/", "headers": [(b"host", host.encode())]})
+    answer = Response()
+    await begin_session(world.gateway.rights, request, "", answer)
+    assert ("secure" in answer.headers["set-cookie"].lower().split("; ")) is is_secure
