@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import anyio
 
+from ledger.core.errors import Unavailable
 from ledger.core.ids import Sequence
 from ledger.core.limits import INT_MAX
 from pubsub.core.consumer.record import encode_letter, encode_state
@@ -130,7 +131,11 @@ class Entry:
     # --- storing --------------------------------------------------------------------------
 
     def expire(self, now: int) -> None:
-        """Let every event fail whose wait is over, and a pause end; put what that changes."""
+        """Let every event fail whose wait is over, and a pause end; put what that changes.
+
+        Raises:
+            InvariantError: the store has failed. Unavailable: it was closed.
+        """
         failed = self.state.totals.failed
         self.state.expire(now)
         if self.state.totals.failed != failed and not self.is_deleted:
@@ -181,7 +186,10 @@ class Entry:
         self._alarm_ms = None
         self.queue.wake_late(now)
         was_paused = self.state.paused_until_ms is not None
-        self.expire(now)
+        try:
+            self.expire(now)
+        except Unavailable:
+            return  # the gateway is closing: nothing is given out any more
         if self.state.due(now, 1) or (was_paused and self.state.paused_until_ms is None):
             self.queue.notify()
         self.set_alarm()

@@ -7,6 +7,7 @@ import anyio
 import msgspec
 import pytest
 
+from ledger.core.errors import Unavailable
 from pubsub.core.consumer.config import ConsumerConfig, Start, StartPolicy
 from pubsub.core.interest import read_interest
 from pubsub.core.problems import Refusal
@@ -135,6 +136,20 @@ async def test_a_deleted_consumer_stores_nothing(
         await consumers._store.synced()
         for table in ("consumers", "positions", "dead_letters"):
             assert list(consumers._store.rows(table)) == []
+
+
+async def test_an_alarm_while_the_gateway_closes(
+    tmp_path: Path, chain: Chain, clock: Clock
+) -> None:
+    """It lets no error out when the store is closed: the end of a gateway is no failure."""
+    async with engine_life(tmp_path, chain) as consumers:
+        await consumers.create(CONFIG, "me", everything)
+        await consumers.fetch("c", Fetch(), everything)
+        consumers._store._end(Unavailable("the gateway is closing"))
+        clock.ms += 2_000
+        ring(consumers)
+        with pytest.raises(Unavailable):
+            await consumers._store.synced()
 
 
 async def test_update_of_a_consumer_that_is_deleted_meanwhile(tmp_path: Path, chain: Chain) -> None:
