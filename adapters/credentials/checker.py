@@ -12,7 +12,7 @@ from adapters.credentials.access import AccessRefused, Refusal
 from adapters.credentials.credential import Credential, StatusEntry, read_credential
 from adapters.credentials.did_keys import ASSERTION, AUTHENTICATION
 from adapters.credentials.fetching import Remembered
-from adapters.credentials.jose import Jws, VerifyingKey, key_of_jwk, parse_jws, verify_jws
+from adapters.credentials.jose import VerifyingKey, key_of_jwk, parse_jws, verify_jws
 from adapters.credentials.keys import KeyFinder
 from adapters.credentials.members import Json, Reader
 from adapters.credentials.presentation import (
@@ -24,6 +24,7 @@ from adapters.credentials.presentation import (
 from adapters.credentials.recovery import recovered_key
 from adapters.credentials.replay import ReplayMemory
 from adapters.credentials.trust import LedgerView, need_listed_issuer
+from pubsub.core.compact_jws import CompactJws
 
 __all__ = ["Checker", "Expected", "Presented"]
 
@@ -85,7 +86,7 @@ class Checker:
         return credential
 
     async def verify(
-        self, jws: Jws, credential: Credential, types: frozenset[str] | None = None
+        self, jws: CompactJws, credential: Credential, types: frozenset[str] | None = None
     ) -> None:
         """Verify a credential that was read from its token. Raises as :meth:`credential`."""
         now_ms = self.clock_ms()
@@ -133,7 +134,9 @@ class Checker:
         self.use_once(*names)
         return presented
 
-    async def bound(self, jws: Jws, presentation: Presentation, expected: Expected) -> Presented:
+    async def bound(
+        self, jws: CompactJws, presentation: Presentation, expected: Expected
+    ) -> Presented:
         """Verify the credentials of a presentation, then that their holder signed it."""
         if expected.needs_credential and not presentation.credentials:
             raise AccessRefused(Refusal.CREDENTIAL_TYPE, "the presentation holds no credential")
@@ -147,7 +150,7 @@ class Checker:
         self._replay.use(*names, now_ms=self.clock_ms())
 
     async def _holder_key(
-        self, jws: Jws, holder: str, credentials: list[Credential], expected: Expected
+        self, jws: CompactJws, holder: str, credentials: list[Credential], expected: Expected
     ) -> VerifyingKey:
         """Give the holder's own key, if all credentials are bound to it or to the holder."""
         for credential in credentials:

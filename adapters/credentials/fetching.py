@@ -8,7 +8,7 @@ address and scheme alone.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Final, NamedTuple, Protocol
 
 import anyio
@@ -16,13 +16,12 @@ import httpx
 
 from ledger.core.errors import Unavailable
 from ledger.core.limits import FETCH_BYTES_MAX, FETCH_MS_MAX, FETCHED_REMEMBERED_MAX, FETCHES_MAX
+from pubsub.core.addresses import is_internet
 
-__all__ = ["Fetcher", "HttpFetcher", "Remembered", "is_public_address"]
+__all__ = ["Fetcher", "HttpFetcher", "Remembered"]
 
 _HTTPS_PORT: Final = 443
 _ACCEPT: Final = "application/json, application/did+json, application/did+ld+json, */*;q=0.1"
-_NAT64: Final = 0x64FF9B << 96
-_NAT64_BITS: Final = 32
 
 
 class Fetcher(Protocol):
@@ -31,27 +30,6 @@ class Fetcher(Protocol):
     async def fetch(self, url: str) -> bytes:
         """Give the body of a 200 answer. Raises Unavailable for anything else."""
         ...
-
-
-def is_public_address(text: str) -> bool:
-    """Say whether an address is one of the public internet, also behind every known wrapping."""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address):
-        number = int(address)
-        if number >> _NAT64_BITS == _NAT64 >> _NAT64_BITS:
-            return _is_plain_public(IPv4Address(number & (2**_NAT64_BITS - 1)))
-        if address.ipv4_mapped is not None:
-            return _is_plain_public(address.ipv4_mapped)
-        if address.sixtofour is not None or address.teredo is not None:
-            return False  # tunnels that nobody needs any more
-    return _is_plain_public(address)
-
-
-def _is_plain_public(address: IPv4Address | IPv6Address) -> bool:
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 class HttpFetcher:
@@ -108,10 +86,10 @@ async def _public_address(url: httpx.URL) -> str:
     if url.scheme != "https" or url.port not in (None, _HTTPS_PORT) or url.userinfo:
         raise Unavailable("only https on port 443 is fetched")
     found = await anyio.getaddrinfo(url.host, _HTTPS_PORT)
-    addresses = [str(row[4][0]) for row in found]
-    if not addresses or not all(map(is_public_address, addresses)):
+    addresses = [ip_address(str(row[4][0])) for row in found]
+    if not addresses or not all(map(is_internet, addresses)):
         raise Unavailable("the host has an address that is not public")
-    return addresses[0]
+    return str(addresses[0])
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -18,16 +18,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from adapters.credentials.access import AccessRefused, Refusal
-from adapters.credentials.members import Json, Reader, malformed
+from adapters.credentials.members import Reader, malformed
 from ledger.core.errors import DecodeError
 from ledger.core.limits import RSA_BITS_MAX, RSA_BITS_MIN, TOKEN_CHARS_MAX, TOKEN_HEADER_CHARS_MAX
 from ledger.core.signing import is_acceptable_key
+from pubsub.core.compact_jws import CompactJws, encode_base64url, read_compact_jws
 from pubsub.core.compact_jws import decode_base64url as strict_base64url
-from pubsub.core.compact_jws import encode_base64url, read_compact_jws
 
 __all__ = [
     "ALGORITHMS",
-    "Jws",
     "VerifyingKey",
     "decode_base64",
     "decode_base64url",
@@ -51,24 +50,6 @@ _CURVES: Final[dict[str, tuple[str, type[ec.EllipticCurve]]]] = {
 }
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
 _THUMBPRINT_MEMBERS: Final = {"EC": "crv kty x y", "OKP": "crv kty x", "RSA": "e kty n"}
-
-
-class Jws(NamedTuple):
-    """A parsed token; nothing about it is verified yet.
-
-    Attributes:
-        signed: the bytes that are signed. They name the token: signatures can be varied.
-    """
-
-    header: Json
-    payload: Json
-    signed: bytes
-    signature: bytes
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of what is signed."""
-        return sha256(self.signed).digest()
 
 
 class VerifyingKey(NamedTuple):
@@ -105,14 +86,14 @@ def decode_base64(text: str, what: str) -> bytes:
 # --- tokens ---------------------------------------------------------------------------------
 
 
-def parse_jws(token: str, what: str = "token") -> Jws:
+def parse_jws(token: str, what: str = "token") -> CompactJws:
     """Take a compact JWS apart.
 
     Raises:
         AccessRefused: MALFORMED, or ALGORITHM when it names none of ours.
     """
     try:
-        jws = Jws(*read_compact_jws(token, TOKEN_CHARS_MAX, TOKEN_HEADER_CHARS_MAX))
+        jws = read_compact_jws(token, TOKEN_CHARS_MAX, TOKEN_HEADER_CHARS_MAX)
     except DecodeError as error:
         raise malformed(f"{what}: {error}") from None
     if jws.header.get("alg") not in ALGORITHMS:
@@ -122,7 +103,7 @@ def parse_jws(token: str, what: str = "token") -> Jws:
     return jws
 
 
-def verify_jws(jws: Jws, key: VerifyingKey, what: str = "token") -> None:
+def verify_jws(jws: CompactJws, key: VerifyingKey, what: str = "token") -> None:
     """Verify the signature with the key's own algorithm.
 
     Raises:

@@ -18,9 +18,10 @@ from adapters.credentials.did_keys import (
     web_location,
 )
 from adapters.credentials.fetching import Fetcher
-from adapters.credentials.jose import Jws, VerifyingKey, key_of_public
+from adapters.credentials.jose import VerifyingKey, key_of_public
 from adapters.credentials.members import read_json
 from adapters.credentials.trust import LedgerSnapshot, LedgerView
+from pubsub.core.compact_jws import CompactJws
 
 __all__ = ["KeyFinder"]
 
@@ -35,7 +36,7 @@ class KeyFinder:
         self._fetcher = fetcher
         self._anchors = anchors
 
-    async def key(self, did: str, jws: Jws, purpose: str, now_ms: int) -> VerifyingKey:
+    async def key(self, did: str, jws: CompactJws, purpose: str, now_ms: int) -> VerifyingKey:
         """Give the key of a DID that a token asks for.
 
         Args:

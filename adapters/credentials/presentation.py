@@ -4,13 +4,13 @@ from typing import Final, NamedTuple
 
 from adapters.credentials.access import AccessRefused, Refusal
 from adapters.credentials.did_keys import is_did
-from adapters.credentials.jose import Jws
 from adapters.credentials.members import Reader, malformed
 from ledger.core.limits import (
     PRESENTATION_CREDENTIALS_MAX,
     PRESENTATION_LIFE_MS_MAX,
     TOKEN_SKEW_MS,
 )
+from pubsub.core.compact_jws import CompactJws
 
 __all__ = ["Presentation", "need_audience", "need_time", "read_presentation"]
 
@@ -31,7 +31,7 @@ class Presentation(NamedTuple):
     nonce: str
 
 
-def read_presentation(jws: Jws) -> Presentation:
+def read_presentation(jws: CompactJws) -> Presentation:
     """Read a presentation's token.
 
     Raises:
@@ -54,14 +54,14 @@ def read_presentation(jws: Jws) -> Presentation:
     return Presentation(holders.pop(), tokens, claims.text("nonce") or "")
 
 
-def need_audience(jws: Jws, audiences: frozenset[str], what: str) -> None:
+def need_audience(jws: CompactJws, audiences: frozenset[str], what: str) -> None:
     """Refuse a token that is meant for somebody else, or for nobody. Raises AUDIENCE."""
     stated = Reader(jws.payload, what).texts("aud")
     if audiences.isdisjoint(stated):
         raise AccessRefused(Refusal.AUDIENCE, f"the {what} is not meant for us")
 
 
-def need_time(jws: Jws, now_ms: int, what: str) -> None:
+def need_time(jws: CompactJws, now_ms: int, what: str) -> None:
     """Refuse a token that has no short life, or is out of it.
 
     Its life ends with `exp`, and at the latest some minutes after `iat`: so long replays are

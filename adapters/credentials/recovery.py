@@ -14,7 +14,8 @@ from Crypto.PublicKey import ECC
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.credentials.access import AccessRefused, Refusal
-from adapters.credentials.jose import Jws, VerifyingKey, key_of_public
+from adapters.credentials.jose import VerifyingKey, key_of_public
+from pubsub.core.compact_jws import CompactJws
 
 __all__ = ["recovered_key"]
 
@@ -22,7 +23,7 @@ _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC6325
 _BYTES: Final = 32
 
 
-def recovered_key(jws: Jws, thumbprint: str) -> VerifyingKey:
+def recovered_key(jws: CompactJws, thumbprint: str) -> VerifyingKey:
     """Give the key with this thumbprint, if it signed the token. Raises UNKNOWN_KEY."""
     if len(jws.signature) == 2 * _BYTES:
         for point in _candidates(jws):
@@ -35,7 +36,7 @@ def recovered_key(jws: Jws, thumbprint: str) -> VerifyingKey:
     raise AccessRefused(Refusal.UNKNOWN_KEY, "no key with the thumbprint in kid signed this")
 
 
-def _candidates(jws: Jws) -> Iterator[ec.EllipticCurvePublicKey]:
+def _candidates(jws: CompactJws) -> Iterator[ec.EllipticCurvePublicKey]:
     curves: dict[object, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES256K": ec.SECP256K1()}
     curve = curves.get(jws.header.get("alg"))
     if curve is None:
@@ -48,7 +49,7 @@ def _candidates(jws: Jws) -> Iterator[ec.EllipticCurvePublicKey]:
             continue
 
 
-def _secp256k1_points(jws: Jws) -> Iterator[bytes]:
+def _secp256k1_points(jws: CompactJws) -> Iterator[bytes]:
     for recovery in range(4):
         signature = jws.signature + bytes([recovery])
         try:
@@ -58,7 +59,7 @@ def _secp256k1_points(jws: Jws) -> Iterator[bytes]:
         yield found.format(compressed=False)
 
 
-def _p256_points(jws: Jws) -> Iterator[bytes]:
+def _p256_points(jws: CompactJws) -> Iterator[bytes]:
     """Give (s*R - z*G) / r for both points R whose abscissa is r (SEC 1, 4.1.6)."""
     r, s = (int.from_bytes(jws.signature[at : at + _BYTES]) for at in (0, _BYTES))
     if not (0 < r < _ORDER and 0 < s < _ORDER):

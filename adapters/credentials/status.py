@@ -11,10 +11,11 @@ import msgspec
 
 from adapters.credentials.access import AccessRefused, Refusal
 from adapters.credentials.credential import StatusEntry
-from adapters.credentials.jose import Jws, decode_base64url, parse_jws
+from adapters.credentials.jose import decode_base64url, parse_jws
 from adapters.credentials.members import Reader, malformed
 from ledger.core.errors import DecodeError
 from ledger.core.limits import STATUS_LIST_BYTES_MAX
+from pubsub.core.compact_jws import CompactJws
 from pubsub.core.strict_json import require_strict_json
 
 __all__ = [
@@ -35,7 +36,7 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 _BITS: Final = 8
 
 
-def parse_status_list(document: bytes) -> Jws:
+def parse_status_list(document: bytes) -> CompactJws:
     """Parse a fetched status list credential, which is a compact JWS."""
     try:
         return parse_jws(document.decode("ascii").strip(), "status list")
@@ -43,7 +44,7 @@ def parse_status_list(document: bytes) -> Jws:
         raise malformed("the status list is no compact JWS") from None
 
 
-def list_issuer(jws: Jws) -> str | None:
+def list_issuer(jws: CompactJws) -> str | None:
     """Give who says that he issued a status list."""
     claims = Reader(jws.payload, "status list")
     body = claims.inner("vc") or claims
@@ -52,7 +53,7 @@ def list_issuer(jws: Jws) -> str | None:
     return named or claims.text("iss")
 
 
-def unpack(jws: Jws, entry: StatusEntry, now_ms: int) -> bytes:
+def unpack(jws: CompactJws, entry: StatusEntry, now_ms: int) -> bytes:
     """Give the bits of a status list whose signature was verified.
 
     Raises:

@@ -13,13 +13,14 @@ from adapters.credentials.checker import Checker, Expected
 from adapters.credentials.credential import Credential, read_credential
 from adapters.credentials.did_keys import is_did
 from adapters.credentials.fetching import Remembered
-from adapters.credentials.jose import Jws, VerifyingKey, key_of_jwk, parse_jws, verify_jws
+from adapters.credentials.jose import VerifyingKey, key_of_jwk, parse_jws, verify_jws
 from adapters.credentials.members import Reader, malformed, read_json
 from adapters.credentials.presentation import need_audience
 from adapters.credentials.scopes import SCOPES
 from adapters.credentials.tokens import TokenKeys
 from ledger.core.errors import Unavailable
 from ledger.core.limits import JWKS_KEYS_MAX, JWKS_RETRY_MS, TOKEN_SKEW_MS
+from pubsub.core.compact_jws import CompactJws
 
 __all__ = ["ExternalVerifier", "OwnTokens", "TokenVerifier", "access_of"]
 
@@ -88,7 +89,7 @@ class TokenVerifier:
             raise AccessRefused(Refusal.UNKNOWN_ISSUER, "tokens of this issuer are not accepted")
         return await self._external_access(jws, verifier)
 
-    async def _own_access(self, jws: Jws, issuer: str, keys: TokenKeys) -> Access:
+    async def _own_access(self, jws: CompactJws, issuer: str, keys: TokenKeys) -> Access:
         key = keys.verifying_key(jws.header.get("kid"))
         if key is None:
             raise AccessRefused(Refusal.UNKNOWN_KEY, "kid names none of our keys")
@@ -103,7 +104,7 @@ class TokenVerifier:
             raise malformed("the token's subject is no DID")
         return Access(subject, subject, "", frozenset(), _scopes(claims), expires_ms)
 
-    async def _external_access(self, jws: Jws, verifier: ExternalVerifier) -> Access:
+    async def _external_access(self, jws: CompactJws, verifier: ExternalVerifier) -> Access:
         key = await self._external_key(jws, verifier)
         expires_ms = self._need_token(jws, key, verifier.audiences)
         claims = Reader(jws.payload, "token")
@@ -122,7 +123,7 @@ class TokenVerifier:
         access = _narrowed(access_of(credential, claims.text("sub") or ""), claims, expires_ms)
         return access._replace(scopes=access.scopes - SCOPES.keys())  # those are ours to give
 
-    def _need_token(self, jws: Jws, key: VerifyingKey, audiences: frozenset[str]) -> int:
+    def _need_token(self, jws: CompactJws, key: VerifyingKey, audiences: frozenset[str]) -> int:
         """Verify an access token; give when it expires."""
         verify_jws(jws, key)
         need_audience(jws, audiences, "token")
@@ -136,7 +137,7 @@ class TokenVerifier:
             raise AccessRefused(Refusal.NOT_YET_VALID, "the token comes from the future")
         return expires_ms
 
-    async def _external_key(self, jws: Jws, verifier: ExternalVerifier) -> VerifyingKey:
+    async def _external_key(self, jws: CompactJws, verifier: ExternalVerifier) -> VerifyingKey:
         """Give the key that a token names; an unknown name makes us look again, but not often."""
         kid = Reader(jws.header, "header").need_text("kid")
         url = verifier.jwks_url or await self._discover(verifier.issuer)

@@ -6,6 +6,7 @@ Owns the form alone. Nothing that it gives is verified yet.
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
@@ -38,6 +39,11 @@ class CompactJws(NamedTuple):
     payload: Json
     signed: bytes
     signature: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of what is signed."""
+        return sha256(self.signed).digest()
 
 
 def read_compact_jws(token: str, chars_max: int, header_chars_max: int) -> CompactJws:

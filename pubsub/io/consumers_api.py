@@ -53,7 +53,7 @@ from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.rights import Scope
 from pubsub.io.answers import json_response
 from pubsub.io.audit import act_of
-from pubsub.io.consumers.delivery import ConsumerView, Delivery, Fetch, Lag
+from pubsub.io.consumers.delivery import ConsumerView, Delivery, Fetch
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.guard import principal_of, require_all_topics
 from pubsub.io.json_body import read_json_body
@@ -249,14 +249,8 @@ def _shown(gateway: Gateway, request: Request, name: str) -> Response:
 
 
 def _document(gateway: Gateway, request: Request, view: ConsumerView) -> ConsumerDocument:
-    """Describe a consumer to who asks.
-
-    A count of matching events tells of those that may not be read; the log's length everybody sees.
-    """
-    if not principal_of(request).reads_all:
-        behind = max(0, gateway.feed.end - view.position)
-        view = view._replace(lag=Lag(behind, is_exact=behind == 0))
-    return consumer_document(view)
+    """Describe a consumer to who asks."""
+    return consumer_document(view.shown_to(principal_of(request), gateway.feed.end))
 
 
 def _name(gateway: Gateway, request: Request, allowed: tuple[str, ...] = ()) -> str:

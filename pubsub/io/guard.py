@@ -1,11 +1,21 @@
-"""What handlers require of who asks, beyond the scope of their operation: the right to topics."""
+"""What handlers require of who asks, beyond the scope of their operation: the right to topics.
+
+And what follows from who asked for the answer: whose caches may keep it.
+"""
+
+from typing import Final
 
 from starlette.requests import HTTPConnection
 
 from pubsub.core.problems import HttpCode, Refusal
-from pubsub.core.rights import Principal
+from pubsub.core.rights import ANONYMOUS_NAME, Principal
 
-__all__ = ["principal_of", "require_all_topics", "require_topic"]
+__all__ = ["FOR_EVER", "kept_for_ever", "principal_of", "require_all_topics", "require_topic"]
+
+FOR_EVER: Final = {"cache-control": "public, max-age=31536000, immutable"}
+"""Headers of what never changes and is for everybody."""
+
+_FOR_ONE: Final = {"cache-control": "private, max-age=31536000, immutable"}
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
@@ -27,3 +37,9 @@ def require_all_topics(connection: HTTPConnection) -> None:
         raise Refusal(
             HttpCode.FORBIDDEN, "this shows every topic: a grant of all restricted ones is needed"
         )
+
+
+def kept_for_ever(principal: Principal) -> dict[str, str]:
+    """Give whose caches may keep what never changes: everybody's if anybody gets it unasked."""
+    is_for_all = principal.name == ANONYMOUS_NAME and not principal.restricted
+    return FOR_EVER if is_for_all else _FOR_ONE

@@ -27,8 +27,9 @@ from pubsub.core.cloudevents import cloudevent_json
 from pubsub.core.documents import block_document, validators_document
 from pubsub.core.parameters import Parameters, choose_media_type
 from pubsub.core.problems import HttpCode, Refusal
-from pubsub.core.rights import ANONYMOUS_NAME, Principal
+from pubsub.core.rights import Principal
 from pubsub.io.answers import json_response
+from pubsub.io.guard import FOR_EVER, kept_for_ever
 from pubsub.io.pages import read_page
 from pubsub.io.publish import MEDIA_BATCH, MEDIA_EVENT
 from pubsub.io.state import Gateway
@@ -59,8 +60,6 @@ MEDIA_JSON: Final = "application/json"
 
 _EVENT_ID: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NUMBER: Final = re.compile(r"(0|[1-9][0-9]{0,18})\Z", re.ASCII)
-_FOR_EVER: Final = {"cache-control": "public, max-age=31536000, immutable"}
-_FOR_ONE: Final = {"cache-control": "private, max-age=31536000, immutable"}
 
 
 async def get_event(gateway: Gateway, request: Request) -> Response:
@@ -76,7 +75,7 @@ async def get_event(gateway: Gateway, request: Request) -> Response:
     headers = {
         "concordat-sequence": str(sequence),
         "vary": "accept, authorization",
-        **_kept_for_ever(principal),
+        **kept_for_ever(principal),
     }
     return Response(body, HTTPStatus.OK, headers, media_type)
 
@@ -150,7 +149,7 @@ async def get_block(gateway: Gateway, request: Request) -> Response:
         genesis = " (the genesis block has no content, see /v1/genesis)" if height == 0 else ""
         raise Refusal(HttpCode.BLOCK_NOT_FOUND, f"no final block has height {height}{genesis}")
     document = block_document(block, start.validator_set(), root, certificate)
-    kept = _kept_for_ever(request.state.principal) if certificate else {}
+    kept = kept_for_ever(request.state.principal) if certificate else {}
     return json_response(document, headers={"vary": "authorization", **kept})
 
 
@@ -172,7 +171,7 @@ async def get_genesis(gateway: Gateway, request: Request) -> Response:
     """Answer with the genesis file."""
     Parameters(request.query_params.multi_items(), ())
     body = gateway.access.store.genesis.to_json()
-    return Response(body, HTTPStatus.OK, dict(_FOR_EVER), MEDIA_JSON)
+    return Response(body, HTTPStatus.OK, dict(FOR_EVER), MEDIA_JSON)
 
 
 def find_readable(reader: ChainReader, text: str, may_read: Readable) -> tuple[Sequence, OpenEntry]:
@@ -209,12 +208,6 @@ def find_event(reader: ChainReader, text: str) -> tuple[Sequence, bytes]:
 
 def _no_event() -> Refusal:
     return Refusal(HttpCode.EVENT_NOT_FOUND, "no final event has this id or sequence")
-
-
-def _kept_for_ever(principal: Principal) -> dict[str, str]:
-    """Give whose caches may keep what never changes: everybody's if anybody gets it unasked."""
-    is_for_all = principal.name == ANONYMOUS_NAME and not principal.restricted
-    return _FOR_EVER if is_for_all else _FOR_ONE
 
 
 def _accept(request: Request) -> str:

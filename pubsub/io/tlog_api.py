@@ -27,7 +27,7 @@ from pubsub.core.api_examples import EVENT_ID
 from pubsub.core.openapi import Answer, Json, Operation, Parameter
 from pubsub.core.parameters import Parameters
 from pubsub.core.problems import HttpCode, Refusal
-from pubsub.core.rights import ANONYMOUS_NAME, Scope
+from pubsub.core.rights import Scope
 from pubsub.core.tlog.paths import (
     LEVEL_PATTERN,
     TILE_PATTERN,
@@ -37,7 +37,7 @@ from pubsub.core.tlog.paths import (
     parse_tile,
 )
 from pubsub.io.endpoint import Endpoint
-from pubsub.io.guard import principal_of, require_all_topics
+from pubsub.io.guard import FOR_EVER, kept_for_ever, principal_of, require_all_topics
 from pubsub.io.reads import find_readable
 from pubsub.io.state import Gateway
 
@@ -46,8 +46,6 @@ __all__ = ["TLOG_ENDPOINTS"]
 _TAG: Final = "Transparency log"
 _TEXT: Final = "text/plain"
 _OCTETS: Final = "application/octet-stream"
-_FOR_EVER: Final = {"cache-control": "public, max-age=31536000, immutable"}
-_FOR_ONE: Final = {"cache-control": "private, max-age=31536000, immutable"}
 _SHORTLY: Final = {"cache-control": "public, max-age=1"}
 _GZIP_LEVEL: Final = 1  # entries are mostly keys, digests and signatures: more is in vain
 _NEEDS_STORE: Final = (
@@ -98,7 +96,7 @@ async def get_tile(gateway: Gateway, request: Request) -> Response:
         hashes = reader.read_tile(level, name.number)[: name.width * HASH_BYTES]
     if len(hashes) < name.width * HASH_BYTES:
         raise _not_so_long()
-    return Response(hashes, HTTPStatus.OK, dict(_FOR_EVER), _OCTETS)
+    return Response(hashes, HTTPStatus.OK, dict(FOR_EVER), _OCTETS)
 
 
 async def get_entries(gateway: Gateway, request: Request) -> Response:
@@ -106,8 +104,6 @@ async def get_entries(gateway: Gateway, request: Request) -> Response:
     Parameters(request.query_params.multi_items(), ())
     name = _tile_name(request)
     require_all_topics(request)
-    principal = principal_of(request)
-    is_for_all = principal.name == ANONYMOUS_NAME and not principal.restricted
     is_zipped = "gzip" in request.headers.get("accept-encoding", "")
 
     def read(store: ChainStore) -> bytes | None:
@@ -118,7 +114,7 @@ async def get_entries(gateway: Gateway, request: Request) -> Response:
     bundle = await gateway.access.in_bulk_thread(read)
     if bundle is None:
         raise _not_so_long()
-    headers = {"vary": "accept-encoding", **(_FOR_EVER if is_for_all else _FOR_ONE)}
+    headers = {"vary": "accept-encoding, authorization", **kept_for_ever(principal_of(request))}
     if is_zipped:
         headers["content-encoding"] = "gzip"
     return Response(bundle, HTTPStatus.OK, headers, _OCTETS)

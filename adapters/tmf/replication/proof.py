@@ -13,7 +13,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from adapters.credentials.access import AccessRefused, Refusal
-from adapters.credentials.jose import Jws, encode_base64url, key_of_public, parse_jws, verify_jws
+from adapters.credentials.jose import encode_base64url, key_of_public, parse_jws, verify_jws
 from adapters.credentials.replay import ReplayMemory
 from ledger.core.limits import (
     REPLICATION_PROOF_LIFE_MS,
@@ -21,6 +21,7 @@ from ledger.core.limits import (
     TOKEN_SKEW_MS,
 )
 from ledger.core.signing import Signer
+from pubsub.core.compact_jws import CompactJws
 
 __all__ = ["Claims", "Keys", "Proof", "ProofChecker", "prove", "read_proof"]
 
@@ -78,7 +79,7 @@ class Proof(NamedTuple):
     """A proof that was read; nothing of it is checked yet."""
 
     claims: Claims
-    jws: Jws
+    jws: CompactJws
 
 
 def read_proof(token: str) -> Proof:

@@ -36,8 +36,12 @@ async def consumers_values(
     gateway: Gateway, request: Request, reader: Principal
 ) -> dict[str, object]:
     """Give what the page of consumers shows, without those that belong to webhooks."""
-    del request, reader
-    views = [view for view in gateway.consumers.views(None) if not view.config.is_internal]
+    del request
+    views = [
+        view.shown_to(reader, gateway.feed.end)
+        for view in gateway.consumers.views(None)
+        if not view.config.is_internal
+    ]
     return {"consumers": views}
 
 
@@ -45,9 +49,8 @@ async def consumer_values(
     gateway: Gateway, request: Request, reader: Principal
 ) -> dict[str, object]:
     """Give what the page of one consumer shows. Raises Refusal when there is none."""
-    del reader
     name = request.path_params["name"]
-    view = gateway.consumers.get(name)
+    view = gateway.consumers.get(name).shown_to(reader, gateway.feed.end)
     return {
         "consumer": view,
         "interest": interest_document(view.config.interest),

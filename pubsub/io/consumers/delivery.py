@@ -6,6 +6,7 @@ from ledger.core.event import OpenEntry
 from ledger.core.ids import Height, Sequence
 from pubsub.core.consumer.config import ConsumerConfig
 from pubsub.core.limits import CONSUMER_FETCH_BYTES_MAX, CONSUMER_FETCH_EVENTS
+from pubsub.core.rights import Principal
 from pubsub.io.feed import FeedRow
 
 __all__ = ["ConsumerView", "Delivery", "Fetch", "Lag"]
@@ -88,3 +89,14 @@ class ConsumerView(NamedTuple):
     redelivered: int
     acknowledged: int
     lag: Lag
+
+    def shown_to(self, principal: Principal, log_end: int) -> "ConsumerView":
+        """Give what ``principal`` may see of it, with a log of ``log_end`` entries.
+
+        A count of matching events tells of those that may not be read; the log's length everybody
+        sees.
+        """
+        if principal.reads_all:
+            return self
+        behind = max(0, log_end - self.position)
+        return self._replace(lag=Lag(behind, is_exact=behind == 0))

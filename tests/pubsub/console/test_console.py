@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from starlette.requests import Request
@@ -78,6 +79,21 @@ async def test_an_event_on_a_topic_that_the_operator_may_not_read_is_not_shown(
     assert "urn:offering:1" not in (await world.get("/console/events")).text
     assert (await world.get("/console/events/0")).status_code == 404
     assert "catalog.offering" not in (await world.get("/console/topics")).text
+
+
+async def test_the_lag_on_a_page_tells_nothing_of_restricted_topics(world: World) -> None:
+    """Who may not read every topic sees the distance in the log, not a count of what matches."""
+    rights = RightsSettings(anonymous=frozenset(Scope), restricted=("catalog.private.>",))
+    world.gateway.rights = Rights(rights)
+    body = {"name": "a", "start": {"policy": "new"}, "interest": {"topics": ["catalog.private.>"]}}
+    assert (await world.http.post("/v1/consumers", json=body)).status_code == 201
+    await world.node.extend([entry(1), entry(2)])
+    with anyio.fail_after(5):
+        while world.gateway.feed.end < 2:  # noqa: ASYNC110 - it has no event
+            await anyio.sleep(0.005)
+    assert world.gateway.consumers.get("a").lag.events == 0
+    for place in ("/console/consumers", "/console/consumers/a"):
+        assert "≤ 2<" in (await world.get(place)).text
 
 
 @pytest.mark.parametrize(
