@@ -70,7 +70,7 @@ bench: setup ## Measure a four-validator network on this machine
 	$(BIN)/python -m bench
 
 bench-native: setup ## Measure the compiled kernels alone
-	$(BIN)/python -m bench.native
+	$(BIN)/python -m bench.parts.native
 
 coverage: setup ## Branch coverage of the core packages
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" --cov --cov-report=term

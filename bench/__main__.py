@@ -9,22 +9,22 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.baseline import measure_baseline
-from bench.events import EventSource
-from bench.fan_out import measure_fan_out
-from bench.in_flight import measure_in_flight
-from bench.latency import measure_low_load
-from bench.report import commit_id, describe_machine, to_json, to_markdown, to_table
-from bench.results import Run
-from bench.sustained import LoadShape, measure_sustained
-from bench.tmf_usage import measure_usage
+from bench.load.events import EventSource
+from bench.machine.description import ROOT, commit_id, describe_machine
+from bench.network.fan_out import measure_fan_out
+from bench.network.in_flight import measure_in_flight
+from bench.network.latency import measure_low_load
+from bench.network.sustained import LoadShape, measure_sustained
+from bench.parts.baseline import measure_baseline
+from bench.parts.tmf_usage import measure_usage
+from bench.report.foundation import to_json, to_markdown, to_table
+from bench.report.results import Run
 from tests.support.processes import Part, RealNetwork
 
 __all__ = ["main"]
 
 _PAUSE_MS = 100
 _IN_FLIGHT = 100
-_ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     (chosen.out / f"{run.date}.json").write_bytes(to_json(run))
     print(to_table(run))
     if chosen.record:
-        records = _ROOT / "docs" / "benchmarks"
+        records = ROOT / "docs" / "benchmarks"
         records.mkdir(exist_ok=True)
         (records / f"{run.date}-foundation.json").write_bytes(to_json(run))
         (records / f"{run.date}-foundation.md").write_text(to_markdown(run))

@@ -8,9 +8,9 @@ import threading
 import msgspec
 import pytest
 
-from bench.events import ENTRY_BYTES, EventSource
-from bench.load import BulkClient, Supply, start_clients, stop_clients
-from bench.results import quantiles
+from bench.load.bulk import BulkClient, Supply, start_clients, stop_clients
+from bench.load.events import ENTRY_BYTES, EventSource
+from bench.report.results import quantiles
 from ledger.core.event import open_entry
 from ledger.core.signing import SeedSigner
 

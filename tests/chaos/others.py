@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from bench.usage import own_cpu_s, read_processes
+from bench.machine.usage import own_cpu_s, read_processes
 
 __all__ = ["Others"]
 

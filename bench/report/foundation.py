@@ -1,56 +1,17 @@
 """The report of a run: a table for people, JSON for programs, a page for the record."""
 
-import os
-import platform
-import subprocess
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 
-from bench.events import ENTRY_BYTES
-from bench.fan_out import fan_out_rows
-from bench.results import InFlight, LowLoad, Run, Throughput
-from bench.tmf_usage import usage_rows
+from bench.load.events import ENTRY_BYTES
+from bench.network.fan_out import fan_out_rows
+from bench.parts.tmf_usage import usage_rows
+from bench.report.results import InFlight, LowLoad, Run, Throughput
 
-__all__ = ["commit_id", "describe_machine", "to_json", "to_markdown", "to_table"]
+__all__ = ["to_json", "to_markdown", "to_table"]
 
 _MIB = 2**20
-_ROOT = Path(__file__).parents[1]
-
-
-def describe_machine() -> dict[str, str]:
-    """Say what the run was measured on."""
-    cpu = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            cpu = line.partition(":")[2].strip()
-            break
-    memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
-    return {
-        "cpu": cpu,
-        "cores": str(os.cpu_count()),
-        "memory_gib": str(round(memory_kib / 2**20)),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "file_system": _file_system(_ROOT),
-        "load_before": f"{os.getloadavg()[0]:.1f}",  # of others: nothing of ours runs yet
-    }
-
-
-def commit_id() -> str:
-    """Name the commit that was measured, with a mark when files differ from it."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=_ROOT,
-            capture_output=True,
-            check=True,
-            text=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return described.stdout.strip()
 
 
 def to_json(run: Run) -> bytes:
@@ -149,10 +110,3 @@ def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:
         if not name or name.startswith("one core"):
             yield ""
         yield f"{name:<{width}}  {second:>12}  {third:>9}  {rest}".rstrip()
-
-
-def _file_system(path: Path) -> str:
-    """Name the file system that ``path`` is on, by the longest mount point that holds it."""
-    mounts = (line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines())
-    holding = [(len(point), kind) for point, kind in mounts if path.is_relative_to(point)]
-    return max(holding, default=("", "unknown"))[1]

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.events import EventSource
-from bench.results import Baseline
+from bench.load.events import EventSource
+from bench.report.results import Baseline
 from ledger.core.event import open_entry, signature_check
 from ledger.core.merkle import leaf_hash
 from ledger.core.signing import verify_many

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.tmf_usage import UsageRun
-from bench.usage import ProcessUse
+from bench.machine.usage import ProcessUse
+from bench.parts.tmf_usage import UsageRun
 
 __all__ = [
     "Baseline",

@@ -1,4 +1,4 @@
-"""``python -m bench.tmf_usage``: condense usage records, prove and audit them.
+"""``python -m bench.parts.tmf_usage``: condense usage records, prove and audit them.
 
 Measures the access node's usage log in one process, as it runs: lines of JSON are read and stored
 while another thread condenses what waits; every transaction is synced. Says how much of it reaches
@@ -164,7 +164,7 @@ def usage_rows(run: UsageRun) -> Iterator[tuple[str, str, str, str]]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.tmf_usage", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.parts.tmf_usage", description=__doc__)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--json", action="store_true", help="all numbers, for programs")
     chosen = parser.parse_args(arguments)

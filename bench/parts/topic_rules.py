@@ -1,7 +1,7 @@
 """Measures what rules of topics cost when a block is applied: execution, and the state's growth.
 
-Run as `python -m bench.topic_rules`. One process, one pinned core, processor time of this thread.
-Ledgers that differ in their rules alone take the same 1,000 events in turn, block after block, so
+Run as `python -m bench.parts.topic_rules`. One process, one pinned core, processor time of this
+thread. Ledgers that differ in their rules alone take the same 1,000 events in turn, block after block, so
 that only ratios between them matter. `master` is the ledger without rules whose code path holds the
 new steps anyway; their own cost is printed beside it.
 """
@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from bench.ledger_path import block_after, did_of, make_entry, make_network
-from bench.native import pin
+from bench.parts.ledger_path import block_after, did_of, make_entry, make_network
+from bench.parts.native import pin
 from ledger.core.block import Batch, Block, LedgerRoot, batch_id, block_id
 from ledger.core.codec import encode
 from ledger.core.event import Event, sign_event

@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Sequence
 
-from bench.events import EventSource
-from bench.http import Connection
-from bench.latency import publish_one
-from bench.results import InFlight, quantiles
-from bench.usage import own_cpu_s
+from bench.load.events import EventSource
+from bench.load.http import Connection
+from bench.machine.usage import own_cpu_s
+from bench.network.latency import publish_one
+from bench.report.results import InFlight, quantiles
 
 __all__ = ["measure_in_flight"]
 

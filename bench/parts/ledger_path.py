@@ -1,7 +1,7 @@
 """Measures what one event costs a validator between a peer's batch and its own durable log.
 
-Run as `python -m bench.ledger_path`. One process, one pinned core, processor time of this thread:
-`examine_batch` as before an acknowledgement, `execute_block` as when the block is final, and the
+Run as `python -m bench.parts.ledger_path`. One process, one pinned core, processor time of this
+thread: `examine_batch` as before an acknowledgement, `execute_block` as when the block is final, and the
 chain store's transaction. Each figure is the median of several blocks on a growing store. The
 module uses only what does not change between versions, so that two trees can be compared.
 """
@@ -15,7 +15,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from bench.native import pin
+from bench.parts.native import pin
 from ledger.core.admission import examine_batch
 from ledger.core.block import Batch, Block, LedgerRoot, batch_id, block_id
 from ledger.core.certificate import genesis_certificate

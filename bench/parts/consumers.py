@@ -1,4 +1,4 @@
-"""``python -m bench.consumers``: durable consumers of one gateway, through HTTP on loopback.
+"""``python -m bench.parts.consumers``: durable consumers of one gateway, through HTTP on loopback.
 
 Measures how many events a second are fetched and acknowledged, each durable before it is answered,
 by one consumer and by many at once, and what one event costs the gateway. The gateway is a process
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.http import Connection
-from bench.usage import read_processes
+from bench.load.http import Connection
+from bench.machine.usage import read_processes
 from pubsub.core.rights import Scope
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 from pubsub.io.rights import RightsSettings
@@ -103,7 +103,7 @@ def measure_consumers(port: int, pid: int, shape: tuple[int, int, int], prefix: 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run all loads and print them."""
-    parser = argparse.ArgumentParser(prog="python -m bench.consumers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.parts.consumers", description=__doc__)
     parser.add_argument("--events", type=int, default=10_000, help="in the log")
     parser.add_argument("--serve", nargs=2, metavar=("DIRECTORY", "PORT"), help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-consumers-") as name:
         directory, port = Path(name), free_port()
         _fill(directory, chosen.events)
-        command = [sys.executable, "-m", "bench.consumers", "--serve", name, str(port)]
+        command = [sys.executable, "-m", "bench.parts.consumers", "--serve", name, str(port)]
         with subprocess.Popen(command) as process:
             await_port(process, port)
             for number, shape in enumerate(_shapes(chosen.events)):

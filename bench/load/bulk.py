@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.events import MEDIA_BULK
-from bench.http import Answer, Connection
+from bench.load.events import MEDIA_BULK
+from bench.load.http import Answer, Connection
 
 __all__ = ["BulkClient", "Supply", "start_clients", "stop_clients"]
 

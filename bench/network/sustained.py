@@ -13,12 +13,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.events import EventSource
-from bench.http import Connection
-from bench.latency import publish_one
-from bench.load import BulkClient, Supply, start_clients, stop_clients
-from bench.results import Quantiles, Throughput, quantiles
-from bench.usage import disk_bytes, own_cpu_s, read_processes, used_between
+from bench.load.bulk import BulkClient, Supply, start_clients, stop_clients
+from bench.load.events import EventSource
+from bench.load.http import Connection
+from bench.machine.usage import disk_bytes, own_cpu_s, read_processes, used_between
+from bench.network.latency import publish_one
+from bench.report.results import Quantiles, Throughput, quantiles
 from ledger.io.chain_store import ChainStore
 from tests.support.processes import RealNetwork
 

@@ -12,16 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from bench.http import open_stream
+from bench.load.http import open_stream
+from bench.machine.description import ROOT
 
 __all__ = ["Arrivals", "Readers", "start_readers"]
 
-_ROOT = Path(__file__).parents[1]
 _CHUNK_BYTES = 1 << 16
 _END_S = 60.0
 _STREAM_EVENT = re.compile(rb"\nid: (\d+)\ndata: [^\n]*\n\n")
@@ -69,9 +68,9 @@ def start_readers(kind: str, port: int, count: int, after: int) -> Readers:
     Raises:
         RuntimeError: they are not.
     """
-    arguments = [sys.executable, "-m", "bench.stream_readers", kind, str(port), str(count)]
+    arguments = [sys.executable, "-m", "bench.load.stream_readers", kind, str(port), str(count)]
     process = subprocess.Popen(
-        [*arguments, str(after)], cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*arguments, str(after)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     if process.stdout.readline() != b"ready\n":

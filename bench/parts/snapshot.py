@@ -1,7 +1,7 @@
 """Measures joining: a copy of a large ledger through a real gateway, against replaying its blocks.
 
-Run as ``python -m bench.snapshot --events 1000000``. A chain store with that many events of 500
-bytes is made with the code of a node (execute, apply, synced commits), which also gives the rate
+Run as ``python -m bench.parts.snapshot --events 1000000``. A chain store with that many events of
+500 bytes is made with the code of a node (execute, apply, synced commits), which also gives the rate
 of replaying. Then ``concordat join`` copies it as a process of its own, over HTTP on loopback,
 from a gateway process. Signatures of these events are filled in, not made, and nobody verifies
 them here; what replaying would pay for verifying is measured apart, on events that are signed.
@@ -21,9 +21,9 @@ from pathlib import Path
 
 import msgspec
 
-from bench.events import ENTRY_BYTES, EventSource
-from bench.report import commit_id, describe_machine
-from bench.usage import disk_bytes, read_processes
+from bench.load.events import ENTRY_BYTES, EventSource
+from bench.machine.description import commit_id, describe_machine
+from bench.machine.usage import disk_bytes, read_processes
 from concordat.process import start_child
 from ledger.core.admission import examine_batch
 from ledger.core.block import Batch, Block, batch_id, block_id
@@ -56,7 +56,7 @@ _MIB = 2**20
 
 def main() -> None:
     """Print the figures as JSON; leave nothing behind."""
-    parser = argparse.ArgumentParser(prog="python -m bench.snapshot", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.parts.snapshot", description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path, help="directory for the temporary files")
     chosen = parser.parse_args()

@@ -1,4 +1,4 @@
-"""``python -m bench.fan_out``: one event to a thousand subscribers of one gateway.
+"""``python -m bench.network.fan_out``: one event to a thousand subscribers of one gateway.
 
 Measures a network of four validators as real processes: subscribers in processes of their own hold
 streams of one gateway, single events are published there, and each subscriber takes the time at
@@ -18,12 +18,12 @@ from pathlib import Path
 
 import msgspec
 
-from bench.events import EventSource
-from bench.http import Connection
-from bench.latency import publish_one
-from bench.results import FanOut, FanOutRun, InterestRun, quantiles
-from bench.stream_readers import Arrivals, Readers, start_readers
-from bench.usage import read_processes
+from bench.load.events import EventSource
+from bench.load.http import Connection
+from bench.load.stream_readers import Arrivals, Readers, start_readers
+from bench.machine.usage import read_processes
+from bench.network.latency import publish_one
+from bench.report.results import FanOut, FanOutRun, InterestRun, quantiles
 from ledger.core.event import OpenEntry
 from pubsub.core.interest import Interest, read_interest
 from pubsub.core.interest_index import InterestIndex
@@ -202,7 +202,7 @@ def _ask_each(predicates: list[Predicate], opened: OpenEntry) -> list[int]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a network, measure it, print the lines; leave no process."""
-    parser = argparse.ArgumentParser(prog="python -m bench.fan_out", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.network.fan_out", description=__doc__)
     parser.add_argument("--streams", type=int, default=1_000)
     parser.add_argument("--events", type=int, default=100)
     chosen = parser.parse_args(arguments)

@@ -1,6 +1,6 @@
-"""``python -m bench.tmf_replication``: a catalogue travels to three marketplaces over a bad net.
+"""A catalogue travels to three marketplaces over a bad net.
 
-One member publishes offerings; three others follow the ledger and fetch. All nodes have real
+Run as ``python -m bench.parts.tmf_replication``. One member publishes offerings; three others follow the ledger and fetch. All nodes have real
 databases and the whole of replication; the ledger is a list in memory and HTTP stays in this
 process. A fetch loses its request with the given chance and its answer with the same one, and each
 marketplace crashes as often as asked and starts again from its database. Measured is how long it
@@ -23,7 +23,7 @@ from adapters.tmf.entity import Entity, canonical
 from adapters.tmf.replication.core.model import Status
 from adapters.tmf.replication.tables import TRACKED
 from adapters.tmf.store.database import Store
-from bench.tmf_search import offerings
+from bench.parts.tmf_search import offerings
 from tests.adapters.tmf.replication.replication_world import Network, Node, PlayedLedger
 
 __all__ = ["main"]
@@ -35,7 +35,9 @@ _POLL_S: Final = 0.25
 
 def main(arguments: list[str] | None = None) -> None:
     """Publish, replicate, crash, compare; print what it took."""
-    parser = argparse.ArgumentParser(prog="python -m bench.tmf_replication", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.parts.tmf_replication", description=__doc__
+    )
     parser.add_argument("--offerings", type=int, default=10_000)
     parser.add_argument("--loss", type=int, default=10, help="of requests, and of answers, percent")
     parser.add_argument("--restarts", type=int, default=3, help="of each marketplace")

@@ -1,4 +1,4 @@
-"""``python -m bench.tmf_search``: fill the access node's store with offerings, and list them.
+"""``python -m bench.parts.tmf_search``: fill the access node's store with offerings, and list them.
 
 Measures how many offerings a second are stored and indexed, and how long list requests take, from
 the text of the query to the entities. One process, one connection at a time. With SQLite all work
@@ -125,7 +125,7 @@ def _offering(index: int, chance: random.Random) -> JsonObject:
 
 def main(arguments: list[str] | None = None) -> None:
     """Fill a database, ask it, print what it took; a database in a folder of its own is removed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.tmf_search", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.parts.tmf_search", description=__doc__)
     parser.add_argument("--offerings", type=int, default=100_000)
     parser.add_argument("--url", default="", help="an empty database; default: a file of SQLite")
     parser.add_argument("--keep", type=Path, help="folder for SQLite's file, used again if there")

@@ -1,6 +1,6 @@
 """Measures the compiled kernels against what Python programs use without them.
 
-Run as `python -m bench.native` (`make bench-native`). One process, one pinned core; every row
+Run as `python -m bench.parts.native` (`make bench-native`). One process, one pinned core; every row
 compares a call on ordinary lists with a loop over the usual library, measured in turn in the same
 run. Times are processor time of this thread, so a busy machine disturbs them less; each figure is
 the median of several rounds.

@@ -13,9 +13,9 @@ from contextlib import suppress
 
 import msgspec
 
-from bench.events import MEDIA_BULK, EventSource
-from bench.http import Connection, open_stream
-from bench.results import Latency, LowLoad, Quantiles, quantiles
+from bench.load.events import MEDIA_BULK, EventSource
+from bench.load.http import Connection, open_stream
+from bench.report.results import Latency, LowLoad, Quantiles, quantiles
 
 __all__ = ["Watcher", "measure_low_load", "publish_one"]
 

@@ -1,0 +1,1 @@
+"""What is offered: signed events, and the clients and subscribers that carry them."""

@@ -1,0 +1,1 @@
+"""One way of measuring a running network each; none starts or ends it."""

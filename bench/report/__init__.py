@@ -1,0 +1,1 @@
+"""What runs give: records, tables, plots and pages."""
