@@ -26,4 +26,10 @@ class Counters:
     blocks_synced: int = 0
     root_mismatches: int = 0
     evidence: int = 0
+    leader_timeouts: dict[str, int] = field(default_factory=dict)  # by the leader's name
     peer_faults: dict[Offence, int] = field(default_factory=dict)
+
+    def give_up(self, leader: str) -> None:
+        """Count a round that this validator gave up, and the name of who led it."""
+        self.timeouts += 1
+        self.leader_timeouts[leader] = self.leader_timeouts.get(leader, 0) + 1

@@ -42,6 +42,7 @@ def describe(
         "since_progress_ms": progress_ms,
         "high_qc_round": record.high_qc.round,
         "validators": len(names),
+        "members": names,
         "quorum": validators.quorum,
         "connected": len(agreement.connected) + 1,
         "missing": missing,

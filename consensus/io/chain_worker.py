@@ -11,12 +11,13 @@ Any error ends the process.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from consensus.core.effects import Execute, RecordEvidence, StoreBatch
 from consensus.core.inputs import BatchStored, ChainDurable, Executed, Input
+from consensus.io.timings import Timings
 from consensus.io.worker_thread import WorkerThread
 from ledger.core.execute import execute_block
 from ledger.core.ids import BatchId, Height
@@ -39,12 +40,16 @@ ChainJob = StoreBatch | Execute | RecordEvidence | StoredCheckpoint
 class ChainCounters:
     """Totals since the start. Written by the worker's thread, read by any."""
 
-    commits: int = 0
-    commit_s: float = 0.0
+    timings: Timings = field(default_factory=Timings)  # of commits
     blocks: int = 0
     events_accepted: int = 0
     events_refused: int = 0
     batches_stored: int = 0
+
+    @property
+    def commits(self) -> int:
+        """Number of commits."""
+        return self.timings.count
 
 
 class ChainWorker:
@@ -108,8 +113,7 @@ class ChainWorker:
                 left_s = began + EMPTY_COMMIT_DELAY_MS / 1_000 - time.perf_counter()
                 may_wait = left_s > 0 and all(map(_may_wait, jobs))
                 jobs = self.thread.take_more(left_s) if may_wait else []
-        self.counters.commits += 1
-        self.counters.commit_s += time.perf_counter() - began
+        self.counters.timings.observe(time.perf_counter() - began)
         self.counters.batches_stored += len(stored)
         self.thread.post(lambda: self._announce(stored, durable))
 

@@ -75,6 +75,10 @@ class Inbox:
         (self._urgent if share.is_urgent else self._bulk).append((share, inputs, size))
         self._filled.set()
 
+    def __len__(self) -> int:
+        """Give what waits; what a source put at once counts as one."""
+        return len(self._own) + len(self._timers) + len(self._urgent) + len(self._bulk)
+
     def put_own(self, item: Input) -> None:
         """Put an input that the node itself made; the effects that ask for them bound these."""
         (self._timers if isinstance(item, TimerFired) else self._own).append(item)

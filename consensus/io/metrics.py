@@ -4,15 +4,18 @@ Nothing is counted here: the parts keep plain integers, and a collection reads t
 those of CometBFT where they mean the same, so that its dashboards and habits carry over.
 """
 
-from collections.abc import Callable, Iterator
+import platform
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
     Metric,
-    SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
 
@@ -21,9 +24,15 @@ from consensus.io.chain_worker import ChainWorker
 from consensus.io.cosigning import Cosigner
 from consensus.io.driver import Driver
 from consensus.io.examiner import Examiner
+from consensus.io.inbox import Inbox
 from consensus.io.safety_writer import SafetyWriter
+from consensus.io.timings import Timings
+from consensus.io.tls import CERTIFICATE_EXPIRY_S
 from consensus.io.transport import PeerTransport
 from ledger.core.ids import Height
+from ledger.io.disk_usage import disk_usage
+from ledger.io.release import VERSION
+from ledger.native import blake3, ed25519
 
 __all__ = ["NodeMetrics", "Sources"]
 
@@ -59,9 +68,13 @@ _STATUS_GAUGES = {
     "round": ("consensus_round", "Current round"),
     "epoch": ("consensus_epoch", "Current epoch"),
     "validators": ("consensus_validators", "Validators of the epoch"),
+    "quorum": ("consensus_quorum", "Validators that must take part for progress"),
+    "connected": ("consensus_connected_validators", "Validators connected, this one included"),
+    "sitting_out": ("consensus_sitting_out", "1 while it signs nothing: its record was lost"),
     "mempool_entries": ("mempool_size", "Entries not yet in a batch"),
     "mempool_bytes": ("mempool_size_bytes", "Bytes of the entries not yet in a batch"),
     "open_batches": ("mempool_open_batches", "Batches not yet ordered"),
+    "own_batches_in_flight": ("mempool_own_batches", "Own batches not yet ordered"),
     "execution_queue": ("consensus_execution_queue", "Final blocks not yet applied"),
 }
 
@@ -71,6 +84,9 @@ class Sources:
     """Whom a collection asks. The transport is another one in each epoch."""
 
     status: Callable[[], dict[str, object]]
+    stores: Mapping[str, Path]
+    evidence: Callable[[], int]
+    inbox: Inbox
     counters: Counters
     transport: PeerTransport
     driver: Driver
@@ -111,6 +127,7 @@ class NodeMetrics(Collector):
         yield from self._collect_core()
         yield from self._collect_peers()
         yield from self._collect_shell()
+        yield from self._collect_host()
 
     def _collect_core(self) -> Iterator[Metric]:
         counters = self._sources.counters
@@ -125,9 +142,21 @@ class NodeMetrics(Collector):
         status = self._sources.status()
         for key, (name, text) in _STATUS_GAUGES.items():
             yield _gauge(name, text, status[key])
-        missing = status["missing"]
-        assert isinstance(missing, list)
-        yield _gauge("consensus_missing_validators", "Validators not connected", len(missing))
+        yield from _members(status)
+        since_ms = status["since_progress_ms"]
+        assert isinstance(since_ms, int)
+        age_text = "Time since a block became final here"
+        yield _gauge("consensus_last_final_age_seconds", age_text, since_ms / 1_000)
+        given_up = CounterMetricFamily(
+            "concordat_consensus_leader_timeouts",
+            "Rounds that this validator gave up, by who led them",
+            labels=["leader"],
+        )
+        for leader, number in counters.leader_timeouts.items():
+            given_up.add_metric([leader], number)
+        yield given_up
+        stored_text = "Contradictory statements of validators in the store; each must be judged"
+        yield _gauge("consensus_evidence_stored", stored_text, self._sources.evidence())
         syncing = status["sync_target_height"] is not None
         yield _gauge("blocksync_syncing", "1 while this node fetches what it missed", syncing)
 
@@ -170,6 +199,7 @@ class NodeMetrics(Collector):
         yield _counter("driver_steps", "Inputs given to the core", sources.driver.steps)
         yield _counter("driver_busy_seconds", "Time that they took", sources.driver.busy_s)
         yield _gauge("examine_queue", "Submissions and batches to verify", len(sources.examiner))
+        yield _gauge("inbox_queue", "Bunches of inputs that wait for the core", len(sources.inbox))
         yield _gauge("chain_queue", "Jobs for the chain store", len(sources.chain.thread))
         cosigner = sources.cosigner
         yield _gauge("checkpoint_size", "Events under the newest checkpoint", cosigner.log_size)
@@ -177,12 +207,55 @@ class NodeMetrics(Collector):
         text = "Peers that signed another ledger than this node's: look into this at once"
         yield _counter("checkpoint_contradictions", text, cosigner.lies)
         yield _counter("chain_events_refused", "Ordered events refused", chain.events_refused)
-        yield _summary("chain_commit", "Commits of the chain store", chain.commits, chain.commit_s)
-        yield _summary("safety_write", "Safety record writes", safety.writes, safety.write_s)
+        yield _histogram("chain_commit", "Synced commits of the chain store", chain.timings)
+        yield _histogram("safety_write", "Synced writes of the safety record", safety.timings)
+
+    def _collect_host(self) -> Iterator[Metric]:
+        gauges = [
+            GaugeMetricFamily(f"concordat_store_{name}_bytes", text, labels=["store"])
+            for name, text in (
+                ("size", "Disk space that a store takes"),
+                ("disk_free", "Space left on the file system of a store"),
+                ("disk_size", "Size of the file system of a store"),
+            )
+        ]
+        for store, path in self._sources.stores.items():
+            for gauge, value in zip(gauges, disk_usage(path) or (), strict=False):
+                gauge.add_metric([store], value)
+        yield from gauges
+        expiry_text = "End of the TLS certificate shown to peers, in seconds since 1970"
+        yield _gauge("p2p_certificate_expiry_timestamp_seconds", expiry_text, CERTIFICATE_EXPIRY_S)
+        yield InfoMetricFamily(
+            "concordat_node_build",
+            "What runs here",
+            {
+                "version": VERSION,
+                "python": platform.python_version(),
+                "ed25519": ed25519.implementation(),
+                "blake3": blake3.implementation(),
+            },
+        )
+
+
+def _members(status: dict[str, object]) -> Iterator[Metric]:
+    """Say of each other validator of the epoch whether it is connected."""
+    members, missing, name = status["members"], status["missing"], status["name"]
+    assert isinstance(members, list)
+    assert isinstance(missing, list)
+    yield _gauge("consensus_missing_validators", "Validators not connected", len(missing))
+    connected = GaugeMetricFamily(
+        "concordat_consensus_validator_connected",
+        "1 while another validator is connected to this one",
+        labels=["validator"],
+    )
+    for member in members:
+        if member != name:
+            connected.add_metric([member], member not in missing)
+    yield connected
 
 
 def _gauge(name: str, text: str, value: object) -> GaugeMetricFamily:
-    assert isinstance(value, int)
+    assert isinstance(value, int | float)
     return GaugeMetricFamily(f"concordat_{name}", text, value)
 
 
@@ -190,5 +263,6 @@ def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
     return CounterMetricFamily(f"concordat_{name}", text, value)
 
 
-def _summary(name: str, text: str, count: int, seconds: float) -> SummaryMetricFamily:
-    return SummaryMetricFamily(f"concordat_{name}_seconds", text, count, seconds)
+def _histogram(name: str, text: str, timings: Timings) -> HistogramMetricFamily:
+    buckets, total_s = timings.buckets(), timings.total_s
+    return HistogramMetricFamily(f"concordat_{name}_seconds", text, buckets, total_s)

@@ -160,6 +160,9 @@ class _Node:
         self._driver = Driver(self._core, self._inbox, self._handlers())
         self._sources = Sources(
             status=self._status,
+            stores={"chain": settings.chain_dir, "safety": settings.safety_dir},
+            evidence=self._evidence_count,
+            inbox=self._inbox,
             counters=self._core.counters,
             transport=self._transport,
             driver=self._driver,
@@ -313,6 +316,10 @@ class _Node:
 
     def _status_document(self) -> bytes:
         return msgspec.json.encode(self._status())
+
+    def _evidence_count(self) -> int:
+        with self._stores[0].read() as reader:
+            return len(reader.evidence())
 
     def _metrics_text(self) -> bytes:
         return self._metrics.render()

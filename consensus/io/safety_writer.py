@@ -11,6 +11,7 @@ from typing import Protocol
 
 from consensus.core.effects import Persist
 from consensus.core.safety_record import encode_record
+from consensus.io.timings import Timings
 from ledger.core.block import block_id
 from ledger.core.codec import encode
 from ledger.core.ids import Height
@@ -33,13 +34,12 @@ class SafetyWriter:
     """The one writer of the safety store.
 
     Attributes:
-        writes: number of transactions since the start; write_s: the seconds that they took.
+        timings: how long the transactions took.
     """
 
     def __init__(self, store: StoresRecords) -> None:
         self._store = store
-        self.writes = 0
-        self.write_s = 0.0
+        self.timings = Timings()
 
     def persist(self, effect: Persist) -> None:
         """Write a record and its proposals; durable when it returns.
@@ -56,5 +56,4 @@ class SafetyWriter:
             ],
             effect.prune_height,
         )
-        self.writes += 1
-        self.write_s += time.perf_counter() - began
+        self.timings.observe(time.perf_counter() - began)

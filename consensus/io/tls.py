@@ -27,11 +27,13 @@ from cryptography.x509.oid import NameOID
 from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import PublicKey
 
-__all__ = ["PeerIdentity", "peer_key"]
+__all__ = ["CERTIFICATE_EXPIRY_S", "PeerIdentity", "peer_key"]
 
 _AUTHORITY_SEED: Final = b"concordat: this key is public !!"
 _NOT_BEFORE: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NOT_AFTER: Final = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+CERTIFICATE_EXPIRY_S: Final = int(_NOT_AFTER.timestamp())
+"""End of every peer certificate, in seconds since 1970."""
 _AUTHORITY_NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "concordat peers")])
 _SERIAL_BYTES: Final = 16
 

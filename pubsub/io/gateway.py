@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from ledger.core.errors import InvariantError
+from ledger.io.release import VERSION
 from pubsub.core.api_page import api_page
 from pubsub.core.asyncapi import describe_channels
 from pubsub.core.limits import REQUEST_ID_CHARS_MAX
@@ -32,7 +33,6 @@ from pubsub.io.answers import problem_response, refusal_of
 from pubsub.io.api import ENDPOINTS
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.facade import Facade
-from pubsub.io.operations import VERSION
 from pubsub.io.server import listen, serve
 from pubsub.io.state import Gateway, GatewaySettings
 from pubsub.io.stream_api import STREAM_ENDPOINTS, stream_route

@@ -2,7 +2,6 @@
 
 import time
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 from prometheus_client import generate_latest
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ledger.core.errors import Rejected, Unavailable
+from ledger.io.release import VERSION
 from pubsub.core.documents import ChainStatus, GatewayStatus, Health, Status
 from pubsub.core.parameters import Parameters
 from pubsub.core.problems import HttpCode, Refusal
@@ -17,12 +17,8 @@ from pubsub.core.progress import explain_progress
 from pubsub.io.answers import json_response
 from pubsub.io.state import Gateway
 
-__all__ = ["VERSION", "get_livez", "get_metrics", "get_readyz", "get_status", "read_status"]
+__all__ = ["get_livez", "get_metrics", "get_readyz", "get_status", "read_status"]
 
-try:
-    VERSION = version("concordat")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    VERSION = "0"
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _NO_STORE = {"cache-control": "no-store"}
 

@@ -22,7 +22,7 @@ from adapters.tmf.hub.endpoints import HubEndpoints
 from adapters.tmf.resources.model import Resource
 from adapters.tmf.resources.registry import APIS, TABLES
 from ledger.core.errors import InvariantError
-from pubsub.io.operations import VERSION
+from ledger.io.release import VERSION
 
 __all__ = ["api_routes"]
 

@@ -97,7 +97,38 @@ async def test_status_and_metrics_are_served(tmp_path: Path) -> None:
         text = metrics.text.decode()
         assert "concordat_consensus_total_txs_total 1.0" in text
         assert "concordat_consensus_validators 1.0" in text
-        assert "concordat_safety_write_seconds_count" in text
+        writes = number_in(text, "concordat_safety_write_seconds_count")
+        assert writes == number_in(text, 'concordat_safety_write_seconds_bucket{le="+Inf"}') > 0
+        assert number_in(text, 'concordat_store_size_bytes{store="safety"}') > 4_096
+        assert number_in(text, 'concordat_store_disk_free_bytes{store="chain"}') > 0
+        assert 0 <= number_in(text, "concordat_consensus_last_final_age_seconds") < WAIT_S
+        assert number_in(text, "concordat_consensus_evidence_stored") == 0
+
+
+async def test_metrics_name_who_is_not_there(tmp_path: Path) -> None:
+    """Each other validator is connected or not; rounds that were given up count by their leader."""
+    members = make_settings(tmp_path, 4)
+    async with serving(members[:3]), gateway(members[0].control_path) as node:
+        for number in range(1, 5):
+            await node.submit(make_event(members[0].genesis, number).entry)
+            await node.until_log_size(number)
+        metrics = await node.ask(MetricsRequest(1_002))
+        assert isinstance(metrics, MetricsReply)
+    text = metrics.text.decode()
+    seen = {n: number_in(text, f'{_CONNECTED}{{validator="node-{n}"}}') for n in (1, 2, 3)}
+    assert seen == {1: 1, 2: 1, 3: 0}
+    assert number_in(text, "concordat_consensus_missing_validators") == 1
+    assert number_in(text, 'concordat_consensus_leader_timeouts_total{leader="node-3"}') > 0
+    assert f'{_CONNECTED}{{validator="node-0"}}' not in text
+
+
+_CONNECTED = "concordat_consensus_validator_connected"
+
+
+def number_in(text: str, name: str) -> float:
+    """Read one number of the Prometheus text format."""
+    [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[-1])
 
 
 async def _refusal(member: NodeSettings) -> str:
