@@ -1,9 +1,9 @@
 """Measures what one event costs a validator between a peer's batch and its own durable log.
 
 Run as `python -m bench.parts.ledger_path`. One process, one pinned core, processor time of this
-thread: `examine_batch` as before an acknowledgement, `execute_block` as when the block is final, and the
-chain store's transaction. Each figure is the median of several blocks on a growing store. The
-module uses only what does not change between versions, so that two trees can be compared.
+thread: `examine_batch` as before an acknowledgement, `execute_block` as when the block is final,
+and the chain store's transaction. Each figure is the median of several blocks on a growing store.
+The module uses only what does not change between versions, so that two trees can be compared.
 """
 
 import random

@@ -1,10 +1,11 @@
 """Measures joining: a copy of a large ledger through a real gateway, against replaying its blocks.
 
 Run as ``python -m bench.parts.snapshot --events 1000000``. A chain store with that many events of
-500 bytes is made with the code of a node (execute, apply, synced commits), which also gives the rate
-of replaying. Then ``concordat join`` copies it as a process of its own, over HTTP on loopback,
-from a gateway process. Signatures of these events are filled in, not made, and nobody verifies
-them here; what replaying would pay for verifying is measured apart, on events that are signed.
+500 bytes is made with the code of a node (execute, apply, synced commits), which also gives the
+rate of replaying. Then ``concordat join`` copies it as a process of its own, over HTTP on
+loopback, from a gateway process. Signatures of these events are filled in, not made, and nobody
+verifies them here; what replaying would pay for verifying is measured apart, on events that are
+signed.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """A catalogue travels to three marketplaces over a bad net.
 
-Run as ``python -m bench.parts.tmf_replication``. One member publishes offerings; three others follow the ledger and fetch. All nodes have real
-databases and the whole of replication; the ledger is a list in memory and HTTP stays in this
-process. A fetch loses its request with the given chance and its answer with the same one, and each
-marketplace crashes as often as asked and starts again from its database. Measured is how long it
-takes until all are equal; what is lost or differs then is counted. All nodes share one process, so
-the rate is that of one processor for four nodes.
+Run as ``python -m bench.parts.tmf_replication``. One member publishes offerings; three others
+follow the ledger and fetch. All nodes have real databases and the whole of replication; the ledger
+is a list in memory and HTTP stays in this process. A fetch loses its request with the given chance
+and its answer with the same one, and each marketplace crashes as often as asked and starts again
+from its database. Measured is how long it takes until all are equal; what is lost or differs then
+is counted. All nodes share one process, so the rate is that of one processor for four nodes.
 """
 
 import argparse

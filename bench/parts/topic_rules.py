@@ -1,9 +1,9 @@
 """Measures what rules of topics cost when a block is applied: execution, and the state's growth.
 
 Run as `python -m bench.parts.topic_rules`. One process, one pinned core, processor time of this
-thread. Ledgers that differ in their rules alone take the same 1,000 events in turn, block after block, so
-that only ratios between them matter. `master` is the ledger without rules whose code path holds the
-new steps anyway; their own cost is printed beside it.
+thread. Ledgers that differ in their rules alone take the same 1,000 events in turn, block after
+block, so that only ratios between them matter. `master` is the ledger without rules whose code
+path holds the new steps anyway; their own cost is printed beside it.
 """
 
 import sys
