@@ -90,16 +90,16 @@ def _measure(directory: Path, plan: _Plan) -> Run:
     baseline = measure_baseline(source, directory)
     everybody = range(network.size)
     shape = (plan.repeats, plan.events)
-    ports = (network.port(0), network.port(1))
+    addresses = (network.address(0), network.address(1))
     with network.running():
         network.wait_ready()
         _say("one client, single events, one after the other")
-        closed_loop = measure_low_load(source, ports, shape, 0)
+        closed_loop = measure_low_load(source, addresses, shape, 0)
         _say("the same with pauses")
-        paced = measure_low_load(source, ports, (plan.repeats, plan.events // 2), _PAUSE_MS)
+        paced = measure_low_load(source, addresses, (plan.repeats, plan.events // 2), _PAUSE_MS)
         _say(f"{plan.in_flight[0]} single events under way")
-        all_ports = [network.port(member) for member in everybody]
-        in_flight = measure_in_flight(source, all_ports, *plan.in_flight)
+        all_addresses = [network.address(member) for member in everybody]
+        in_flight = measure_in_flight(source, all_addresses, *plan.in_flight)
         _say(f"{plan.fan_out[0]:,} streams of one gateway, as server-sent events and WebSockets")
         fan_out = measure_fan_out(network, source, *plan.fan_out)
         _say(f"full load, {plan.load.window_s:.0f} s after a warm-up")

@@ -4,17 +4,18 @@ Each client is one thread with one connection and one request under way. What th
 because it is full is sent again after a pause, so nothing is lost and nobody is pushed.
 """
 
-import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from bench.load.events import MEDIA_BULK
-from bench.load.http import Answer, Connection
+from bench.load.http import Address, Answer, Connection
 
-__all__ = ["BulkClient", "Supply", "start_clients", "stop_clients"]
+__all__ = ["Bodies", "BulkClient", "Supply", "start_clients", "stop_clients"]
 
 _OK = (200, 202)
 _TRY_AGAIN = (429, 503)
@@ -22,8 +23,27 @@ _REFUSED = b'"refused"'
 _PAUSE_S = 0.01  # first pause of a client whose request was not taken; doubles
 _PAUSE_S_MAX = 0.5
 
-Supply = queue.SimpleQueue[bytes]
-"""Request bodies that nobody has sent yet."""
+
+class Bodies(Protocol):
+    """Request bodies that nobody has sent yet; for several threads."""
+
+    def take(self) -> bytes | None:
+        """Give the next one; None when there are no more."""
+
+
+class Supply:
+    """Request bodies in memory."""
+
+    def __init__(self, bodies: Iterable[bytes]) -> None:
+        """Offer ``bodies`` in their order."""
+        self._bodies = deque(bodies)
+
+    def take(self) -> bytes | None:
+        """Give the next body; None when there are no more."""
+        try:
+            return self._bodies.popleft()
+        except IndexError:
+            return None
 
 
 class _Receipt(msgspec.Struct):
@@ -49,10 +69,10 @@ class BulkClient(threading.Thread):
         fault: what ended the client before its time, or None.
     """
 
-    def __init__(self, port: int, supply: Supply, *, wait: bool) -> None:
-        """Publish what is in ``supply`` at the gateway on ``port``; ``wait`` for finality."""
+    def __init__(self, address: Address, supply: Bodies, *, wait: bool) -> None:
+        """Publish what is in ``supply`` at the gateway at ``address``; ``wait`` for finality."""
         super().__init__(daemon=True)
-        self._connection = Connection(port)
+        self._connection = Connection(address)
         self._supply = supply
         self._path = "/v1/events?wait=final&timeout_ms=60000" if wait else "/v1/events"
         self._stopping = threading.Event()
@@ -65,9 +85,8 @@ class BulkClient(threading.Thread):
         """Publish until :meth:`stop` or the end of the supply."""
         try:
             while not self._stopping.is_set():
-                try:
-                    body = self._supply.get_nowait()
-                except queue.Empty:
+                body = self._supply.take()
+                if body is None:
                     self.is_starved = True
                     return
                 self._publish(body)
@@ -114,10 +133,10 @@ class BulkClient(threading.Thread):
 
 
 def start_clients(
-    ports: Sequence[int], count: int, supply: Supply, *, wait: bool
+    addresses: Sequence[Address], count: int, supply: Bodies, *, wait: bool
 ) -> list[BulkClient]:
-    """Start ``count`` clients, spread over the gateways on ``ports``."""
-    clients = [BulkClient(ports[i % len(ports)], supply, wait=wait) for i in range(count)]
+    """Start ``count`` clients, spread over the gateways at ``addresses``."""
+    clients = [BulkClient(addresses[i % len(addresses)], supply, wait=wait) for i in range(count)]
     for client in clients:
         client.start()
     return clients

@@ -7,9 +7,11 @@ latency must not contain the client's own event loop; so this parses only what i
 import socket
 from typing import NamedTuple
 
-__all__ = ["Answer", "Connection", "open_stream"]
+__all__ = ["Address", "Answer", "Connection", "connect", "open_stream"]
 
-_HOST = "127.0.0.1"
+Address = tuple[str, int]
+"""Host and TCP port of a gateway."""
+
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 60.0  # an answer that is later than this ends the measurement
 
@@ -24,9 +26,9 @@ class Answer(NamedTuple):
 class Connection:
     """One keep-alive connection; not for several threads."""
 
-    def __init__(self, port: int) -> None:
-        """Connect to a gateway on this machine. Raises OSError."""
-        self._socket = _connect(port)
+    def __init__(self, address: Address) -> None:
+        """Connect to a gateway. Raises OSError."""
+        self._socket = connect(address)
 
     def close(self) -> None:
         """Close the connection; a request under way in another thread fails."""
@@ -68,13 +70,13 @@ class Connection:
         return chunk
 
 
-def open_stream(port: int, path: str) -> socket.socket:
+def open_stream(address: Address, path: str) -> socket.socket:
     """Ask for an event stream; give the socket after the answer's first bytes.
 
     Raises:
         OSError: the connection is gone, or the gateway refuses.
     """
-    stream = _connect(port)
+    stream = connect(address)
     stream.sendall(f"GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n".encode())
     head = stream.recv(_CHUNK_BYTES)
     if not head.startswith(b"HTTP/1.1 200"):
@@ -83,7 +85,8 @@ def open_stream(port: int, path: str) -> socket.socket:
     return stream
 
 
-def _connect(port: int) -> socket.socket:
-    connection = socket.create_connection((_HOST, port), timeout=_TIMEOUT_S)
+def connect(address: Address) -> socket.socket:
+    """Open a connection whose small requests leave at once. Raises OSError."""
+    connection = socket.create_connection(address, timeout=_TIMEOUT_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.load.http import open_stream
+from bench.load.http import Address, connect, open_stream
 from bench.machine.description import ROOT
 
 __all__ = ["Arrivals", "Readers", "start_readers"]
@@ -62,13 +62,20 @@ class Readers(NamedTuple):
         self.process.wait()
 
 
-def start_readers(kind: str, port: int, count: int, after: int) -> Readers:
+def start_readers(kind: str, address: Address, count: int, after: int) -> Readers:
     """Start ``count`` readers of the ``kind`` sse or ws; all are connected when this returns.
 
     Raises:
         RuntimeError: they are not.
     """
-    arguments = [sys.executable, "-m", "bench.load.stream_readers", kind, str(port), str(count)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "bench.load.stream_readers",
+        kind,
+        *map(str, address),
+        str(count),
+    ]
     process = subprocess.Popen(
         [*arguments, str(after)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -83,10 +90,11 @@ def start_readers(kind: str, port: int, count: int, after: int) -> Readers:
 class _Reader:
     """One connection."""
 
-    def __init__(self, kind: str, port: int, after: int) -> None:
+    def __init__(self, kind: str, address: Address, after: int) -> None:
         path = f"/v1/stream?after={after}"
         self._is_socket = kind == "ws"
-        self.connection = _open_socket(port, path) if self._is_socket else open_stream(port, path)
+        opened = _open_socket if self._is_socket else open_stream
+        self.connection = opened(address, path)
         self.connection.settimeout(0)
         self._next = after + 1
         self._rest = b""
@@ -132,8 +140,8 @@ class _Reader:
         return numbers
 
 
-def _open_socket(port: int, path: str) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=_END_S)
+def _open_socket(address: Address, path: str) -> socket.socket:
+    connection = connect(address)
     connection.sendall(_HANDSHAKE.format(path=path).encode())
     head = b""
     while b"\r\n\r\n" not in head:
@@ -145,8 +153,9 @@ def _open_socket(port: int, path: str) -> socket.socket:
 
 def _main(arguments: Sequence[str]) -> None:
     """Connect, say so, read until told to end, tell what was seen."""
-    kind, port, count, after = arguments[0], *map(int, arguments[1:])
-    readers = [_Reader(kind, port, after) for _ in range(count)]
+    kind, host = arguments[:2]
+    port, count, after = map(int, arguments[2:])
+    readers = [_Reader(kind, (host, port), after) for _ in range(count)]
     times: dict[int, list[float]] = {}
     selector = selectors.DefaultSelector()
     for reader in readers:

@@ -93,11 +93,11 @@ def _measure_streams(
     network: RealNetwork, source: EventSource, plan: tuple[str, int, int]
 ) -> FanOut:
     kind, streams, events = plan
-    port = network.port(_MEMBER)
+    address = network.address(_MEMBER)
     _restart_gateway(network)  # memory that an earlier measurement left behind would be used again
     gateway = {"gateway": network.pids()[_MEMBER, Part.GATEWAY]}
     bodies = source.bodies(events + 1, 1)
-    connection = Connection(port)
+    connection = Connection(address)
     readers: list[Readers] = []
     try:
         first, _, _ = publish_one(connection, bodies.pop())
@@ -105,7 +105,7 @@ def _measure_streams(
         before = read_processes(gateway)["gateway"]
         share = streams // _READER_PROCESSES
         while len(readers) < _READER_PROCESSES:
-            readers.append(start_readers(kind, port, share, first))
+            readers.append(start_readers(kind, address, share, first))
         time.sleep(_SETTLE_S)
         begun = read_processes(gateway)["gateway"]
         answered: dict[int, float] = {}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from bench.load.events import EventSource
-from bench.load.http import Connection
+from bench.load.http import Address, Connection
 from bench.machine.usage import own_cpu_s
 from bench.network.latency import publish_one
 from bench.report.results import InFlight, quantiles
@@ -23,9 +23,9 @@ _EVENTS_PER_S = 100  # at most, for each client: enough is signed before the clo
 class _Client(threading.Thread):
     """One client; it ends at the time given to it."""
 
-    def __init__(self, port: int, bodies: list[bytes], end_s: float) -> None:
+    def __init__(self, address: Address, bodies: list[bytes], end_s: float) -> None:
         super().__init__(daemon=True)
-        self._connection = Connection(port)
+        self._connection = Connection(address)
         self._bodies = bodies
         self._end_s = end_s
         self.times: list[tuple[float, float]] = []
@@ -46,9 +46,9 @@ class _Client(threading.Thread):
 
 
 def measure_in_flight(
-    source: EventSource, ports: Sequence[int], count: int, seconds: float
+    source: EventSource, addresses: Sequence[Address], count: int, seconds: float
 ) -> InFlight:
-    """Keep ``count`` single events under way at the gateways on ``ports``.
+    """Keep ``count`` single events under way at the gateways at ``addresses``.
 
     Raises:
         RuntimeError: an event did not become final.
@@ -56,7 +56,7 @@ def measure_in_flight(
     total = int(_EVENTS_PER_S * seconds)
     bodies = [source.bodies(total, 1) for _ in range(count)]
     end_s = time.perf_counter() + seconds
-    clients = [_Client(ports[i % len(ports)], bodies[i], end_s) for i in range(count)]
+    clients = [_Client(addresses[i % len(addresses)], bodies[i], end_s) for i in range(count)]
     for client in clients:
         client.start()
     time.sleep(seconds * _WARM_UP)

@@ -14,7 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from bench.load.events import MEDIA_BULK, EventSource
-from bench.load.http import Connection, open_stream
+from bench.load.http import Address, Connection, open_stream
 from bench.report.results import Latency, LowLoad, Quantiles, quantiles
 
 __all__ = ["Watcher", "measure_low_load", "publish_one"]
@@ -39,10 +39,10 @@ _read_receipts = msgspec.json.Decoder(_Receipts).decode
 class Watcher(threading.Thread):
     """A subscriber that notes when each piece of the stream arrived."""
 
-    def __init__(self, port: int, after: int) -> None:
-        """Listen at the gateway on ``port`` behind the sequence ``after``."""
+    def __init__(self, address: Address, after: int, query: str = "") -> None:
+        """Listen at a gateway behind the sequence ``after`` to what a further ``query`` asks."""
         super().__init__(daemon=True)
-        self._stream = open_stream(port, f"/v1/stream?after={after}")
+        self._stream = open_stream(address, f"/v1/stream?after={after}{query}")
         self._ends: list[int] = []
         self._times: list[float] = []
         self._received = bytearray()
@@ -92,17 +92,17 @@ def publish_one(connection: Connection, body: bytes) -> tuple[int, float, float]
 
 
 def measure_low_load(
-    source: EventSource, ports: tuple[int, int], shape: tuple[int, int], pause_ms: int
+    source: EventSource, addresses: tuple[Address, Address], shape: tuple[int, int], pause_ms: int
 ) -> LowLoad:
     """Measure one way of offering little load.
 
     Args:
-        ports: gateways of the publisher and of the subscriber.
+        addresses: gateways of the publisher and of the subscriber.
         shape: number of repeats, events of each.
         pause_ms: longest of the random pauses between events, 0 for none.
     """
     repeats_count, events_count = shape
-    repeats = [_repeat(source, ports, events_count, pause_ms) for _ in range(repeats_count)]
+    repeats = [_repeat(source, addresses, events_count, pause_ms) for _ in range(repeats_count)]
     median = Latency(
         final=_median([repeat.final for repeat in repeats]),
         delivered=_median([repeat.delivered for repeat in repeats]),
@@ -110,14 +110,16 @@ def measure_low_load(
     return LowLoad(pause_ms, median, repeats)
 
 
-def _repeat(source: EventSource, ports: tuple[int, int], count: int, pause_ms: int) -> Latency:
+def _repeat(
+    source: EventSource, addresses: tuple[Address, Address], count: int, pause_ms: int
+) -> Latency:
     pauses = random.Random(count)
     bodies = source.bodies(count + 1, 1)
-    connection = Connection(ports[0])
+    connection = Connection(addresses[0])
     try:
         # The first event wakes everything and tells where the log ends.
         first, _, _ = publish_one(connection, bodies.pop())
-        watcher = Watcher(ports[1], first)
+        watcher = Watcher(addresses[1], first)
         watcher.start()
         rows = []
         for body in bodies:
@@ -137,6 +139,7 @@ def _median(parts: list[Quantiles]) -> Quantiles:
     return Quantiles(
         p50_ms=round(statistics.median(part.p50_ms for part in parts), 2),
         p99_ms=round(statistics.median(part.p99_ms for part in parts), 2),
+        p999_ms=round(statistics.median(part.p999_ms for part in parts), 2),
         max_ms=round(statistics.median(part.max_ms for part in parts), 2),
         count=sum(part.count for part in parts),
     )

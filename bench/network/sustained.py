@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.load.bulk import BulkClient, Supply, start_clients, stop_clients
 from bench.load.events import EventSource
-from bench.load.http import Connection
+from bench.load.http import Address, Connection
 from bench.machine.usage import disk_bytes, own_cpu_s, read_processes, used_between
 from bench.network.latency import publish_one
 from bench.report.results import Quantiles, Throughput, quantiles
@@ -67,9 +67,9 @@ class _Logs:
 class _Probe(threading.Thread):
     """Publishes single events beside the load, each until it is final."""
 
-    def __init__(self, port: int, bodies: list[bytes]) -> None:
+    def __init__(self, address: Address, bodies: list[bytes]) -> None:
         super().__init__(daemon=True)
-        self._connection = Connection(port)
+        self._connection = Connection(address)
         self._bodies = bodies
         self.stopping = threading.Event()
         self.times: list[tuple[float, float]] = []
@@ -123,10 +123,8 @@ def measure_sustained(
         per_second = _calibrate(network, members, source, shape, logs)
         seconds = shape.warm_up_s + shape.window_s
         events_count = int(per_second * _SUPPLY_FACTOR * seconds) + _CALIBRATION_EVENTS
-        supply: Supply = Supply()
-        for body in source.bodies(events_count, shape.events_per_request):
-            supply.put(body)
-        probe = _Probe(network.port(members[0]), source.bodies(int(seconds / _PROBE_PAUSE_S), 1))
+        supply = Supply(source.bodies(events_count, shape.events_per_request))
+        probe = _Probe(network.address(members[0]), source.bodies(int(seconds / _PROBE_PAUSE_S), 1))
         result = _loaded_window(network, members, shape, (logs, supply, probe))
         wait_level(logs.sizes)
     return result
@@ -140,12 +138,10 @@ def _calibrate(
     logs: _Logs,
 ) -> float:
     """Find out roughly how many events a second will be needed."""
-    supply: Supply = Supply()
-    for body in source.bodies(_CALIBRATION_EVENTS, shape.events_per_request):
-        supply.put(body)
+    supply = Supply(source.bodies(_CALIBRATION_EVENTS, shape.events_per_request))
     begin = time.perf_counter()
-    ports = [network.port(member) for member in members]
-    clients = start_clients(ports, shape.clients, supply, wait=True)
+    addresses = [network.address(member) for member in members]
+    clients = start_clients(addresses, shape.clients, supply, wait=True)
     for client in clients:
         client.join()
     seconds = time.perf_counter() - begin
@@ -164,7 +160,7 @@ def _loaded_window(
     pids = {f"{part}{member}": pid for (member, part), pid in sorted(network.pids().items())}
     home = network.chain_dir(members[0]).parent
     clients = start_clients(
-        [network.port(member) for member in members], shape.clients, supply, wait=shape.wait
+        [network.address(member) for member in members], shape.clients, supply, wait=shape.wait
     )
     probe.start()
     time.sleep(shape.warm_up_s)

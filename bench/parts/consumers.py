@@ -55,7 +55,7 @@ class _Puller(threading.Thread):
 
     def __init__(self, port: int, name: str, plan: tuple[int, int]) -> None:
         super().__init__(daemon=True)
-        self._connection = Connection(port)
+        self._connection = Connection(("127.0.0.1", port))
         self._name = name
         self._events, self._batch = plan
         self.rounds_s: list[float] = []

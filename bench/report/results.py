@@ -24,10 +24,11 @@ __all__ = [
 
 
 class Quantiles(msgspec.Struct, frozen=True):
-    """Milliseconds."""
+    """Milliseconds; nearest ranks. Of fewer than 1,000 times, p99.9 is the longest."""
 
     p50_ms: float
     p99_ms: float
+    p999_ms: float
     max_ms: float
     count: int
 
@@ -187,11 +188,16 @@ def quantiles(milliseconds: Sequence[float]) -> Quantiles:
     """Summarise measured times; of none, zeros."""
     ordered = sorted(milliseconds)
     if not ordered:
-        return Quantiles(0.0, 0.0, 0.0, 0)
-    last = len(ordered) - 1
+        return Quantiles(0.0, 0.0, 0.0, 0.0, 0)
     return Quantiles(
         p50_ms=round(statistics.median(ordered), 2),
-        p99_ms=round(ordered[min(last, int(len(ordered) * 0.99))], 2),
+        p99_ms=round(ordered[_rank(len(ordered), 990)], 2),
+        p999_ms=round(ordered[_rank(len(ordered), 999)], 2),
         max_ms=round(ordered[-1], 2),
         count=len(ordered),
     )
+
+
+def _rank(count: int, of_thousand: int) -> int:
+    """Give the place of the smallest of ``count`` values that so many of 1,000 do not pass."""
+    return max(0, -(-count * of_thousand // 1_000) - 1)

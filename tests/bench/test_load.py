@@ -9,15 +9,16 @@ import msgspec
 import pytest
 
 from bench.load.bulk import BulkClient, Supply, start_clients, stop_clients
-from bench.load.events import ENTRY_BYTES, EventSource
+from bench.load.events import ENTRY_BYTES, PROBE_TOPIC, EventSource
 from bench.report.results import quantiles
 from ledger.core.event import open_entry
 from ledger.core.signing import SeedSigner
 
 
-def _source() -> EventSource:
+def _source(entry_bytes: int = ENTRY_BYTES) -> EventSource:
     signer = SeedSigner(secrets.token_bytes(32))
-    return EventSource("did:example:publisher0", signer, "processes-0011223344556677")
+    chain_id = "processes-0011223344556677"
+    return EventSource("did:example:publisher0", signer, chain_id, entry_bytes=entry_bytes)
 
 
 class _Gateway(threading.Thread):
@@ -48,26 +49,33 @@ class _Gateway(threading.Thread):
 @pytest.fixture
 def supply() -> Supply:
     """One request body with three events."""
-    queue: Supply = Supply()
-    for body in _source().bodies(3, 3):
-        queue.put(body)
-    return queue
+    return Supply(_source().bodies(3, 3))
 
 
 def _published(supply: Supply, answers: list[tuple[int, object]]) -> tuple[BulkClient, _Gateway]:
     gateway = _Gateway(answers)
     gateway.start()
-    (client,) = start_clients([gateway.port], 1, supply, wait=False)
+    (client,) = start_clients([("127.0.0.1", gateway.port)], 1, supply, wait=False)
     client.join()
     gateway.join()
     return client, gateway
 
 
-def test_events_have_one_size_and_differ() -> None:
-    """Each entry has exactly the size that is measured, and its own id."""
-    opened = list(_source().entries(300))
-    assert {len(item.entry) for item in opened} == {ENTRY_BYTES}
-    assert len({open_entry(item.entry).id for item in opened}) == 300
+@pytest.mark.parametrize("entry_bytes", [ENTRY_BYTES, 1_000, 4_096])
+def test_events_have_one_size_and_differ(entry_bytes: int) -> None:
+    """Each entry has exactly the size that is measured, and its own id and entity."""
+    source = _source(entry_bytes)
+    opened = [*source.entries(300), *source.entries(3, PROBE_TOPIC)]
+    assert {len(item.entry) for item in opened} == {source.entry_bytes} == {entry_bytes}
+    assert len({open_entry(item.entry).id for item in opened}) == 303
+    assert len({item.event.subject for item in opened}) == 303
+
+
+def test_the_smallest_events_say_how_small_they_are() -> None:
+    """Nobody reads 100 bytes in a report when keys and signature alone took more."""
+    source = _source(100)
+    (opened,) = source.entries(1)
+    assert len(opened.entry) == source.entry_bytes < 250
 
 
 def test_what_was_not_taken_is_sent_again(supply: Supply) -> None:
@@ -97,7 +105,8 @@ def test_a_refusal_ends_the_measurement(supply: Supply) -> None:
 
 
 def test_quantiles() -> None:
-    """The summary of 1 to 100 ms, and that of nothing."""
-    summary = quantiles([float(number) for number in range(100, 0, -1)])
-    assert (summary.p50_ms, summary.p99_ms, summary.max_ms, summary.count) == (50.5, 100, 100, 100)
+    """The summary of 1 to 10,000 ms, and that of nothing: nearest ranks, as few as possible."""
+    summary = quantiles([float(number) for number in range(10_000, 0, -1)])
+    assert (summary.p50_ms, summary.p99_ms, summary.p999_ms) == (5000.5, 9_900, 9_990)
+    assert (summary.max_ms, summary.count) == (10_000, 10_000)
     assert quantiles([]).count == 0

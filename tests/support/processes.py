@@ -127,6 +127,10 @@ class RealNetwork:
         """Give the TCP port of a member's gateway."""
         return self._ports[member].gateway
 
+    def address(self, member: int) -> tuple[str, int]:
+        """Give host and TCP port at which clients reach a member's gateway."""
+        return self.host(member), self.port(member)
+
     def chain_dir(self, member: int) -> Path:
         """Give the directory of a member's chain store."""
         return self.home(member) / "data" / "chain"
