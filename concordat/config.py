@@ -140,6 +140,13 @@ class GatewaySection(Section, frozen=True):
             "the idle limit of any proxy in between.",
         ),
     ] = limits.GATEWAY_HEARTBEAT_MS
+    public_certificate: Annotated[
+        str,
+        Meta(
+            description="PEM file of the certificate that the TLS proxy in front shows. It is not "
+            "served: the metrics and `concordat doctor` say when it expires. Empty: not watched."
+        ),
+    ] = ""
     console: Annotated[
         bool,
         Meta(

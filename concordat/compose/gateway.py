@@ -1,6 +1,7 @@
 """From a member's home to a running gateway. It opens no key: only facades that write need one."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
@@ -15,7 +16,7 @@ from pubsub.io.consumers.engine import ConsumerSettings
 from pubsub.io.facade import Facade
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 
-__all__ = ["gateway_settings", "run_gateway", "wants_facades"]
+__all__ = ["gateway_settings", "run_gateway", "wants_facades", "watched_certificates"]
 
 _log = structlog.get_logger("concordat")
 
@@ -38,7 +39,18 @@ def gateway_settings(home: Home) -> GatewaySettings:
             config.delivery.consumers_max, config.delivery.consumers_per_owner_max
         ),
         webhooks=webhook_settings(config, name),
+        certificates=watched_certificates(home),
     )
+
+
+def watched_certificates(home: Home) -> dict[str, Path]:
+    """Give the PEM files whose expiry matters to a gateway, by what they are for."""
+    config = home.config
+    named = {
+        "public": config.gateway.public_certificate,
+        "trust_anchors": config.authorisation.trust_anchors,
+    }
+    return {use: home.resolve(name) for use, name in named.items() if name}
 
 
 def wants_facades(config: Config) -> bool:

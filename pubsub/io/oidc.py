@@ -31,7 +31,11 @@ class Clocks(NamedTuple):
 
 
 class Oidc:
-    """The issuers whose tokens count, and their keys."""
+    """The issuers whose tokens count, and their keys.
+
+    Attributes:
+        issuers: by URL; keys: by the issuer's name.
+    """
 
     def __init__(
         self, issuers: Iterable[Issuer], fetch: Fetch | None = None, clocks: Clocks | None = None
@@ -41,7 +45,7 @@ class Oidc:
         self._wall_ms = clocks.wall_ms
         rows = tuple(issuers)
         self.issuers = {issuer.url: issuer for issuer in rows}
-        self._keys = {
+        self.keys = {
             issuer.name: IssuerKeys(
                 issuer,
                 fetch or egress_fetch(is_private=issuer.is_private),
@@ -58,7 +62,7 @@ class Oidc:
             Unavailable: the issuer's keys cannot be fetched.
         """
         token = read_oidc_token(text, self.issuers)
-        key = await self._keys[token.issuer.name].key(token.key_id, token.algorithm)
+        key = await self.keys[token.issuer.name].key(token.key_id, token.algorithm)
         _verify(token, key)
         return token.issuer, judge_claims(token, self._wall_ms())
 

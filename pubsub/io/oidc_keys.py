@@ -67,7 +67,11 @@ KeySet = dict[str, list[_Jwk]]
 
 
 class IssuerKeys:
-    """The keys of one issuer."""
+    """The keys of one issuer.
+
+    Attributes:
+        fetched_count: how often they were fetched; failed_count: how often that failed.
+    """
 
     def __init__(self, issuer: Issuer, fetch: Fetch, clock_ms: Callable[[], int]) -> None:
         """Begin without keys; the first token fetches them. ``clock_ms`` never goes back."""
@@ -78,6 +82,8 @@ class IssuerKeys:
         self._fetched_ms: int | None = None
         self._tried_ms: int | None = None
         self._fetching = anyio.Lock()
+        self.fetched_count = 0
+        self.failed_count = 0
 
     async def key(self, key_id: str, algorithm: Algorithm) -> PublicJwk:
         """Give the key that a token names.
@@ -114,9 +120,11 @@ class IssuerKeys:
                 url = self._issuer.jwks_url or await self._discover()
                 keys = read_key_set(await self._fetch(url))
             except (Unavailable, DecodeError) as error:
+                self.failed_count += 1
                 _log.warning("oidc_keys_not_fetched", issuer=self._issuer.name, error=str(error))
                 return
             self._keys, self._fetched_ms = keys, now_ms
+            self.fetched_count += 1
             _log.info("oidc_keys_fetched", issuer=self._issuer.name, keys=sorted(keys))
 
     async def _discover(self) -> str:

@@ -71,14 +71,10 @@ async def get_metrics(gateway: Gateway, request: Request) -> Response:
     """Answer with the gateway's metrics and, when it can be reached, the node's."""
     del request
     metrics = gateway.metrics
-    metrics.streams.set(gateway.streams_count)
-    metrics.waits.set(len(gateway.finality))
-    metrics.log_size.set(gateway.feed.end)
     try:
         node = await gateway.link.metrics()
     except (Rejected, Unavailable):
         node = b""
-    metrics.node_connected.set(gateway.link.is_connected)
     own = generate_latest(metrics.registry)
     return Response(own + node, HTTPStatus.OK, _NO_STORE, _METRICS_TYPE)
 

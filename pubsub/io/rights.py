@@ -6,6 +6,7 @@ anonymous. A revoked API token is void everywhere within TOKEN_WATCH_MS.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,7 +35,7 @@ from pubsub.core.tokens import (
 )
 from pubsub.io.audit import Audit
 from pubsub.io.oidc import Oidc
-from pubsub.io.oidc_keys import Fetch
+from pubsub.io.oidc_keys import Fetch, IssuerKeys
 from pubsub.io.token_file import TokenFileWatch, load_tokens, load_uses, save_uses
 
 __all__ = ["Rights", "RightsSettings"]
@@ -105,6 +106,11 @@ class Rights:
         audit.put(Act("local", Action.ACCESS_LOADED, "access", details=details))
         audit.put_tokens(self.tokens)
         self._audit = audit
+
+    @property
+    def issuer_keys(self) -> Mapping[str, IssuerKeys]:
+        """The keys of each issuer, by its name."""
+        return self._oidc.keys
 
     async def principal(self, connection: HTTPConnection) -> Principal:
         """Give who asks, for an HTTP request or a WebSocket before it is accepted.

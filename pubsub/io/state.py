@@ -6,15 +6,15 @@ process ends, because an answer from it could not be trusted. So is any error th
 lets out, because the requests would go on without rights, waits and deliveries being kept up.
 """
 
+import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from consensus.core.control import Head
 from ledger.core.errors import InvariantError
@@ -38,6 +38,7 @@ from pubsub.io.delivery_store import DeliveryStore
 from pubsub.io.fanout import Fanout
 from pubsub.io.feed import Feed
 from pubsub.io.finality import Finality
+from pubsub.io.metrics import HostCollector, Metrics, OidcCollector
 from pubsub.io.node_link import NodeLink
 from pubsub.io.overload import Overload
 from pubsub.io.rights import Rights, RightsSettings
@@ -46,7 +47,7 @@ from pubsub.io.webhooks.outreach import Outreach
 from pubsub.io.webhooks.service import Webhooks
 from pubsub.io.webhooks.settings import WebhookSettings
 
-__all__ = ["Gateway", "GatewaySettings", "Metrics"]
+__all__ = ["Gateway", "GatewaySettings"]
 
 _log = structlog.get_logger("gateway")
 
@@ -68,6 +69,7 @@ class GatewaySettings:
             one is refused.
         consumers: how many consumers there may be.
         webhooks: where deliveries may go, and in whose name.
+        certificates: files whose expiry is watched, by what they are for.
     """
 
     chain_dir: Path
@@ -81,39 +83,7 @@ class GatewaySettings:
     delivery_dir: Path | None = None
     consumers: ConsumerSettings = field(default_factory=ConsumerSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
-
-
-class Metrics:
-    """What the gateway counts about itself, for Prometheus."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        prefix = "concordat_gateway"
-        self.requests = Counter(
-            f"{prefix}_requests", "Answered requests", ("route", "status"), registry=self.registry
-        )
-        self.seconds = Histogram(
-            f"{prefix}_request_seconds",
-            "Time to the answer; streams and waits included",
-            ("route",),
-            registry=self.registry,
-        )
-        self.events = Counter(
-            f"{prefix}_events",
-            "Events handed in, by what the node said at once",
-            ("result",),
-            registry=self.registry,
-        )
-        self.streams = Gauge(f"{prefix}_streams", "Open event streams", registry=self.registry)
-        self.waits = Gauge(
-            f"{prefix}_waits", "Requests that wait for finality", registry=self.registry
-        )
-        self.node_connected = Gauge(
-            f"{prefix}_node_connected", "1 while the node is connected", registry=self.registry
-        )
-        self.log_size = Gauge(
-            f"{prefix}_log_size", "Events in the log as last seen", registry=self.registry
-        )
+    certificates: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Gateway:
@@ -160,6 +130,7 @@ class Gateway:
                 self.metrics.registry,
             )
             self.audit.load(self._delivery)
+        self._show()
 
     @property
     def delivery(self) -> DeliveryStore:
@@ -235,6 +206,19 @@ class Gateway:
         for result, count in tally.items():
             self.metrics.events.labels(result).inc(count)
 
+    def _show(self) -> None:
+        """Have the metrics tell what is known when they are asked for."""
+        settings, metrics = self.settings, self.metrics
+        metrics.streams.set_function(lambda: self.streams_count)
+        metrics.waits.set_function(lambda: len(self.finality))
+        metrics.log_size.set_function(lambda: self.feed.end)
+        metrics.node_connected.set_function(lambda: self.link.is_connected)
+        stores = {"chain": settings.chain_dir}
+        if settings.delivery_dir is not None:
+            stores["delivery"] = settings.delivery_dir
+        metrics.registry.register(HostCollector(stores, settings.certificates))
+        metrics.registry.register(OidcCollector(self.rights.issuer_keys))
+
     def begin_stream(self) -> None:
         """Count a stream that opens."""
         self.streams_count += 1
@@ -261,6 +245,9 @@ class Gateway:
             head = reader.head()
             self.overload.note(head.log_size)
             if head.height != self._height:
+                if self._height >= 0:  # the first one may have been there for long
+                    age_ms = time.time_ns() // 1_000_000 - head.time_ms
+                    self.metrics.finality.observe(max(0, age_ms) / 1000)
                 self._height = head.height
                 self.finality.look(reader)
         consumers = self._consumers
