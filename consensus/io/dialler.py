@@ -17,19 +17,20 @@ from consensus.io.hello import greet
 from consensus.io.network import LOST, Network, TransportCounters, tune_socket
 from consensus.io.send_queue import SendQueue
 from consensus.io.tls import peer_key
+from consensus.io.tls_stream import TlsStream
 from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import NodeIndex
 from ledger.core.limits import (
     DIAL_BACKOFF_MS,
     DIAL_BACKOFF_MS_MAX,
     HANDSHAKE_MS_MAX,
-    SEND_BYTES_MAX,
 )
 
 __all__ = ["Dialler", "backoff_s"]
 
 _log = structlog.get_logger()
 _DOUBLINGS_MAX: Final = 16
+_WATCH_BYTES: Final = 1_024
 
 
 def backoff_s(failures_count: int, jitter: float) -> float:
@@ -46,6 +47,9 @@ def backoff_s(failures_count: int, jitter: float) -> float:
 
 class Dialler:
     """Keeps one lane to one peer connected.
+
+    What is queued leaves with ``flush``, within the call as far as the socket takes it at once; a
+    task sends the rest.
 
     Attributes:
         queue: what it sends.
@@ -68,6 +72,9 @@ class Dialler:
         self._on_change = on_change
         self._last_fault = ""
         self._pause = trio.CancelScope()
+        self._stream: TlsStream | None = None  # while it can be sent to
+        self._session_scope = trio.CancelScope()
+        self._has_rest = trio.Event()  # the task is sending, and nobody else may
         self.queue = SendQueue(lane)
         self.is_up = False
 
@@ -96,23 +103,42 @@ class Dialler:
         """End a wait before the next attempt: the peer has just shown that it is there."""
         self._pause.cancel()
 
+    def flush(self) -> None:
+        """Send what is queued; never waits and never fails."""
+        stream = self._stream
+        if stream is None or self._has_rest.is_set():
+            return
+        try:
+            piece = self.queue.take()
+            if piece:
+                self._counters.bytes_sent += len(piece)
+                if not stream.send_now(piece) or not self.queue.is_empty:
+                    self._has_rest.set()
+        except LOST:
+            self._stream = None
+            self._session_scope.cancel()
+
     async def _session(self) -> None:
         with trio.fail_after(HANDSHAKE_MS_MAX / 1_000):
-            socket_stream = await trio.open_tcp_stream(*self._network.addresses[self._peer])
-        stream = trio.SSLStream(socket_stream, self._network.identity.client, https_compatible=True)
+            plain = await trio.open_tcp_stream(*self._network.addresses[self._peer])
+        tune_socket(plain)
+        stream = TlsStream(plain, self._network.identity.client)
         try:
-            tune_socket(socket_stream)
             with trio.fail_after(HANDSHAKE_MS_MAX / 1_000):
                 await self._authenticate(stream)
-            self._set_up(is_up=True)
             async with trio.open_nursery() as nursery:
+                self._session_scope = nursery.cancel_scope
+                self._has_rest.set()  # what was queued meanwhile
+                self._stream = stream
+                self._set_up(is_up=True)
                 nursery.start_soon(_watch, stream, nursery.cancel_scope)
                 nursery.start_soon(self._send, stream, nursery.cancel_scope)
         finally:
+            self._stream = None
             self._set_up(is_up=False)
-            await trio.aclose_forcefully(stream)
+            stream.close()
 
-    async def _authenticate(self, stream: "trio.SSLStream[trio.SocketStream]") -> None:
+    async def _authenticate(self, stream: TlsStream) -> None:
         await stream.do_handshake()
         if peer_key(stream) != self._network.keys[self._peer]:
             raise PeerFault(Offence.WRONG_IDENTITY, "another key than the pinned one")
@@ -120,15 +146,16 @@ class Dialler:
         if other.lane is not self._lane:
             raise PeerFault(Offence.WRONG_IDENTITY, f"answers on lane {other.lane.name}")
 
-    async def _send(
-        self, stream: "trio.SSLStream[trio.SocketStream]", scope: trio.CancelScope
-    ) -> None:
+    async def _send(self, stream: TlsStream, scope: trio.CancelScope) -> None:
         with suppress(*LOST):
             while True:
-                view = memoryview(await self.queue.take())
-                for start in range(0, len(view), SEND_BYTES_MAX):
-                    await stream.send_all(view[start : start + SEND_BYTES_MAX])
-                self._counters.bytes_sent += len(view)
+                await self._has_rest.wait()
+                await stream.drain()
+                while piece := self.queue.take():
+                    self._counters.bytes_sent += len(piece)
+                    stream.send_now(piece)
+                    await stream.drain()
+                self._has_rest = trio.Event()
         scope.cancel()
 
     def _set_up(self, *, is_up: bool) -> None:
@@ -150,7 +177,7 @@ class Dialler:
             )
 
 
-async def _watch(stream: trio.abc.ReceiveStream, scope: trio.CancelScope) -> None:
+async def _watch(stream: TlsStream, scope: trio.CancelScope) -> None:
     with suppress(*LOST):
-        await stream.receive_some(1)
+        await stream.receive_some(_WATCH_BYTES)
     scope.cancel()

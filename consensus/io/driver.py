@@ -44,7 +44,11 @@ class Driver:
         busy_s: time in seconds that they and their effects took.
     """
 
-    def __init__(self, core: Core, inbox: Inbox, handlers: Handlers) -> None:
+    def __init__(
+        self, core: Core, inbox: Inbox, handlers: Handlers, flush: Callable[[], None]
+    ) -> None:
+        """Call ``flush`` when all effects of a step are carried out: what it said leaves then."""
+        self._flush = flush
         self._core = core
         self._inbox = inbox
         self._handlers = handlers
@@ -90,11 +94,15 @@ class Driver:
 
     def _step(self, item: Input) -> None:
         self.steps += 1
-        for effect in self._core.step(item, wall_clock_ms()):
+        effects = self._core.step(item, wall_clock_ms())
+        if not effects:
+            return
+        for effect in effects:
             if isinstance(effect, Halt):
                 _log.critical("halt", reason=effect.reason)
                 raise InvariantError(effect.reason)
             if isinstance(effect, EndEpoch):
                 self._end = effect
-                return
+                break
             self._handlers[type(effect)](effect)
+        self._flush()

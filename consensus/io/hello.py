@@ -5,7 +5,7 @@ another version is recognised as that and not as garbage.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -16,9 +16,21 @@ from ledger.core.codec import Codec, Hash32, Record, UInt
 from ledger.core.errors import DecodeError, Offence, PeerFault
 from ledger.core.limits import HELLO_BYTES_MAX
 
-__all__ = ["Hello", "greet", "greet_back"]
+__all__ = ["Hello", "HelloStream", "greet", "greet_back"]
 
 _RECEIVE_BYTES: Final = 1_024
+
+
+class HelloStream(Protocol):
+    """A connection, as far as a greeting needs one."""
+
+    async def send_all(self, data: bytes, /) -> None:
+        """Send all of ``data``."""
+        ...
+
+    async def receive_some(self, bytes_max: int, /) -> bytes | bytearray:
+        """Wait for bytes; nothing at the end of the connection."""
+        ...
 
 
 class Hello(Record, frozen=True):
@@ -37,7 +49,7 @@ class Hello(Record, frozen=True):
 _codec = Codec(Hello)
 
 
-async def greet(stream: trio.abc.Stream, mine: Hello) -> Hello:
+async def greet(stream: HelloStream, mine: Hello) -> Hello:
     """Speak first, as the dialling end; give the answer.
 
     Raises:
@@ -50,7 +62,7 @@ async def greet(stream: trio.abc.Stream, mine: Hello) -> Hello:
     return other
 
 
-async def greet_back(stream: trio.abc.Stream, answer: Callable[[Lane], Hello]) -> Hello:
+async def greet_back(stream: HelloStream, answer: Callable[[Lane], Hello]) -> Hello:
     """Hear the dialling end's greeting and answer it, also when it is then refused.
 
     So the other end learns of which network and version this one is. Raises as ``greet``.
@@ -69,7 +81,7 @@ def _check(other: Hello, mine: Hello) -> None:
         raise PeerFault(Offence.WRONG_CHAIN, f"is of network {other.genesis_hash.hex()[:16]}")
 
 
-async def _receive(stream: trio.abc.Stream) -> Hello:
+async def _receive(stream: HelloStream) -> Hello:
     splitter = FrameSplitter(HELLO_BYTES_MAX)
     try:
         while True:

@@ -22,6 +22,7 @@ from consensus.io.hello import greet_back
 from consensus.io.inbox import Inbox, Share
 from consensus.io.network import LOST, Network, TransportCounters, tune_socket
 from consensus.io.tls import peer_key
+from consensus.io.tls_stream import TlsStream
 from ledger.core.errors import DecodeError, Offence, PeerFault
 from ledger.core.ids import NodeIndex
 from ledger.core.limits import (
@@ -43,7 +44,6 @@ _FRAME_BYTES_MAX: Mapping[Lane, int] = {
     Lane.BULK: FRAME_BYTES_MAX,
 }
 _Source = tuple[NodeIndex, Lane]
-_Stream = trio.SSLStream[trio.SocketStream]
 
 
 class Listener:
@@ -97,20 +97,21 @@ class Listener:
 
     async def _serve(self, socket_stream: trio.SocketStream) -> None:
         self._counters.connections_accepted += 1
-        stream = trio.SSLStream(
-            socket_stream, self._network.identity.server, server_side=True, https_compatible=True
-        )
         try:
             tune_socket(socket_stream)
+        except LOST:
+            return
+        stream = TlsStream(socket_stream, self._network.identity.server, server_side=True)
+        try:
             source = await self._admit(stream)
             if source is not None:
                 await self._hear(stream, source)
         except LOST:
             pass  # the peer dials again
         finally:
-            await trio.aclose_forcefully(stream)
+            stream.close()
 
-    async def _admit(self, stream: _Stream) -> _Source | None:
+    async def _admit(self, stream: TlsStream) -> _Source | None:
         """Find out who it is. None when it took too long or had to give way."""
         if len(self._strangers) >= PENDING_CONNECTIONS_MAX:
             next(iter(self._strangers)).cancel()
@@ -130,13 +131,13 @@ class Listener:
                 del self._strangers[scope]
         return None
 
-    def _identify(self, stream: _Stream) -> NodeIndex:
+    def _identify(self, stream: TlsStream) -> NodeIndex:
         peer = self._index_of_key.get(peer_key(stream))
         if peer is None:
             raise PeerFault(Offence.WRONG_IDENTITY, "its key is none of the validators'")
         return peer
 
-    async def _hear(self, stream: _Stream, source: _Source) -> None:
+    async def _hear(self, stream: TlsStream, source: _Source) -> None:
         with trio.CancelScope() as scope:
             older = self._connected.get(source)
             if older is not None:
@@ -151,7 +152,7 @@ class Listener:
                 if self._connected.get(source) is scope:
                     del self._connected[source]
 
-    async def _receive(self, stream: _Stream, source: _Source) -> None:
+    async def _receive(self, stream: TlsStream, source: _Source) -> None:
         peer, lane = source
         share = self._shares[source]
         splitter = FrameSplitter(_FRAME_BYTES_MAX[lane])

@@ -157,7 +157,7 @@ class _Node:
             self._inbox, Head(head.height, head.log_size), self._status_document, self._metrics_text
         )
         self._safety = SafetyWriter(safety)
-        self._driver = Driver(self._core, self._inbox, self._handlers())
+        self._driver = Driver(self._core, self._inbox, self._handlers(), self._flush)
         self._sources = Sources(
             status=self._status,
             stores={"chain": settings.chain_dir, "safety": settings.safety_dir},
@@ -285,6 +285,9 @@ class _Node:
         if isinstance(effect.message, BatchMessage):
             self._chain.mark_checked(batch_id(effect.message.batch))
         self._transport.broadcast(effect.message)
+
+    def _flush(self) -> None:
+        self._transport.flush()  # the one of the present epoch
 
     def _send_frame(self, peer: NodeIndex, lane: Lane, frame: bytes) -> None:
         self._transport.send_frame(peer, lane, frame)  # the one of the present epoch

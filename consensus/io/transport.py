@@ -81,6 +81,7 @@ class PeerTransport:
         }
         self._guests = network.guests
         self._up: set[NodeIndex] = set()
+        self._unflushed: dict[Dialler, None] = {}
 
     async def run(self, listeners: list[trio.SocketListener]) -> None:
         """Dial and accept until cancelled."""
@@ -90,26 +91,43 @@ class PeerTransport:
                 nursery.start_soon(dialler.run)
 
     def send(self, peer: NodeIndex, message: Message) -> None:
-        """Queue a message for one peer."""
-        self.send_frame(peer, lane_of(message), encode_frame(encode_message(message)))
-
-    def send_frame(self, peer: NodeIndex, lane: Lane, frame: bytes) -> None:
-        """Queue a message that is encoded and framed already."""
-        dialler = self._diallers.get((peer, lane))
+        """Queue a message for one peer; it leaves with :meth:`flush`."""
+        dialler = self._diallers.get((peer, lane_of(message)))
         if dialler is not None:  # an answer may come out of an epoch in which there was such a peer
-            dialler.queue.put(frame)
+            dialler.queue.put(encode_frame(encode_message(message)))
+            self._unflushed[dialler] = None
 
     def broadcast(self, message: Message) -> None:
-        """Queue a message for every validator; it is encoded once."""
-        self.broadcast_frame(lane_of(message), encode_frame(encode_message(message)))
+        """Queue a message for every validator; it is encoded once, and leaves with :meth:`flush`.
+
+        So what one step says to a peer is one record, and wakes it once.
+        """
+        frame = encode_frame(encode_message(message))
+        for dialler in self._by_lane[lane_of(message)]:
+            dialler.queue.put(frame)
+            self._unflushed[dialler] = None
+
+    def flush(self) -> None:
+        """Send what was queued."""
+        for dialler in self._unflushed:
+            dialler.flush()
+        self._unflushed.clear()
+
+    def send_frame(self, peer: NodeIndex, lane: Lane, frame: bytes) -> None:
+        """Send a message that is encoded and framed already."""
+        dialler = self._diallers.get((peer, lane))
+        if dialler is not None:
+            dialler.queue.put(frame)
+            dialler.flush()
 
     def broadcast_frame(self, lane: Lane, frame: bytes) -> None:
-        """Queue for every validator a message that is encoded and framed already."""
+        """Send every validator a message that is encoded and framed already."""
         for dialler in self._by_lane[lane]:
             dialler.queue.put(frame)
+            dialler.flush()
 
     def send_guests(self, lane: Lane, frame: bytes) -> None:
-        """Queue for every guest a message that is encoded and framed already."""
+        """Send every guest a message that is encoded and framed already."""
         for guest in self._guests:
             self.send_frame(guest, lane, frame)
 

@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from consensus.core.inputs import Input
-from consensus.core.messages import Lane
+from consensus.core.messages import Lane, Message
 from consensus.io.hello import greet
 from consensus.io.inbox import Inbox
 from consensus.io.network import Network
@@ -75,6 +75,16 @@ class Peer:
     inbox: Inbox
     listeners: list[trio.SocketListener]
     seen: list[Input]
+
+    def send(self, peer: NodeIndex, message: Message) -> None:
+        """Send a message at once."""
+        self.transport.send(peer, message)
+        self.transport.flush()
+
+    def broadcast(self, message: Message) -> None:
+        """Send everybody a message at once."""
+        self.transport.broadcast(message)
+        self.transport.flush()
 
     async def until(self, count: int, kind: type[InputType]) -> list[InputType]:
         """Wait for ``count`` inputs of a kind; everything taken on the way is kept in ``seen``."""

@@ -86,7 +86,12 @@ class Bench:
         self.core = ScriptedCore(*script)
         self.inbox = Inbox()
         self.done: list[Effect] = []
-        self.driver = Driver(self.core, self.inbox, self.handlers())
+        self.flushed: list[int] = []  # number of effects that were carried out before each
+        self.driver = Driver(self.core, self.inbox, self.handlers(), self.flush)
+
+    def flush(self) -> None:
+        """Note how much was carried out before."""
+        self.flushed.append(len(self.done))
 
     def handlers(self) -> dict[type[Any], Callable[[Any], None]]:
         """Only note what is carried out."""
@@ -107,6 +112,7 @@ async def test_effects_are_carried_out_in_order(nursery: trio.Nursery) -> None:
     await trio.testing.wait_all_tasks_blocked()
     assert bench.core.inputs == [Started()]
     assert bench.done == effects
+    assert bench.flushed == [4]
 
 
 async def test_halt_stops_everything() -> None:
@@ -142,7 +148,7 @@ class DurableBench(Bench):
         self.disk = Disk(self.done)
         handlers = self.handlers()
         handlers[Persist] = SafetyWriter(self.disk).persist
-        self.driver = Driver(self.core, self.inbox, handlers)
+        self.driver = Driver(self.core, self.inbox, handlers, self.flush)
 
 
 async def test_nothing_leaves_before_the_write_returned(nursery: trio.Nursery) -> None:
@@ -165,3 +171,4 @@ async def test_failed_write_ends_the_process_and_nothing_leaves() -> None:
     with pytest.raises(InvariantError, match="disk full"), trio.fail_after(50):
         await bench.driver.run()
     assert bench.done == []
+    assert bench.flushed == []

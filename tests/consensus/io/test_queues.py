@@ -23,7 +23,7 @@ async def test_consensus_lane_forgets_its_oldest() -> None:
     for number in range(LANE_FRAMES_MAX[Lane.CONSENSUS] + 1):
         queue.put(_frame(number))
     assert queue.dropped == 1
-    taken = await queue.take()
+    taken = bytes(queue.take())
     assert taken.startswith(_frame(1))
     assert taken.endswith(_frame(LANE_FRAMES_MAX[Lane.CONSENSUS]))
 
@@ -35,7 +35,7 @@ async def test_bulk_lane_refuses_the_newest() -> None:
     for number in range(LANE_FRAMES_MAX[Lane.BULK] + 1):
         queue.put(_frame(number))
     assert queue.dropped == 1
-    assert (await queue.take()).startswith(_frame(0))
+    assert bytes(queue.take()).startswith(_frame(0))
 
 
 @pytest.mark.parametrize("lane", Lane)
@@ -73,24 +73,32 @@ async def test_writes_are_gathered_up_to_their_size() -> None:
     half = SEND_BYTES_MAX // 2
     for letter in (b"a", b"b", b"c"):
         queue.put(letter * half)
-    assert await queue.take() == b"a" * half + b"b" * half
-    assert await queue.take() == b"c" * half
+    assert queue.take() == b"a" * half + b"b" * half
+    assert queue.take() == b"c" * half
 
 
-async def test_take_waits_for_a_frame() -> None:
-    """The sending task sleeps until there is something."""
-    queue = SendQueue(Lane.CONSENSUS)
-    got: list[bytes] = []
-    async with trio.open_nursery() as nursery:
+async def test_large_frames_leave_in_pieces() -> None:
+    """A frame beyond the size of a write is cut, and the next one begins a write of its own."""
+    queue = SendQueue(Lane.BULK)
+    queue.put(b"a" * (SEND_BYTES_MAX + 1))
+    queue.put(b"b")
+    pieces = [bytes(queue.take()) for _ in range(3)]
+    assert pieces == [b"a" * SEND_BYTES_MAX, b"a", b"b"]
+    assert queue.is_empty
+    assert not queue.take()
 
-        async def take() -> None:
-            got.append(await queue.take())
 
-        nursery.start_soon(take)
-        await trio.testing.wait_all_tasks_blocked()
-        assert got == []
-        queue.put(b"x")
-    assert got == [b"x"]
+async def test_rest_of_a_frame_is_dropped_with_its_connection() -> None:
+    """The next connection begins with a whole frame."""
+    queue = SendQueue(Lane.BULK)
+    queue.put(b"a" * (SEND_BYTES_MAX + 1))
+    queue.take()
+    assert not queue.is_empty
+    queue.set_open(is_open=False)
+    queue.set_open(is_open=True)
+    assert queue.is_empty
+    queue.put(b"b")
+    assert queue.take() == b"b"
 
 
 def _share(*, count_max: int = 100, is_urgent: bool = False) -> Share:

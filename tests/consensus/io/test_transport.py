@@ -57,13 +57,13 @@ async def test_all_peers_come_up_and_hear_each_other() -> None:
     async with running(4) as peers:
         for peer in peers:
             await peer.until(3, PeerUp)
-        peers[2].transport.broadcast(urgent(7))
-        peers[2].transport.broadcast(BatchMessage(b"bulk"))
+        peers[2].broadcast(urgent(7))
+        peers[2].broadcast(BatchMessage(b"bulk"))
         for index in (0, 1, 3):
             heard = await peers[index].until(2, PeerMessage)
             assert {item.message for item in heard} == {urgent(7), BatchMessage(b"bulk")}
             assert {item.peer for item in heard} == {2}
-        peers[0].transport.send(NodeIndex(1), urgent(8))
+        peers[0].send(NodeIndex(1), urgent(8))
         assert (await peers[1].until(3, PeerMessage))[-1] == PeerMessage(NodeIndex(0), urgent(8))
         assert peers[0].transport.peers_up == {1, 2, 3}
 
@@ -74,7 +74,7 @@ async def test_order_is_kept_over_many_frames_and_large_ones() -> None:
     async with running(2) as peers:
         await peers[0].until(1, PeerUp)
         for message in sent:
-            peers[0].transport.send(NodeIndex(1), message)
+            peers[0].send(NodeIndex(1), message)
         heard = await peers[1].until(len(sent), PeerMessage)
         assert [item.message for item in heard] == sent
 
@@ -92,8 +92,8 @@ async def test_lost_lane_is_reported_and_comes_back() -> None:
 async def test_peer_that_starts_late_is_found_and_gets_what_was_said() -> None:
     """Dialling goes on while a peer is absent; what it was told meanwhile arrives."""
     async with running(2, only=[0]) as peers, trio.open_nursery() as nursery:
-        peers[0].transport.send(NodeIndex(1), urgent(1))
-        peers[0].transport.send(NodeIndex(1), BatchMessage(b"early"))
+        peers[0].send(NodeIndex(1), urgent(1))
+        peers[0].send(NodeIndex(1), BatchMessage(b"early"))
         with trio.move_on_after(0.2):
             await peers[0].until(1, PeerUp)
         assert not peers[0].seen
@@ -177,7 +177,7 @@ async def test_misbehaving_peer_is_heard_again_after_its_cooldown() -> None:
         silenced = trio.current_time()
         await peers[1].until(2, PeerUp)
         assert trio.current_time() - silenced > 0.9 * PEER_COOLDOWN_MS / 1_000
-        peers[1].transport.send(NodeIndex(0), urgent(3))
+        peers[1].send(NodeIndex(0), urgent(3))
         assert (await peers[0].until(1, PeerMessage))[0].message == urgent(3)
 
 
@@ -233,7 +233,7 @@ async def test_answering_end_must_have_the_key() -> None:
         await trio.aclose_forcefully(stream)
 
     async with running(3, only=[0]) as peers, trio.open_nursery() as nursery:
-        peers[0].transport.send(NodeIndex(1), urgent(1))
+        peers[0].send(NodeIndex(1), urgent(1))
         nursery.start_soon(trio.serve_listeners, answer, peers[1].listeners)
         await eventually(lambda: Offence.WRONG_IDENTITY in peers[0].transport.counters.faults)
         nursery.cancel_scope.cancel()
@@ -283,7 +283,7 @@ async def test_newer_connection_replaces_the_older() -> None:
 
 async def _fill(peer: Peer, count: int) -> None:
     for _ in range(count):
-        peer.transport.send(NodeIndex(0), BatchMessage(bytes(400_000)))
+        peer.send(NodeIndex(0), BatchMessage(bytes(400_000)))
         await trio.lowlevel.checkpoint()
 
 
@@ -296,7 +296,7 @@ async def test_full_inbox_stops_reading_bulk_and_votes_still_pass() -> None:
         await eventually(lambda: share._room is not None)  # the reader waits for room
         received = peers[0].transport.counters.bytes_received
         assert received < 20_000_000
-        peers[1].transport.send(NodeIndex(0), urgent(6))
+        peers[1].send(NodeIndex(0), urgent(6))
         await eventually(lambda: bool(peers[0].inbox._urgent))
         # Once somebody takes again, everything that was queued arrives.
         heard = await peers[0].until(71, PeerMessage)

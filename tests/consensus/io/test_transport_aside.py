@@ -53,7 +53,7 @@ async def test_cosigning_passes_by_the_core() -> None:
         await peers[0].until(1, PeerUp)
         assert asides[0].up == [1]
         peers[0].transport.broadcast_frame(Lane.BULK, FRAME)
-        peers[0].transport.send(NodeIndex(1), BatchMessage(b"batch"))
+        peers[0].send(NodeIndex(1), BatchMessage(b"batch"))
         (got,) = await peers[1].until(1, PeerMessage)
         assert got == PeerMessage(NodeIndex(0), BatchMessage(b"batch"))
         assert asides[1].heard == [(NodeIndex(0), MESSAGE)]

@@ -1,0 +1,141 @@
+"""One TLS connection over a socket, carried out by hand.
+
+A round of consensus is a dozen records of a few hundred bytes. trio's own stream gives each of them
+locks, task switches and several calls of the kernel; here a record that can leave at once leaves
+within the call, and one wake-up takes in all that has arrived.
+
+A connection ends when its socket does: frames have lengths, so a TLS farewell would say nothing,
+and none is sent or asked for.
+"""
+
+import socket
+import ssl
+from typing import Final
+
+import trio
+
+__all__ = ["TlsStream"]
+
+_RECORD_BYTES: Final = 16_384  # the most that one record holds
+_HANDSHAKE_BYTES: Final = 16_384
+
+
+class TlsStream:
+    """One end of a connection. One task receives; one at a time sends.
+
+    Every method but ``close`` may raise OSError or trio.ClosedResourceError (``network.LOST``): the
+    connection is gone. TLS faults are among the first.
+    """
+
+    __slots__ = ("_incoming", "_is_ended", "_outgoing", "_socket", "_tls", "_unsent")
+
+    def __init__(
+        self, plain: trio.SocketStream, context: ssl.SSLContext, *, server_side: bool = False
+    ) -> None:
+        """Take over the socket of ``plain``, which is of no more use then."""
+        self._socket = socket.socket(fileno=plain.socket.detach())
+        self._socket.settimeout(0)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
+        self._unsent = memoryview(b"")
+        self._is_ended = False
+
+    def getpeercert(self, *, binary_form: bool) -> bytes | None:
+        """Give the other end's certificate in DER, after the handshake."""
+        assert binary_form, "only its bytes are of interest"
+        return self._tls.getpeercert(binary_form=True)
+
+    async def do_handshake(self) -> None:
+        """Shake hands, before anything else."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._push_all()
+            else:
+                await self._push_all()
+                return
+            await self._fill(_HANDSHAKE_BYTES)
+            if self._is_ended:
+                raise trio.BrokenResourceError("closed in its handshake")
+
+    async def receive_some(self, bytes_max: int) -> bytes:
+        """Wait for bytes; give what has come, or nothing at the end of the connection.
+
+        Args:
+            bytes_max: most that is taken from the socket at one time.
+        """
+        # Something may have come together with the end of the handshake.
+        received = self._decrypt() if self._incoming.pending else b""
+        while not received and not self._is_ended:
+            await self._fill(bytes_max)
+            received = self._decrypt()
+        return received
+
+    def send_now(self, data: bytes | memoryview) -> bool:
+        """Send as much as the socket takes at once. When False wait for :meth:`drain` first."""
+        self._tls.write(data)
+        return self._push()
+
+    async def drain(self) -> None:
+        """Wait until all is with the kernel; always a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        while self._unsent:
+            await trio.lowlevel.wait_writable(self._socket)
+            self._send()
+
+    async def send_all(self, data: bytes) -> None:
+        """Send a little, and wait until all of it is with the kernel."""
+        self.send_now(data)
+        await self.drain()
+
+    def close(self) -> None:
+        """Let go of the socket at once; whoever waits for it is told. May be called again."""
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    # --- helpers --------------------------------------------------------------------------
+
+    async def _fill(self, bytes_max: int) -> None:
+        """Wait for the socket and take what has arrived."""
+        await trio.lowlevel.wait_readable(self._socket)
+        try:
+            data = self._socket.recv(bytes_max)
+        except BlockingIOError:  # the kernel thought better of it
+            return
+        self._incoming.write(data)
+        self._is_ended = not data
+
+    def _decrypt(self) -> bytes:
+        """Give what all complete records hold."""
+        parts: list[bytes] = []
+        read = self._tls.read
+        try:
+            while part := read(_RECORD_BYTES):
+                parts.append(part)
+            self._is_ended = True  # the other end said farewell
+        except ssl.SSLWantReadError:
+            pass
+        if self._outgoing.pending and not self._unsent:
+            self._push()  # an answer of TLS itself, such as to a change of keys
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _push(self) -> bool:
+        """Send what TLS has made, behind what was not sent yet; say whether that is all."""
+        made = self._outgoing.read()
+        self._unsent = memoryview(b"".join((self._unsent, made)) if self._unsent else made)
+        return self._send()
+
+    async def _push_all(self) -> None:
+        self._push()
+        await self.drain()
+
+    def _send(self) -> bool:
+        try:
+            sent = self._socket.send(self._unsent)
+        except BlockingIOError:
+            return False
+        self._unsent = self._unsent[sent:]
+        return not self._unsent
