@@ -14,6 +14,7 @@ import msgspec
 
 from bench.load.events import MEDIA_BULK
 from bench.load.http import Address, Answer, Connection
+from bench.load.receipts import REFUSED, read_receipts
 
 __all__ = ["Bodies", "BulkClient", "Supply", "start_clients", "stop_clients"]
 
@@ -46,16 +47,6 @@ class Supply:
             return None
 
 
-class _Receipt(msgspec.Struct):
-    status: str
-    code: str = ""
-
-
-class _Receipts(msgspec.Struct):
-    receipts: list[_Receipt] = []
-
-
-_read_receipts = msgspec.json.Decoder(_Receipts).decode
 _read_entries = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
@@ -119,13 +110,13 @@ class BulkClient(threading.Thread):
             raise RuntimeError(f"{answer.status}: {answer.body[:300].decode()}")
         if answer.status in _OK and _REFUSED not in answer.body:
             return None
-        receipts = _read_receipts(answer.body).receipts
+        receipts = read_receipts(answer.body)
         if not receipts:
             return body
         left = [
             entry
             for entry, receipt in zip(_read_entries(body), receipts, strict=True)
-            if receipt.status == "refused"
+            if receipt.status == REFUSED
         ]
         if any(receipt.code not in ("", "overloaded", "duplicate") for receipt in receipts):
             raise RuntimeError(f"refused: {answer.body[:300].decode()}")

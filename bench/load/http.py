@@ -7,7 +7,15 @@ latency must not contain the client's own event loop; so this parses only what i
 import socket
 from typing import NamedTuple
 
-__all__ = ["Address", "Answer", "Connection", "connect", "open_stream"]
+__all__ = [
+    "Address",
+    "Answer",
+    "Connection",
+    "connect",
+    "open_stream",
+    "parse_answer",
+    "post_request",
+]
 
 Address = tuple[str, int]
 """Host and TCP port of a gateway."""
@@ -40,11 +48,7 @@ class Connection:
         Raises:
             OSError: the connection is gone.
         """
-        head = (
-            f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: {content_type}\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        ).encode()
-        self._socket.sendall(head + body)
+        self._socket.sendall(post_request(path, body, content_type))
         return self._read_answer()
 
     def get(self, path: str) -> Answer:
@@ -54,20 +58,36 @@ class Connection:
 
     def _read_answer(self) -> Answer:
         received = bytearray()
-        while (end := received.find(b"\r\n\r\n")) < 0:
+        while (answer := parse_answer(received)) is None:
             received += self._receive()
-        head = bytes(received[:end]).lower()
-        _, _, rest = head.partition(b"\r\ncontent-length:")
-        length = int(rest.partition(b"\r\n")[0])
-        while len(received) < end + 4 + length:
-            received += self._receive()
-        return Answer(int(head.split(None, 2)[1]), bytes(received[end + 4 :]))
+        return answer
 
     def _receive(self) -> bytes:
         chunk = self._socket.recv(_CHUNK_BYTES)
         if not chunk:
             raise ConnectionResetError("the gateway closed the connection")
         return chunk
+
+
+def post_request(path: str, body: bytes, content_type: str) -> bytes:
+    """Give the bytes of a POST request."""
+    return (
+        f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: {content_type}\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+def parse_answer(received: bytearray) -> Answer | None:
+    """Read the one answer that ``received`` begins with; None while it is not whole."""
+    end = received.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head = bytes(received[:end]).lower()
+    _, _, rest = head.partition(b"\r\ncontent-length:")
+    whole = end + 4 + int(rest.partition(b"\r\n")[0])
+    if len(received) < whole:
+        return None
+    return Answer(int(head.split(None, 2)[1]), bytes(received[end + 4 : whole]))
 
 
 def open_stream(address: Address, path: str) -> socket.socket:

@@ -11,10 +11,9 @@ import threading
 import time
 from contextlib import suppress
 
-import msgspec
-
 from bench.load.events import MEDIA_BULK, EventSource
 from bench.load.http import Address, Connection, open_stream
+from bench.load.receipts import FINAL, read_receipts
 from bench.report.results import Latency, LowLoad, Quantiles, quantiles
 
 __all__ = ["Watcher", "measure_low_load", "publish_one"]
@@ -22,18 +21,6 @@ __all__ = ["Watcher", "measure_low_load", "publish_one"]
 _EVENT_ID = re.compile(rb"\nid: (\d+)\ndata: ")
 _DELIVERY_S = 10.0  # how long after the last answer its event may reach the subscriber
 _CHUNK_BYTES = 1 << 18
-
-
-class _Receipt(msgspec.Struct):
-    status: str
-    sequence: int = -1
-
-
-class _Receipts(msgspec.Struct):
-    receipts: list[_Receipt]
-
-
-_read_receipts = msgspec.json.Decoder(_Receipts).decode
 
 
 class Watcher(threading.Thread):
@@ -85,8 +72,8 @@ def publish_one(connection: Connection, body: bytes) -> tuple[int, float, float]
     end = time.perf_counter()
     if answer.status != 200:
         raise RuntimeError(f"{answer.status}: {answer.body.decode()}")
-    (receipt,) = _read_receipts(answer.body).receipts
-    if receipt.status != "final":
+    (receipt,) = read_receipts(answer.body)
+    if receipt.status != FINAL:
         raise RuntimeError(answer.body.decode())
     return receipt.sequence, begin, end
 

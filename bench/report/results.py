@@ -17,6 +17,7 @@ __all__ = [
     "Latency",
     "LowLoad",
     "Quantiles",
+    "RatePoint",
     "Run",
     "Throughput",
     "quantiles",
@@ -69,6 +70,31 @@ class InFlight(msgspec.Struct, frozen=True):
     events_per_s: float
     final: Quantiles
     generator_cpu_share: float
+
+
+class RatePoint(msgspec.Struct, frozen=True):
+    """One offered rate, open loop: latencies count from when a request was meant to leave.
+
+    Attributes:
+        offered_per_s: events that were meant to leave, per second.
+        final_per_s: events that were answered as final within the same time, per second.
+        final: until the answer; what was never answered counts with the time that it waited.
+        delivered: until a subscriber at another member's gateway has the request's first event.
+        refused, unanswered: events.
+        is_kept: the network kept up with the rate.
+        generator_cpu_share: cores that the load generator took from the network.
+        cpu_us_per_event: of all processes of all members together.
+    """
+
+    offered_per_s: float
+    final_per_s: float
+    final: Quantiles
+    delivered: Quantiles
+    refused: int
+    unanswered: int
+    is_kept: bool
+    generator_cpu_share: float
+    cpu_us_per_event: float
 
 
 class Throughput(msgspec.Struct, frozen=True):
