@@ -105,8 +105,12 @@ class Environment:
         """
         _require_store(path, kind)
         with storage_errors(path, f"open the {kind} store for reading"):
+            entered = path.stat().st_ino
             env = _open_lmdb(path, STORE_MAP_BYTES, readonly=True)
             env.reader_check()
+            if path.stat().st_ino != entered:  # its two files may be of different stores
+                env.close()
+                raise StorageError(path, "it was replaced just now", "Start again")
         return cls(path, env, None).require_version(kind)
 
     def close(self) -> None:
