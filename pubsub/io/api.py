@@ -38,7 +38,7 @@ from pubsub.io.topics_api import TOPICS_ENDPOINTS
 from pubsub.io.trust_api import TRUST_ENDPOINTS
 from pubsub.io.webhooks_api import WEBHOOK_ENDPOINTS
 
-__all__ = ["ENDPOINTS"]
+__all__ = ["ENDPOINTS", "PUBLISH_ENDPOINT"]
 
 _BINARY: Final[Json] = {"type": "string", "format": "binary"}
 _TEXT: Final[Json] = {"type": "string"}
@@ -285,8 +285,9 @@ _METRICS = Operation(
     (Answer(200, "Prometheus text format.", {"text/plain": _TEXT}),),
 )
 
+PUBLISH_ENDPOINT: Final = Endpoint(_PUBLISH, publish.publish, Scope.PUBLISH)
 ENDPOINTS: Final = (
-    Endpoint(_PUBLISH, publish.publish, Scope.PUBLISH),
+    PUBLISH_ENDPOINT,
     Endpoint(_LIST, reads.get_events, Scope.READ),
     Endpoint(_GET, reads.get_event, Scope.READ),
     Endpoint(_PROOF, reads.get_proof, Scope.READ),

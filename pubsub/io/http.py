@@ -8,9 +8,14 @@ when its request is answered. A connection is also the pipe of the event stream 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from ledger.core.limits import GATEWAY_HEADER_BYTES_MAX, GATEWAY_HEADER_READ_MS_MAX
 from pubsub.io.pipe import PIPE_EXTENSION
@@ -32,6 +37,7 @@ class Protocol(HttpToolsProtocol):
     """
 
     on_lost: Callable[[], None] | None = None
+    _served: RequestResponseCycle | None = None  # the request that the application has
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _is_head = False  # between the first byte of a request and the end of its headers
@@ -73,6 +79,34 @@ class Protocol(HttpToolsProtocol):
     def beat(self, data: bytes) -> None:
         """Write a sign of life, which no reader answers."""
         self.write(data)
+
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Answer the request under way, no HEAD, with all of an answer: in one packet if small.
+
+        Args:
+            headers: of our own making, unchecked; names in lower case, the content's length among
+                them, and no ``connection``.
+
+        Returns:
+            False: the reader must first take what it was given: answer in the way of ASGI.
+        """
+        cycle = self._served
+        assert cycle is not None, "only the application answers"
+        if self.is_blocked or cycle.response_started:
+            return False
+        parts = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        parts.append(body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self.write(b"".join(parts))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     async def drained(self) -> None:
         """Wait until the reader took most of what it was given, or is gone."""
@@ -142,6 +176,11 @@ class Protocol(HttpToolsProtocol):
         """Answer what is not HTTP."""
         del msg
         self._refuse(400, b"Bad Request", b"malformed")
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        """Give a request to the application; those behind it wait until it is answered."""
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def _on_late(self) -> None:
         self._refuse(408, b"Request Timeout", b"headers_timeout")

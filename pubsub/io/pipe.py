@@ -5,12 +5,12 @@ scope. So one event costs a stream one write of bytes that all streams share: no
 message is made, and no layer between copies anything.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from starlette.types import Scope
 
-__all__ = ["PIPE_EXTENSION", "Pipe", "pipe_of"]
+__all__ = ["PIPE_EXTENSION", "Answering", "Pipe", "answering_of", "pipe_of"]
 
 PIPE_EXTENSION: Final = "concordat.pipe"
 
@@ -51,7 +51,22 @@ class Pipe(Protocol):
         ...
 
 
+class Answering(Protocol):
+    """The connection of a request, which takes a whole answer at once."""
+
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Answer the request; say whether that was possible."""
+        ...
+
+
 def pipe_of(scope: Scope) -> Pipe:
     """Give the pipe of a request that our server received."""
     pipe: Pipe = scope["extensions"][PIPE_EXTENSION]["pipe"]
     return pipe
+
+
+def answering_of(scope: Scope) -> Answering | None:
+    """Give the connection of an HTTP request, or None when another server received it."""
+    extensions = scope.get("extensions") or {}
+    found: Answering | None = extensions.get(PIPE_EXTENSION, {}).get("pipe")
+    return found
