@@ -5,6 +5,9 @@ Those of the ledger and of the gateway itself are in ``ledger/core/limits.py``.
 
 from typing import Final
 
+# --- processes ------------------------------------------------------------------------------
+GARBAGE_OBJECTS_MAX: Final = 50_000  # new ones before cycles are looked for: some 10 MiB
+
 # --- rights ---------------------------------------------------------------------------------
 RIGHTS_PATTERNS_CACHED: Final = 4096  # compiled topic patterns of principals
 TOKENS_COUNT_MAX: Final = 1_000  # API tokens of one gateway that are not revoked

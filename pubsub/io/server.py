@@ -4,6 +4,7 @@ Owns the settings of uvicorn for all our processes. What is served is told befor
 for its connections, so that whatever could go on for ever ends first.
 """
 
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp
 
 from ledger.core.errors import InvariantError, Unavailable
 from ledger.core.limits import GATEWAY_IDLE_MS_MAX, GATEWAY_SHUTDOWN_MS
-from pubsub.core.limits import WEBSOCKET_MESSAGE_BYTES_MAX
+from pubsub.core.limits import GARBAGE_OBJECTS_MAX, WEBSOCKET_MESSAGE_BYTES_MAX
 from pubsub.io.http import Protocol as HttpProtocol
 from pubsub.io.websocket_protocol import WebSocketProtocol
 
@@ -61,9 +62,21 @@ def serve(app: ASGIApp, served: Served, listener: socket.socket, connections_max
     Raises:
         InvariantError: ``served`` must not go on.
     """
-    make_server(app, served, connections_max).run([listener])
+    server = make_server(app, served, connections_max)
+    _spare_garbage_collector()
+    server.run([listener])
     if served.fatal is not None:
         raise served.fatal
+
+
+def _spare_garbage_collector() -> None:
+    """Let it look rarely, and never at what lives as long as the process.
+
+    Nearly all objects of a request die without it: it cost every seventh moment of a request.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS_MAX)
 
 
 def make_server(app: ASGIApp, served: Served, connections_max: int) -> uvicorn.Server:
