@@ -19,16 +19,13 @@ from ledger.core.codec import encode
 from ledger.core.event import Event, OpenEntry, sign_event
 from ledger.core.signing import Signer
 
-__all__ = ["ENTRY_BYTES", "MEDIA_BULK", "PROBE_TOPIC", "EventSource", "Subjects"]
+__all__ = ["ENTRY_BYTES", "MEDIA_BULK", "EventSource", "Subjects"]
 
 ENTRY_BYTES: Final = 500
 MEDIA_BULK: Final = "application/vnd.concordat.events+msgpack"
-PROBE_TOPIC: Final = "publisher0.probes.sent"
-"""Of the first event of each body of `EventSource.probe_bodies`: few, to be watched apart."""
 
 _DESCRIBED_BYTES = 450
 _LENGTH_BYTES_MAX = 4  # of the number before the data, that counts the data
-_TOPIC = "publisher0.offerings.changed"
 _TYPE = "org.tmforum.productoffering.changed"
 _LOCATION = "https://marketplace.example/tmf-api/productCatalogManagement/v4/productOffering/"
 _NAME = "urn:ngsi-ld:product-offering:"
@@ -46,6 +43,7 @@ class EventSource:
 
     Attributes:
         entry_bytes: size of each entry; larger than asked for when no event is that small.
+        probe_topic: of the first event of each of `probe_bodies`: few, to be watched apart.
     """
 
     def __init__(
@@ -57,26 +55,32 @@ class EventSource:
         entry_bytes: int = ENTRY_BYTES,
         subjects: Subjects = Subjects.RANDOM,
     ) -> None:
-        """Publish as ``did`` on the network ``chain_id``."""
+        """Publish as ``did`` on the network ``chain_id``.
+
+        Its topics are those of the name that the DID ends with.
+        """
+        namespace = did.rpartition(":")[2]
         self._did = did
+        self._topic = f"{namespace}.offerings.changed"
+        self.probe_topic = f"{namespace}.probes.sent"
         self._signer = signer
         self._chain_id = chain_id
         self._is_described = entry_bytes >= _DESCRIBED_BYTES
         self._subjects = subjects
-        self._dice = random.Random(entry_bytes)
-        # Two sources that publish as one must not sign the same nonces: each starts at its time.
+        # Two sources of one publisher must not make the same events: each starts at its time.
         self._made = time.time_ns() >> 10
+        self._dice = random.Random(self._made)
         # All numbers have a fixed width, so that one padding fits all events of a topic.
         self._padding: dict[str, bytes] = {}
         self.entry_bytes = entry_bytes
-        while not all(self._fits(topic) for topic in (_TOPIC, PROBE_TOPIC)):
+        while not all(self._fits(topic) for topic in (self._topic, self.probe_topic)):
             self.entry_bytes += 1
 
-    def entries(self, count: int, topic: str = _TOPIC) -> Iterator[OpenEntry]:
+    def entries(self, count: int, topic: str | None = None) -> Iterator[OpenEntry]:
         """Make ``count`` signed events of exactly ``entry_bytes`` bytes."""
         for _ in range(count):
             self._made += 1
-            opened = sign_event(self._event(topic), self._signer)
+            opened = sign_event(self._event(topic or self._topic), self._signer)
             assert len(opened.entry) == self.entry_bytes
             yield opened
 
@@ -89,11 +93,11 @@ class EventSource:
         ]
 
     def probe_bodies(self, bodies_count: int, events_per_body: int) -> list[bytes]:
-        """Make bulk request bodies whose first event is on PROBE_TOPIC."""
+        """Make bulk request bodies whose first event is on ``probe_topic``."""
         return [
             encode(
                 [
-                    *(opened.entry for opened in self.entries(1, PROBE_TOPIC)),
+                    *(opened.entry for opened in self.entries(1, self.probe_topic)),
                     *(opened.entry for opened in self.entries(events_per_body - 1)),
                 ]
             )

@@ -32,6 +32,7 @@ def fresh_network(
         network = RealNetwork.create(
             Path(directory) / "network",
             validators=validators,
+            publishers=2,
             settings={"log": {"level": "warning"}},
         )
         with network.running():

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.load.events import PROBE_TOPIC, EventSource
+from bench.load.events import EventSource
 from bench.load.http import Connection
 from bench.load.open_loop import Answered, OpenLoop
 from bench.load.receipts import FINAL, read_receipts
@@ -106,7 +106,7 @@ def _watch(network: RealNetwork, members: Sequence[int], source: EventSource) ->
         last, _, _ = publish_one(connection, source.bodies(1, 1)[0])
     finally:
         connection.close()
-    watcher = Watcher(network.address(members[-1]), last, f"&topic={PROBE_TOPIC}")
+    watcher = Watcher(network.address(members[-1]), last, f"&topic={source.probe_topic}")
     watcher.start()
     return watcher
 

@@ -8,8 +8,7 @@ tell what finality costs then.
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +17,15 @@ from bench.load.events import EventSource
 from bench.load.http import Address, Connection
 from bench.machine.usage import disk_bytes, own_cpu_s, read_processes, used_between
 from bench.network.latency import publish_one
+from bench.network.logs import Logs
 from bench.report.results import Quantiles, Throughput, quantiles
-from ledger.io.chain_store import ChainStore
 from tests.support.processes import RealNetwork
 
-__all__ = ["LoadShape", "measure_sustained", "wait_level"]
+__all__ = ["LoadShape", "measure_sustained"]
 
 _CALIBRATION_EVENTS = 20_000
 _SUPPLY_FACTOR = 1.6  # over what calibration promises: a warm network is quicker
 _PROBE_PAUSE_S = 0.1
-_LEVEL_S = 60.0  # all live logs must be equal this long after the load ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +43,6 @@ class LoadShape:
     wait: bool
     warm_up_s: float
     window_s: float
-
-
-class _Logs:
-    """The ends of the logs of the live members, read from their stores."""
-
-    def __init__(self, network: RealNetwork, members: Sequence[int], stack: ExitStack) -> None:
-        self._stores = [
-            stack.enter_context(ChainStore.open_readonly(network.chain_dir(member)))
-            for member in members
-        ]
-
-    def sizes(self) -> list[int]:
-        sizes = []
-        for store in self._stores:
-            with store.read() as reader:
-                sizes.append(reader.head().log_size)
-        return sizes
 
 
 class _Probe(threading.Thread):
@@ -93,23 +74,6 @@ class _Moment:
     disk: int
 
 
-def wait_level(sizes: Callable[[], list[int]], seconds: float = _LEVEL_S) -> int:
-    """Return the common size of all logs once they are equal and stay so.
-
-    Raises:
-        TimeoutError: they do not become equal.
-    """
-    deadline = time.monotonic() + seconds
-    before: list[int] = []
-    while time.monotonic() < deadline:
-        now = sizes()
-        if now == before and len(set(now)) == 1:
-            return now[0]
-        before = now
-        time.sleep(0.3)
-    raise TimeoutError(f"the logs stand at {sizes()} {seconds:.0f} s after the load ended")
-
-
 def measure_sustained(
     network: RealNetwork, members: Sequence[int], source: EventSource, shape: LoadShape
 ) -> Throughput:
@@ -118,15 +82,14 @@ def measure_sustained(
     Raises:
         RuntimeError: the load could not be kept up; the message says why.
     """
-    with ExitStack() as stack:
-        logs = _Logs(network, members, stack)
+    with Logs.opened(network, members) as logs:
         per_second = _calibrate(network, members, source, shape, logs)
         seconds = shape.warm_up_s + shape.window_s
         events_count = int(per_second * _SUPPLY_FACTOR * seconds) + _CALIBRATION_EVENTS
         supply = Supply(source.bodies(events_count, shape.events_per_request))
         probe = _Probe(network.address(members[0]), source.bodies(int(seconds / _PROBE_PAUSE_S), 1))
         result = _loaded_window(network, members, shape, (logs, supply, probe))
-        wait_level(logs.sizes)
+        logs.wait_level()
     return result
 
 
@@ -135,7 +98,7 @@ def _calibrate(
     members: Sequence[int],
     source: EventSource,
     shape: LoadShape,
-    logs: _Logs,
+    logs: Logs,
 ) -> float:
     """Find out roughly how many events a second will be needed."""
     supply = Supply(source.bodies(_CALIBRATION_EVENTS, shape.events_per_request))
@@ -146,7 +109,7 @@ def _calibrate(
         client.join()
     seconds = time.perf_counter() - begin
     stop_clients(clients)
-    wait_level(logs.sizes)
+    logs.wait_level()
     return _CALIBRATION_EVENTS / seconds
 
 
@@ -154,7 +117,7 @@ def _loaded_window(
     network: RealNetwork,
     members: Sequence[int],
     shape: LoadShape,
-    parts: tuple[_Logs, Supply, _Probe],
+    parts: tuple[Logs, Supply, _Probe],
 ) -> Throughput:
     logs, supply, probe = parts
     pids = {f"{part}{member}": pid for (member, part), pid in sorted(network.pids().items())}
@@ -190,11 +153,11 @@ def _loaded_window(
     )
 
 
-def _look(logs: _Logs, home: Path) -> _Moment:
+def _look(logs: Logs, home: Path) -> _Moment:
     return _Moment(time.perf_counter(), logs.sizes(), own_cpu_s(), disk_bytes(home))
 
 
-def _watch(logs: _Logs, before: _Moment, window_s: float) -> list[int]:
+def _watch(logs: Logs, before: _Moment, window_s: float) -> list[int]:
     """Sleep through the window; give the slowest log's growth for each whole second of it."""
     rows = [before.sizes]
     for second in range(1, int(window_s) + 1):

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bench.load.bulk import BulkClient, Supply, start_clients, stop_clients
-from bench.load.events import ENTRY_BYTES, PROBE_TOPIC, EventSource
+from bench.load.events import ENTRY_BYTES, EventSource
 from bench.report.results import quantiles
 from ledger.core.event import open_entry
 from ledger.core.signing import SeedSigner
@@ -65,7 +65,7 @@ def _published(supply: Supply, answers: list[tuple[int, object]]) -> tuple[BulkC
 def test_events_have_one_size_and_differ(entry_bytes: int) -> None:
     """Each entry has exactly the size that is measured, and its own id and entity."""
     source = _source(entry_bytes)
-    opened = [*source.entries(300), *source.entries(3, PROBE_TOPIC)]
+    opened = [*source.entries(300), *source.entries(3, source.probe_topic)]
     assert {len(item.entry) for item in opened} == {source.entry_bytes} == {entry_bytes}
     assert len({open_entry(item.entry).id for item in opened}) == 303
     assert len({item.event.subject for item in opened}) == 303
