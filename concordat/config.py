@@ -80,7 +80,7 @@ class NodeSection(Section, frozen=True):
     safety_dir: Annotated[
         FilePath,
         Meta(
-            description="Directory of the safety record (LMDB). Never restore it from a backup: "
+            description="Directory of the safety record. Never restore it from a backup: "
             "an old record can make this validator contradict itself."
         ),
     ] = "data/safety"

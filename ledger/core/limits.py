@@ -188,6 +188,7 @@ TOPIC_RIGHTS_REMEMBERED_MAX: Final = 1_024  # topics whose rights, a participant
 STATES_REMEMBERED_MAX: Final = 4  # state roots whose decoded participants are kept
 STORE_MAP_BYTES: Final = 2**40  # address space of one environment, not disk: never resized
 STORE_READERS_MAX: Final = 256  # read transactions open at one time, in all processes
+SAFETY_FILE_BYTES: Final = 32 * 2**10  # of each safety file at first; writes of more make it grow
 INDEX_KEY_BYTES_MAX: Final = 255  # a longer value is indexed by its digest
 SCAN_TOPICS_MAX: Final = 1_024  # a pattern for more topics is a filter, not an index
 

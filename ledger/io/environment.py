@@ -21,7 +21,7 @@ import lmdb
 from ledger.core.limits import STORE_MAP_BYTES, STORE_READERS_MAX
 from ledger.io.errors import StorageError, lmdb_errors, storage_errors
 
-__all__ = ["Environment", "Table", "sync_names"]
+__all__ = ["Environment", "Table", "lock_directory", "sync_names"]
 
 FORMAT_VERSION: Final = 4
 _META: Final = b"meta"
@@ -63,7 +63,7 @@ class Environment:
         """
         with storage_errors(path, f"create the {kind} store"):
             path.mkdir(parents=True, exist_ok=True)
-            lock = _lock(path)
+            lock = lock_directory(path)
             try:
                 environment = cls(path, _open_lmdb(path, map_bytes), lock)
             except BaseException:
@@ -85,7 +85,7 @@ class Environment:
         """
         _require_store(path, kind)
         with storage_errors(path, f"open the {kind} store"):
-            lock = _lock(path)
+            lock = lock_directory(path)
             try:
                 env = _open_lmdb(path, map_bytes)
                 _extend(path, env)
@@ -226,7 +226,7 @@ def _open_lmdb(path: Path, map_bytes: int, *, readonly: bool = False) -> lmdb.En
     )
 
 
-def _lock(path: Path) -> int:
+def lock_directory(path: Path) -> int:
     """Become the only writer of the directory; the lock lives as long as the descriptor."""
     handle = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
     try:

@@ -1,29 +1,50 @@
 """The safety store ``safety/``: what a validator must never forget, as opaque bytes.
 
 Owns durability alone: which record follows which is the safety rules' business. A record and
-the proposals that belong to it are written in one synced transaction, and nothing that they
-promise may leave the process before ``write`` has returned.
+the proposals that belong to it are written together and synced, and nothing that they promise may
+leave the process before ``write`` has returned.
 
-The record is stored with its digest, because a silently changed one is worse than a lost one.
+Two files take turns, so that the one of the last write is never touched by the next one. A write
+that was cut short never returned: the other file counts. Anything else that is not as it was
+written is damage, and refused: a silently changed or older record is worse than a lost one
+(docs/decisions/0010-safety-files.md).
 """
 
+import os
+import stat
 from collections.abc import Iterable
+from contextlib import suppress
+from errno import ENOSPC
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
-import lmdb
-
+from ledger.core.codec import Codec, Record, UInt
+from ledger.core.errors import DecodeError
 from ledger.core.hashing import derived_digest
 from ledger.core.ids import BlockId, Height
-from ledger.core.limits import HASH_BYTES, STORE_MAP_BYTES
-from ledger.io.environment import Environment
-from ledger.io.errors import damaged, lmdb_errors
+from ledger.core.limits import HASH_BYTES, SAFETY_FILE_BYTES
+from ledger.io.environment import lock_directory, sync_names
+from ledger.io.errors import StorageError, damaged, storage_errors
+from ledger.io.slot import Slot, SlotDamaged, decode_slot, encode_slot
 
 __all__ = ["SafetyStore", "proposal_key"]
 
-_KIND: Final = "safety"
-_RECORD: Final = b"record"
+FORMAT_VERSION: Final = 5  # up to 4 it was an environment of LMDB
+_FILES: Final = ("record-0", "record-1")
+_OLD_FILE: Final = "data.mdb"
+_MODE: Final = 0o600
 _digest = derived_digest("stored safety record")
+
+
+class _Stored(Record, frozen=True):
+    """What a file holds behind its digest. The first field stays the first in every format."""
+
+    version: UInt
+    record: bytes
+    proposals: tuple[tuple[bytes, bytes], ...]
+
+
+_codec = Codec(_Stored)
 
 
 def proposal_key(height: Height, block_id: BlockId) -> bytes:
@@ -34,51 +55,74 @@ def proposal_key(height: Height, block_id: BlockId) -> bytes:
 class SafetyStore:
     """The open safety store. One process and one thread at a time."""
 
-    def __init__(self, environment: Environment, *, create: bool) -> None:
-        """Hold an environment that is complete. Use one of the two class methods."""
-        self.path = environment.path
-        self._environment = environment
-        with lmdb_errors(self.path, "open the tables"):
-            self._proposals = environment.lmdb.open_db(b"proposals", create=create)
+    def __init__(self, path: Path, lock: int) -> None:
+        """Hold a locked directory with both files. Use one of the two class methods."""
+        self.path = path
+        self._lock: int | None = lock
+        self._files = [os.open(path / name, os.O_RDWR | os.O_CLOEXEC) for name in _FILES]
+        self._number = 0
+        self._is_failed = False
+        self._record = b""
+        self._proposals: dict[bytes, bytes] = {}
 
     @classmethod
-    def create(cls, path: Path, record: bytes, *, map_bytes: int = STORE_MAP_BYTES) -> Self:
+    def create(cls, path: Path, record: bytes) -> Self:
         """Make a store that holds a first record.
+
+        Nothing counts before this has returned: what an interrupted creation left is made anew.
 
         Raises:
             StorageError: there is one already, or the directory cannot be written.
         """
-        environment = Environment.create(path, _KIND, map_bytes)
+        with storage_errors(path, "create the safety store"):
+            path.mkdir(parents=True, exist_ok=True)
+            lock = lock_directory(path)
+            try:
+                _require_unused(path)
+                for name in _FILES:
+                    _make_file(path / name)
+                store = cls(path, lock)
+            except BaseException:
+                os.close(lock)
+                raise
         try:
-            store = cls(environment, create=True)
-            with environment.write() as transaction:
-                store._put_record(transaction, record)
-                environment.seal(transaction)
-            environment.sync_directory()
+            store.write(record, (), Height(0))
+            with storage_errors(path, "sync the directory"):
+                sync_names(path)
         except BaseException:
-            environment.close()
+            store.close()
             raise
         return store
 
     @classmethod
-    def open(cls, path: Path, *, map_bytes: int = STORE_MAP_BYTES) -> Self:
+    def open(cls, path: Path) -> Self:
         """Open the store.
 
         Raises:
             StorageError: absent, in use by another process, damaged, or of another version.
         """
-        environment = Environment.open(path, _KIND, map_bytes)
+        _require_store(path)
+        with storage_errors(path, "open the safety store"):
+            lock = lock_directory(path)
+            try:
+                store = cls(path, lock)
+            except BaseException:
+                os.close(lock)
+                raise
         try:
-            store = cls(environment, create=False)
-            store.read()
+            with storage_errors(path, "read"):
+                store._load()
         except BaseException:
-            environment.close()
+            store.close()
             raise
         return store
 
     def close(self) -> None:
         """Close the store."""
-        self._environment.close()
+        if self._lock is not None:
+            for handle in (*self._files, self._lock):
+                os.close(handle)
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -87,27 +131,16 @@ class SafetyStore:
         self.close()
 
     def read(self) -> tuple[bytes, list[bytes]]:
-        """Give the record and the proposals, lowest height first.
-
-        Raises:
-            StorageError: the record is not the one that was written.
-        """
-        with self._environment.read() as transaction:
-            stored = transaction.get(_RECORD, db=self._environment.meta)
-            value = b"" if stored is None else bytes(stored)
-            with transaction.cursor(self._proposals) as cursor:
-                rows = [bytes(row) for row in cursor.iternext(keys=False, values=True)]
-        record = value[HASH_BYTES:]
-        if _digest(record) != value[:HASH_BYTES]:
-            raise damaged(self.path, "the safety record is not the one that was written")
-        return record, rows
+        """Give the record and the proposals, lowest height first."""
+        return self._record, [self._proposals[key] for key in sorted(self._proposals)]
 
     def write(
         self, record: bytes, proposals: Iterable[tuple[bytes, bytes]], prune_height: Height
     ) -> None:
         """Replace the record, add proposals, and drop those of ``prune_height`` and below.
 
-        Returns when all of it is on the disk.
+        Returns when all of it is on the disk. After a failure nothing more is written through this
+        object: what the kernel kept of a failed write is unknown.
 
         Args:
             proposals: (``proposal_key``, encoded proposal) rows.
@@ -115,17 +148,128 @@ class SafetyStore:
         Raises:
             StorageError: it is not; the process must end without sending anything.
         """
-        with self._environment.write() as transaction:
-            self._put_record(transaction, record)
-            for key, proposal in proposals:
-                transaction.put(key, proposal, db=self._proposals)
-            self._prune(transaction, prune_height)
-
-    def _put_record(self, transaction: "lmdb.Transaction[memoryview]", record: bytes) -> None:
-        transaction.put(_RECORD, _digest(record) + record, db=self._environment.meta)
-
-    def _prune(self, transaction: "lmdb.Transaction[memoryview]", prune_height: Height) -> None:
+        if self._is_failed:
+            raise StorageError(self.path, "an earlier write failed", "Start the process again")
+        self._is_failed = True  # unless all of it goes well
         kept_from = (prune_height + 1).to_bytes(8, "big")
-        with transaction.cursor(self._proposals) as cursor:
-            while cursor.first() and bytes(cursor.key()) < kept_from:
-                cursor.delete()
+        self._record = record
+        self._proposals.update(proposals)
+        for key in [key for key in self._proposals if key < kept_from]:
+            del self._proposals[key]
+        body = _codec.encode(_Stored(FORMAT_VERSION, record, tuple(self._proposals.items())))
+        self._number += 1
+        data = encode_slot(self._number, _digest(body) + body)
+        with storage_errors(self.path, "write"):
+            _write_synced(self._files[self._number % len(_FILES)], data)
+        self._is_failed = False
+
+    # --- reading what an earlier process wrote ------------------------------------------------
+
+    def _load(self) -> None:
+        try:
+            slots = [decode_slot(_read_all(handle)) for handle in self._files]
+        except SlotDamaged as error:
+            raise damaged(self.path, str(error)) from None
+        whole = [slot for slot in slots if slot.payload is not None]
+        if not whole:
+            self._refuse_both(slots)
+        newest = max(whole)
+        (other,) = [slot for slot in slots if slot is not newest]
+        follows = newest.number - 1 if other.payload is not None else newest.number + 1
+        if other.number > follows or (other.payload is not None and other.number != follows):
+            raise damaged(self.path, "its two files do not belong to each other")
+        if slots.index(newest) != newest.number % len(_FILES):
+            raise damaged(self.path, "its two files have changed places")
+        stored = self._decode(newest)
+        if other.payload is None and other.number:
+            # The next write has the number of the one that was cut short: nothing of that may stay.
+            handle = self._files[slots.index(other)]
+            _write_synced(handle, bytes(os.fstat(handle).st_size))
+        self._number = newest.number
+        self._record = stored.record
+        self._proposals = dict(stored.proposals)
+
+    def _refuse_both(self, slots: list[Slot]) -> NoReturn:
+        if max(slot.number for slot in slots) > 1:
+            raise damaged(self.path, "neither of its files is whole")
+        raise StorageError(
+            self.path,
+            "the safety store was never completed",
+            "Delete the directory and create it again",
+        )
+
+    def _decode(self, slot: Slot) -> _Stored:
+        assert slot.payload is not None, "only a whole one is decoded"
+        body = slot.payload[HASH_BYTES:]
+        if _digest(body) != slot.payload[:HASH_BYTES]:
+            raise damaged(self.path, "the safety record is not the one that was written")
+        version = _version_of(body)
+        if version != FORMAT_VERSION:
+            raise _of_other_format(self.path, version)
+        try:
+            return _codec.decode(body)
+        except DecodeError as error:
+            raise damaged(self.path, str(error)) from None
+
+
+def _version_of(body: bytes) -> int:
+    """Give the first field, whatever follows it: MessagePack's array of up to 15, a small int."""
+    return body[1] if len(body) > 1 else 0
+
+
+def _of_other_format(path: Path, version: int) -> StorageError:
+    return StorageError(
+        path,
+        f"the safety store has format {version}, this program knows {FORMAT_VERSION}",
+        "Install the release of Concordat that wrote it",
+    )
+
+
+def _require_unused(path: Path) -> None:
+    if (path / _OLD_FILE).exists():
+        raise StorageError(path, "there is a safety store already", "Move it away first")
+    for name in _FILES:
+        with suppress(FileNotFoundError, SlotDamaged):
+            slot = decode_slot((path / name).read_bytes())
+            if slot.payload is None and slot.number <= 1:
+                continue  # what an interrupted creation left
+        if (path / name).exists():
+            raise StorageError(
+                path, "there is a safety store already", "Use it, or move it away first"
+            )
+
+
+def _require_store(path: Path) -> None:
+    with storage_errors(path, "look for the safety store"):
+        mode = path.stat().st_mode if path.exists() else 0
+        is_there = stat.S_ISDIR(mode) and all((path / name).exists() for name in _FILES)
+        is_old = stat.S_ISDIR(mode) and (path / _OLD_FILE).exists()
+    if is_old and not is_there:
+        raise _of_other_format(path, FORMAT_VERSION - 1)
+    if not is_there:
+        raise StorageError(
+            path, "there is no safety store", "Check the path, or create the store first"
+        )
+
+
+def _make_file(path: Path) -> None:
+    """Make a file of zeros, so that writes of the usual size need not change its length."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+    try:
+        _write_synced(handle, bytes(SAFETY_FILE_BYTES))
+    finally:
+        os.close(handle)
+
+
+def _read_all(handle: int) -> bytes:
+    size = os.fstat(handle).st_size
+    data = os.pread(handle, size, 0)
+    if len(data) != size:
+        raise SlotDamaged("a file is shorter than it says")
+    return data
+
+
+def _write_synced(handle: int, data: bytes) -> None:
+    if os.pwrite(handle, data, 0) != len(data):
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+    os.fdatasync(handle)

@@ -1,17 +1,25 @@
 """The safety store: what was written is there after any end of the process, or it says so."""
 
+import errno
 import os
+import random
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
-import lmdb
 import pytest
 
+from ledger.core.codec import encode
+from ledger.core.hashing import derived_digest
 from ledger.core.ids import BlockId, Height
 from ledger.io.errors import StorageError
-from ledger.io.safety_store import SafetyStore, proposal_key
+from ledger.io.safety_store import FORMAT_VERSION, SafetyStore, proposal_key
+from ledger.io.slot import SECTOR_BYTES, decode_slot, encode_slot
+
+FILES = ("record-0", "record-1")
 
 
 def key(height: int, fork: int = 0) -> bytes:
@@ -70,18 +78,195 @@ def test_absent_store_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_changed_record_is_refused(tmp_path: Path) -> None:
-    """A record that differs in one bit from the written one is damage, not a record."""
+def files_of(path: Path) -> list[bytes]:
+    """Give the contents of the two files."""
+    return [(path / name).read_bytes() for name in FILES]
+
+
+def after_each_write(path: Path, count: int) -> list[list[bytes]]:
+    """Make a store, write so often, and give the files after the creation and after each write."""
+    with SafetyStore.create(path, b"record 0") as store:
+        states = [files_of(path)]
+        for number in range(1, count + 1):
+            proposal = (key(number), bytes([number]) * 1_500)
+            store.write(b"record %d" % number, [proposal], Height(0))
+            states.append(files_of(path))
+    return states
+
+
+def put(path: Path, files: Sequence[bytes]) -> None:
+    """Put contents in place of the two files."""
+    for name, content in zip(FILES, files, strict=True):
+        (path / name).write_bytes(content)
+
+
+def written(before: Sequence[bytes], after: Sequence[bytes]) -> int:
+    """Give which of the files a write has changed."""
+    (which,) = [i for i in range(2) if before[i] != after[i]]
+    return which
+
+
+def test_a_write_leaves_the_file_of_the_last_one_alone(tmp_path: Path) -> None:
+    """The two files take turns."""
+    states = after_each_write(tmp_path / "safety", 4)
+    turns = [written(*pair) for pair in pairwise(states)]
+    assert turns == [0, 1, 0, 1]
+
+
+def test_write_that_was_cut_short_is_none(tmp_path: Path) -> None:
+    """Whichever sectors of a write reached the disk, the one before counts, and writing goes on."""
     path = tmp_path / "safety"
-    SafetyStore.create(path, b"record of rounds").close()
-    with lmdb.open(str(path), max_dbs=32) as env:
-        meta = env.open_db(b"meta")
-        with env.begin(write=True, db=meta) as transaction:
-            value = bytearray(transaction.get(b"record") or b"")
-            value[-1] ^= 1
-            transaction.put(b"record", bytes(value))
+    states = after_each_write(path, 4)
+    which = written(states[-2], states[-1])
+    old, new = states[-2][which], states[-1][which]
+    sectors = [at for at in range(0, len(new), SECTOR_BYTES) if old[at:][:512] != new[at:][:512]]
+    assert len(sectors) > 10
+    dice = random.Random(1)
+    for _ in range(40):
+        reached = set(dice.sample(sectors, dice.randrange(len(sectors))))
+        torn = bytearray(old)
+        for at in reached:
+            torn[at : at + SECTOR_BYTES] = new[at : at + SECTOR_BYTES]
+        files = list(states[-2])
+        files[which] = bytes(torn)
+        put(path, files)
+        with SafetyStore.open(path) as store:
+            assert store.read()[0] == b"record 3"
+            store.write(b"record 4 again", [], Height(2))
+        with SafetyStore.open(path) as store:
+            assert store.read() == (b"record 4 again", [bytes([3]) * 1_500])
+
+
+def test_two_writes_that_were_cut_short_do_not_make_one(tmp_path: Path) -> None:
+    """What a torn write left is wiped out before the same number is written again."""
+    path = tmp_path / "safety"
+    states = after_each_write(path, 4)
+    which = written(states[-2], states[-1])
+    old, new = states[-2][which], states[-1][which]
+    files = list(states[-2])
+    files[which] = new[:SECTOR_BYTES] + old[SECTOR_BYTES:]
+    put(path, files)
+    SafetyStore.open(path).close()
+    wiped = files_of(path)
+    assert wiped[1 - which] == files[1 - which]
+    assert not any(wiped[which])
+    wiped[which] = wiped[which][:SECTOR_BYTES] + new[SECTOR_BYTES:]
+    put(path, wiped)
+    with SafetyStore.open(path) as store:
+        assert store.read()[0] == b"record 3"
+
+
+@pytest.mark.parametrize("file", [0, 1])
+@pytest.mark.parametrize("place", [0, 5, 40, SECTOR_BYTES + 100])
+def test_changed_bit_is_damage(tmp_path: Path, file: int, place: int) -> None:
+    """A bit that nobody wrote is refused in either file: which of them is newer is in doubt."""
+    path = tmp_path / "safety"
+    files = after_each_write(path, 3)[-1]
+    changed = bytearray(files[file])
+    changed[place] ^= 1
+    files[file] = bytes(changed)
+    put(path, files)
+    with pytest.raises(StorageError, match=r"damaged.*keep the directory as evidence"):
+        SafetyStore.open(path)
+    assert files_of(path) == files
+
+
+def test_changed_record_is_refused(tmp_path: Path) -> None:
+    """A record that is not the written one is damage, however sound its sectors are."""
+    path = tmp_path / "safety"
+    after_each_write(path, 1)
+    for number, name in ((2, FILES[0]), (1, FILES[1])):
+        payload = decode_slot((path / name).read_bytes()).payload
+        assert payload is not None
+        (path / name).write_bytes(encode_slot(number, payload[:-1] + b"?"))
     with pytest.raises(StorageError, match="not the one that was written"):
         SafetyStore.open(path)
+
+
+def test_one_older_file_is_refused(tmp_path: Path) -> None:
+    """A file that was put back alone is found out, and so are files that changed places."""
+    path = tmp_path / "safety"
+    states = after_each_write(path, 6)
+    put(path, [states[2][0], states[6][1]])
+    with pytest.raises(StorageError, match="do not belong to each other"):
+        SafetyStore.open(path)
+    put(path, [states[6][0], states[3][1]])
+    with pytest.raises(StorageError, match="do not belong to each other"):
+        SafetyStore.open(path)
+    put(path, states[6][::-1])
+    with pytest.raises(StorageError, match="changed places"):
+        SafetyStore.open(path)
+
+
+@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, 127])
+def test_other_format_is_refused(tmp_path: Path, version: int) -> None:
+    """A store of another format is named and left as it is."""
+    path = tmp_path / "safety"
+    SafetyStore.create(path, b"first").close()
+    body = encode((version, b"what is", "not known"))
+    (path / FILES[1]).write_bytes(
+        encode_slot(1, derived_digest("stored safety record")(body) + body)
+    )
+    before = files_of(path)
+    message = f"has format {version}, this program knows {FORMAT_VERSION}. Install"
+    with pytest.raises(StorageError, match=message):
+        SafetyStore.open(path)
+    assert files_of(path) == before
+
+
+def test_store_of_lmdb_is_named(tmp_path: Path) -> None:
+    """A store that an older release made is neither opened nor replaced."""
+    path = tmp_path / "safety"
+    path.mkdir()
+    (path / "data.mdb").write_bytes(b"old")
+    with pytest.raises(StorageError, match=r"has format 4.*Install the release"):
+        SafetyStore.open(path)
+    with pytest.raises(StorageError, match="there is a safety store already"):
+        SafetyStore.create(path, b"first")
+
+
+def test_interrupted_creation_is_made_anew(tmp_path: Path) -> None:
+    """What a killed creation left is refused by opening, and made anew by creating."""
+    path = tmp_path / "safety"
+    whole = after_each_write(path, 0)[0]
+    torn = [whole[0], whole[1][SECTOR_BYTES:]]
+    for files in ([bytes(100), b""], [whole[0], bytes(len(whole[1]))], torn):
+        put(path, files)
+        with pytest.raises(StorageError, match=r"never completed\. Delete the directory"):
+            SafetyStore.open(path)
+    SafetyStore.create(path, b"anew").close()
+    with SafetyStore.open(path) as store:
+        assert store.read() == (b"anew", [])
+
+
+@pytest.mark.parametrize("lost", FILES)
+def test_store_that_lost_a_file_is_neither_opened_nor_replaced(tmp_path: Path, lost: str) -> None:
+    """Half a store may be the older half."""
+    path = tmp_path / "safety"
+    after_each_write(path, 3)
+    (path / lost).unlink()
+    with pytest.raises(StorageError, match="there is no safety store"):
+        SafetyStore.open(path)
+    with pytest.raises(StorageError, match="there is a safety store already"):
+        SafetyStore.create(path, b"first")
+
+
+def test_nothing_is_written_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that failed ends the store, and what was written before it counts."""
+    path = tmp_path / "safety"
+    with SafetyStore.create(path, b"first") as store, monkeypatch.context() as patched:
+
+        def fail(_handle: int) -> None:
+            raise OSError(errno.EIO, "disk")
+
+        patched.setattr(os, "fdatasync", fail)
+        with pytest.raises(StorageError, match=r"cannot write.*Free space"):
+            store.write(b"second", [], Height(0))
+        patched.undo()
+        with pytest.raises(StorageError, match="an earlier write failed"):
+            store.write(b"third", [], Height(0))
 
 
 def test_returned_write_survives_kill(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ KINDS = [
     ),
 ]
 every_kind = pytest.mark.parametrize("kind", KINDS)
+every_chain = pytest.mark.parametrize("kind", [KINDS[0], KINDS[2]])
 
 
 def extend(store: ChainStore, number: int, size: int = 3) -> None:
@@ -114,7 +115,7 @@ def test_second_creation(tmp_path: Path, kind: Kind) -> None:
     kind.open(tmp_path / "store").close()
 
 
-@every_kind
+@every_chain
 def test_interrupted_creation(tmp_path: Path, kind: Kind) -> None:
     """What a creation left that was killed is refused by opening, and made anew by creating."""
     path = tmp_path / "store"
@@ -127,7 +128,7 @@ def test_interrupted_creation(tmp_path: Path, kind: Kind) -> None:
     kind.open(path).close()
 
 
-@every_kind
+@every_chain
 @pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, 2**32 - 1])
 def test_other_version(tmp_path: Path, kind: Kind, version: int) -> None:
     """A store of another format is refused, named, and left as it is."""
@@ -248,24 +249,13 @@ def test_full_chain_map(tmp_path: Path) -> None:
 
 def test_full_map_says_what_to_do(tmp_path: Path) -> None:
     """The message of a full map names the limit to raise."""
-    with (
-        SafetyStore.create(tmp_path / "safety", b"0", map_bytes=40 * PAGE) as store,
-        pytest.raises(StorageError, match="largest size: raise STORE_MAP_BYTES"),
-    ):
-        store.write(bytes(60 * PAGE), [], Height(0))
-
-
-def test_full_safety_map(tmp_path: Path) -> None:
-    """A safety record that could not be written is not the record; the last written one is."""
-    path = tmp_path / "safety"
-    with SafetyStore.create(path, b"0", map_bytes=40 * PAGE) as store:
-        store.write(b"1", [], Height(0))
-        with pytest.raises(StorageError):
-            store.write(b"2", [(bytes(8), bytes(60 * PAGE))], Height(0))
-        with pytest.raises(StorageError, match="an earlier write failed"):
-            store.write(b"3", [], Height(0))
-    with SafetyStore.open(path) as store:
-        assert store.read() == (b"1", [])
+    with ChainStore.create(tmp_path / "chain", GENESIS, map_bytes=400 * PAGE) as store:
+        entries = [entry(number, data=bytes(30_000)) for number in range(100)]
+        with (
+            pytest.raises(StorageError, match="largest size: raise STORE_MAP_BYTES"),
+            store.write() as writer,
+        ):
+            writer.store_batch(*batch(entries))
 
 
 @pytest.mark.parametrize("kind", ["chain", "safety"])
@@ -310,21 +300,19 @@ def test_failed_creation_can_be_repeated(tmp_path: Path) -> None:
     """A creation that failed for want of space leaves nothing that stands in the way of another."""
     with pytest.raises(StorageError, match="largest size"):
         ChainStore.create(tmp_path / "chain", GENESIS, map_bytes=8 * PAGE)
-    with pytest.raises(StorageError, match="largest size"):
-        SafetyStore.create(tmp_path / "safety", bytes(9 * PAGE), map_bytes=8 * PAGE)
     ChainStore.create(tmp_path / "chain", GENESIS).close()
-    SafetyStore.create(tmp_path / "safety", b"record").close()
 
 
 def test_too_little_address_space(tmp_path: Path) -> None:
     """A process that may not map the store is told what to allow."""
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from ledger.io.safety_store import SafetyStore\n"
+        "from ledger.io.chain_store import ChainStore\n"
+        "from tests.ledger.sample_network import GENESIS\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2**36, 2**36))\n"
-        "SafetyStore.create(Path(sys.argv[1]), b'record')\n"
+        "ChainStore.create(Path(sys.argv[1]), GENESIS)\n"
     )
-    result = run(code, str(tmp_path / "safety"))
+    result = run(code, str(tmp_path / "chain"))
     assert "Allow the process more address space" in result.stderr
 
 
@@ -383,7 +371,7 @@ def test_readers_of_other_threads_see_whole_blocks(tmp_path: Path) -> None:
             assert [watcher.result(timeout=30) for watcher in watchers] == [40, 40]
 
 
-@every_kind
+@every_chain
 @pytest.mark.parametrize("place", [16, PAGE + 16])
 def test_damaged_header(tmp_path: Path, kind: Kind, place: int) -> None:
     """A file whose header pages were changed is refused, and kept as evidence."""
@@ -397,7 +385,7 @@ def test_damaged_header(tmp_path: Path, kind: Kind, place: int) -> None:
     assert (path / "data.mdb").read_bytes() == data
 
 
-@every_kind
+@every_chain
 def test_garbage_file(tmp_path: Path, kind: Kind) -> None:
     """A file that is no store at all is refused."""
     path = tmp_path / "store"
