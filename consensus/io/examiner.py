@@ -1,18 +1,21 @@
 """Examines entries: the checks that cost a signature verification each.
 
-Two threads do it, because the kernel that verifies gives up the interpreter; submissions that wait
+Two threads do it, because the kernel that verifies gives up the interpreter; they live as long as
+the node, because starting one costs as much as verifying two signatures. Submissions that wait
 together are verified in one call. A very small one, when nothing else is to do, is examined at
 once: changing threads would cost more. Admission looks at the last durable ledger.
 """
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
 from consensus.core.effects import ExamineBatch, ExamineEntries
 from consensus.core.inputs import BatchExamined, EntriesExamined, Input
 from consensus.io.driver import wall_clock_ms
+from consensus.io.worker_thread import WorkerThread
 from ledger.core.admission import Verdict, examine_batch, examine_entries
 from ledger.core.ids import BatchId
 from ledger.core.limits import (
@@ -25,7 +28,7 @@ from ledger.io.chain_store import ChainStore
 
 __all__ = ["Examiner"]
 
-_Work = ExamineBatch | list[ExamineEntries]
+_Work = tuple["WorkerThread[_Work]", ExamineBatch | list[ExamineEntries]]
 
 
 class Examiner:
@@ -42,8 +45,7 @@ class Examiner:
         self._report = report
         self._on_valid_batch = on_valid_batch
         self._waiting: deque[ExamineBatch | ExamineEntries] = deque()
-        self._limiter = trio.CapacityLimiter(EXAMINE_THREADS)
-        self._work_there = trio.Semaphore(0)
+        self._idle: list[WorkerThread[_Work]] = []
         self._last_inline = 0.0
 
     def __len__(self) -> int:
@@ -59,7 +61,7 @@ class Examiner:
                 self._examine_entries([effect])
         else:
             self._waiting.append(effect)
-            self._work_there.release()
+            self._hand_out()
 
     def _may_inline(self, effect: ExamineBatch | ExamineEntries) -> bool:
         # Many small ones in a row would keep votes waiting: they go to the threads together.
@@ -72,27 +74,34 @@ class Examiner:
     async def run(self) -> None:
         """Examine what waits until cancelled."""
         async with trio.open_nursery() as nursery:
-            for _ in range(EXAMINE_THREADS):
-                nursery.start_soon(self._serve)
+            for number in range(EXAMINE_THREADS):
+                thread: WorkerThread[_Work] = WorkerThread(f"examine-{number}", self._judge)
+                nursery.start_soon(thread.run)
+                self._idle.append(thread)
+            self._hand_out()
 
-    async def _serve(self) -> None:
-        while True:
-            await self._work_there.acquire()
-            if not self._waiting:
-                continue  # it was taken together with another
-            work = self._take()
-            if isinstance(work, ExamineBatch):
-                valid = await trio.to_thread.run_sync(
-                    self._judge_batch, work, limiter=self._limiter
-                )
-                self._answer_batch(work, valid=valid)
+    def _hand_out(self) -> None:
+        while self._waiting and self._idle:
+            thread = self._idle.pop()
+            thread.put((thread, self._take()))
+
+    def _judge(self, works: list[_Work]) -> None:
+        """In a thread: judge, and answer in trio's."""
+        for thread, effects in works:
+            answer: Callable[[], None]
+            if isinstance(effects, ExamineBatch):
+                valid = self._judge_batch(effects)
+                answer = partial(self._answer_batch, effects, valid=valid)
             else:
-                verdicts = await trio.to_thread.run_sync(
-                    self._judge_entries, work, limiter=self._limiter
-                )
-                self._answer_entries(work, verdicts)
+                answer = partial(self._answer_entries, effects, self._judge_entries(effects))
+            thread.post(partial(self._finish, thread, answer))
 
-    def _take(self) -> _Work:
+    def _finish(self, thread: "WorkerThread[_Work]", answer: Callable[[], None]) -> None:
+        self._idle.append(thread)
+        self._hand_out()  # before answering, which may take the node's own thread a while
+        answer()
+
+    def _take(self) -> ExamineBatch | list[ExamineEntries]:
         first = self._waiting.popleft()
         if isinstance(first, ExamineBatch):
             return first

@@ -54,7 +54,6 @@ SCHEDULE_WINDOW_ROUNDS: Final = 4  # [C] a leader schedule holds for this times 
 SCHEDULE_MEMORY_WINDOWS: Final = 8  # [C] a failed leader is passed over for this many windows
 SCHEDULE_PERIOD_WINDOWS: Final = 16  # [C] failures are forgotten at multiples of this window
 VOTES_BEHIND_ROUNDS: Final = 4  # late votes still form certificates of these past rounds
-PROPOSALS_KEPT_MAX: Final = 4  # proposals waiting for ancestors, batches or execution
 PENDING_BLOCKS_MAX: Final = 1_024  # uncommitted blocks kept in memory
 ROOTS_KEPT_MAX: Final = 1_024  # ledger roots of the last executed blocks
 VERIFIED_SIGNATURES_MAX: Final = 8_192  # signatures remembered as valid
@@ -114,6 +113,7 @@ CHECKED_BATCHES_REMEMBERED: Final = 4_096  # batches whose signatures need no se
 CONTROL_CLIENTS_MAX: Final = 16  # gateways connected to one node
 CONTROL_CLIENT_ENTRIES_MAX: Final = 16_384  # one gateway's entries that wait for an answer
 CONTROL_REPLY_BYTES_MAX: Final = 16 * 2**20  # answers that a gateway has not taken yet
+NODE_GARBAGE_OBJECTS_MAX: Final = 50_000  # more new objects than gone ones: look for garbage
 THREAD_SWITCH_US: Final = 500  # a worker thread gives the interpreter back after this long
 
 # --- state map [C] --------------------------------------------------------------------------
