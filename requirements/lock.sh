@@ -1,5 +1,5 @@
 #!/bin/sh
-# Resolve pyproject.toml and dev.in into exact versions with hashes, valid on every supported Python.
+# Resolve pyproject.toml, dev.in and bench.in into exact versions with hashes, valid on every supported Python.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,3 +14,5 @@ compile() {
 compile pyproject.toml -o requirements/runtime.txt
 # The runtime versions are the same in both files: what is tested is what is run.
 compile pyproject.toml requirements/dev.in -c requirements/runtime.txt -o requirements/dev.txt
+# Programs that are only measured; nothing of ours needs them.
+compile requirements/bench.in -o requirements/bench.txt

@@ -64,11 +64,11 @@ class Contender:
 
     def result(self) -> System:
         """Give what was measured."""
-        if self.skipped or not self.rounds:
-            reason = self.skipped or "not asked for"
+        levels = medians(self.rounds)
+        if not levels:
+            reason = self.skipped or "; ".join(note for each in self.rounds for note in each.notes)
             return System(self.name, "", {}, self.tolerates, reason, [], [])
         version, settings = self.version(), self.settings()
-        levels = medians(self.rounds)
         return System(self.name, version, settings, self.tolerates, "", levels, self.rounds)
 
 

@@ -18,6 +18,7 @@ SETTINGS = {
     "publish": "one Put a message, each under a key of its own; gRPC",
     "client": "connections to the leader, HTTP/2 written by hand",
     "other": "quota 8 GiB, election timeout 5 s, everything else default",
+    "limit": "refuses calls while more than 5,000 are ordered but not applied",
 }
 _KEYS = re.compile(r"^etcd_debugging_mvcc_keys_total (\S+)$", re.MULTILINE)
 _LEADER = "etcd_server_is_leader 1"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.peers.wire import PublishError, connect
 
-__all__ = ["EtcdWire", "open_connection"]
+__all__ = ["EtcdWire", "open_connection", "put_request", "transaction"]
 
 _DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GO_AWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
@@ -76,14 +76,14 @@ class EtcdWire:
                 self._answered.add(stream)
             elif kind == _HEADERS:
                 if flags & _END_STREAM:
-                    yield self._ended(stream, data[begin:end])
+                    yield self._ended(stream)
             else:
                 self._control(kind, flags, stream, data[begin:end])
         self._left = data[at:]
 
-    def _ended(self, stream: int, trailers: bytes) -> int:
+    def _ended(self, stream: int) -> int:
         if stream not in self._answered:
-            raise PublishError(f"a call was refused: {trailers!r}")
+            raise PublishError("a call was refused")
         self._answered.remove(stream)
         return stream // 2
 

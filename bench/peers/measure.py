@@ -16,6 +16,7 @@ from bench.report.results import quantiles
 
 __all__ = ["Plan", "Sampler", "Step", "measure_cluster"]
 
+_SETTLE_S = 3.0  # a peer that refused works off what it has
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE_COLUMNS = (3, 4)  # of the processors' line: idle, and idle while a disk works
 
@@ -118,6 +119,7 @@ def measure_cluster(cluster: Cluster, steps: Sequence[Step], plan: Plan) -> Roun
             )
         except (PublishError, OSError) as error:
             notes.append(f"{step.requests:,} requests in flight: {error}")
+            time.sleep(_SETTLE_S)
             continue
         finally:
             for link in links:

@@ -17,9 +17,10 @@ from bench.peers.wire import PublishError, connect
 __all__ = ["NatsWire", "ask", "open_connection"]
 
 _CONNECT = b'CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1"}\r\n'
-_ACK = re.compile(rb"MSG _INBOX\.\w+\.(\d+) 1 \d+\r\n([^\r]*)\r\n")
-_ANSWER = re.compile(rb"MSG _INBOX\.a \d+ (\d+)\r\n")
+_LINE = re.compile(rb"MSG _INBOX\.\w+\.(\d+) 1 +\d+\r\n([^\r]*)\r\n|(PING|INFO|-ERR)([^\r]*)\r\n")
+_ANSWER = re.compile(rb"MSG _INBOX\.a \d+ +(\d+)\r\n")
 _WAIT_S = 10.0
+_QUOTED_BYTES = 200
 
 
 class NatsWire:
@@ -43,27 +44,21 @@ class NatsWire:
 
     def acknowledged(self, received: bytes) -> Iterator[int]:
         """Give the numbers of the stored messages."""
-        data = self._left + received
-        end = 0
-        for match in _ACK.finditer(data):
-            _expect_nothing_between(data[end : match.start()], self.replies)
+        data, end = self._left + received, 0
+        for match in _LINE.finditer(data):
+            if match.start() != end or match[3] == b"-ERR":
+                raise PublishError(data[end : match.end()][:_QUOTED_BYTES].decode(errors="replace"))
             end = match.end()
-            if b'"error"' in match[2] or b'"seq"' not in match[2]:
-                raise PublishError(match[2].decode(errors="replace"))
-            yield int(match[1])
+            if match[3] == b"PING":
+                self.replies += b"PONG\r\n"
+            elif match[1]:
+                yield self._stored(int(match[1]), match[2])
         self._left = data[end:]
-        if self._left.startswith((b"PING\r\n", b"-ERR")):
-            _expect_nothing_between(self._left, self.replies)
-            self._left = b""
 
-
-def _expect_nothing_between(data: bytes, replies: bytearray) -> None:
-    """Take what stands between acknowledgements: nothing, or the server's pings."""
-    if not data:
-        return
-    if data.replace(b"PING\r\n", b""):
-        raise PublishError(data[:200].decode(errors="replace"))
-    replies += b"PONG\r\n"
+    def _stored(self, number: int, answer: bytes) -> int:
+        if b'"error"' in answer or b'"seq"' not in answer:
+            raise PublishError(answer.decode(errors="replace"))
+        return number
 
 
 def open_connection(port: int, inbox: str) -> socket.socket:
