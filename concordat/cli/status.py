@@ -2,17 +2,16 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
 
 import click
-import msgspec
-from msgspec import Meta
 from rich.table import Table
 
 from concordat.cli.failure import ExitCode
 from concordat.cli.options import Target, target_options
 from concordat.cli.output import emit, json_option
 from concordat.cli.rest import token_option
+from concordat.cli.watch import watch
+from concordat.cli.watch_view import read_node
 from ledger.core.errors import Unavailable
 from pubsub.client.sync_client import Client
 from pubsub.core.documents import Status
@@ -21,17 +20,6 @@ __all__ = ["status"]
 
 _GIVE_UP_MS = 3_000
 _POLL_S = 0.1
-
-
-class _NodeView(msgspec.Struct, frozen=True):
-    """The parts of the node's own status document that people look at first."""
-
-    round: int = 0
-    leader: str = ""
-    connected: int = 0
-    validators: int = 0
-    missing: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
-    mempool_entries: int = 0
 
 
 @click.command()
@@ -45,6 +33,25 @@ class _NodeView(msgspec.Struct, frozen=True):
     metavar="SECONDS",
     help="Ask again until the member makes progress, for at most so long.",
 )
+@click.option("--watch", "watches", is_flag=True, help="Go on showing it, until Ctrl-C.")
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.FloatRange(0.2, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: time between two looks.",
+)
+@click.option(
+    "--count", type=click.IntRange(1), help="With --watch: end after so many looks.", metavar="N"
+)
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="URL",
+    help="With --watch: show another member's gateway beside. May be repeated.",
+)
 @json_option
 def status(  # noqa: PLR0913 - one argument for each option
     *,
@@ -53,10 +60,19 @@ def status(  # noqa: PLR0913 - one argument for each option
     genesis_file: Path | None,
     token: str | None,
     wait_s: int,
+    watches: bool,
+    interval_s: float,
+    count: int | None,
+    also: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show how a member is doing. Exit code 0 when it makes progress, 3 when it does not."""
     target = Target.find(home, url, genesis_file)
+    if watches:
+        urls = [one.rstrip("/") for one in (target.url, *also)]
+        if not watch(urls, token, (interval_s, count), as_json=as_json):
+            raise SystemExit(ExitCode.UNAVAILABLE)
+        return
     deadline = time.monotonic() + wait_s
     with Client(target.url, token=token, give_up_ms=_GIVE_UP_MS) as client:
         while (found := _ask(client, deadline)) is None:
@@ -100,7 +116,7 @@ def _table(found: Status) -> Table:
 def _node(found: Status) -> str:
     if not found.gateway.node_connected:
         return f"not reached: {found.gateway.node_error or 'no answer'}"
-    view = msgspec.json.decode(found.node, type=_NodeView | None)
+    view = read_node(bytes(found.node))
     if view is None:
         return "connected"
     missing = f", missing {', '.join(view.missing)}" if view.missing else ""
