@@ -18,6 +18,8 @@ import msgspec
 from concordat.cli.output import emit, json_option
 from concordat.cli.passwords import new_password
 from concordat.compose.node import make_stores
+from concordat.config_file import Value
+from concordat.config_section import Address
 from concordat.home import Home, HomeError, load_genesis
 from concordat.membership import Governing, Json, Member, create_home, make_genesis, read_card
 from ledger.core.genesis import Genesis
@@ -41,6 +43,12 @@ def init() -> None:
 @click.option("--did", required=True, help="DID of the organisation.")
 @click.option("--address", required=True, help="host:port where other validators reach it.")
 @click.option(
+    "--gateway",
+    metavar="HOST:PORT",
+    callback=lambda _context, _option, address: _require_address(address),
+    help="Where the gateway listens. Default: 127.0.0.1:8080. In a container: 0.0.0.0:8080.",
+)
+@click.option(
     "--topic", "topics", multiple=True, help="Pattern of topics to publish to. Default: NAME.>"
 )
 @click.option("--password-file", type=_file, help="Password of the keys. Default: ask.")
@@ -52,6 +60,7 @@ def member(  # noqa: PLR0913 - one argument for each option
     name: str,
     did: str,
     address: str,
+    gateway: str | None,
     topics: tuple[str, ...],
     password_file: Path | None,
     unencrypted: bool,
@@ -59,6 +68,9 @@ def member(  # noqa: PLR0913 - one argument for each option
 ) -> None:
     """Make a member's home in HOME: keys, configuration, and the public card member.json."""
     port = address.rpartition(":")[2]
+    settings: dict[str, dict[str, Value]] = {"node": {"listen": f"0.0.0.0:{port}"}}
+    if gateway is not None:
+        settings["gateway"] = {"listen": gateway}
     card = create_home(
         home,
         Member(
@@ -67,7 +79,7 @@ def member(  # noqa: PLR0913 - one argument for each option
             address=address,
             topics=topics or (f"{name}.>",),
             password=None if unencrypted else new_password(password_file),
-            settings={"node": {"listen": f"0.0.0.0:{port}"}},
+            settings=settings,
         ),
     )
     human = (
@@ -138,6 +150,15 @@ def join(*, home: Path, genesis_file: Path, later: bool, as_json: bool) -> None:
     shared = load_genesis(genesis_file)
     _install(opened, shared, later=later)
     _report(opened, shared, as_json=as_json, later=later)
+
+
+def _require_address(address: str | None) -> str | None:
+    if address is not None:
+        try:
+            msgspec.convert(address, Address)
+        except msgspec.ValidationError:
+            raise click.BadParameter(f"not an address and a port: {address!r}") from None
+    return address
 
 
 def _install(home: Home, genesis: Genesis, *, later: bool = False) -> None:
