@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Self
 
+from ledger.core.ids import Sequence as SequenceNumber
 from ledger.io.chain_store import ChainStore
 from tests.support.processes import RealNetwork
 
@@ -14,10 +15,15 @@ _LEVEL_S = 60.0
 
 
 class Logs:
-    """Opened stores of some members."""
+    """Opened stores of some members.
 
-    def __init__(self, stores: Sequence[ChainStore]) -> None:
-        """Read ``stores``; use :meth:`opened`."""
+    Attributes:
+        members: whose they are.
+    """
+
+    def __init__(self, members: Sequence[int], stores: Sequence[ChainStore]) -> None:
+        """Read the ``stores`` of ``members``; use :meth:`opened`."""
+        self.members = members
         self._stores = stores
 
     @classmethod
@@ -26,10 +32,11 @@ class Logs:
         """Open the stores of ``members`` for the block."""
         with ExitStack() as stack:
             yield cls(
+                members,
                 [
                     stack.enter_context(ChainStore.open_readonly(network.chain_dir(member)))
                     for member in members
-                ]
+                ],
             )
 
     def sizes(self) -> list[int]:
@@ -39,6 +46,14 @@ class Logs:
             with store.read() as reader:
                 sizes.append(reader.head().log_size)
         return sizes
+
+    def entries(self, places: Sequence[int]) -> list[bytes]:
+        """Give the entries at some places of the first member's log."""
+        with self._stores[0].read() as reader:
+            found = [reader.entry(SequenceNumber(place)) for place in places]
+        entries = [entry for entry in found if entry is not None]
+        assert len(entries) == len(places), "a log holds every event below its size"
+        return entries
 
     def wait_level(self, seconds: float = _LEVEL_S) -> int:
         """Return the common size of all logs once they are equal and stay so.

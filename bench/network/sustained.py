@@ -8,11 +8,11 @@ tell what finality costs then.
 import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.load.bulk import BulkClient, Supply, start_clients, stop_clients
+from bench.load.bulk import Bodies, BulkClient, Supply, start_clients, stop_clients
 from bench.load.events import EventSource
 from bench.load.http import Address, Connection
 from bench.machine.usage import disk_bytes, own_cpu_s, read_processes, used_between
@@ -21,7 +21,7 @@ from bench.network.logs import Logs
 from bench.report.results import Quantiles, Throughput, quantiles
 from tests.support.processes import RealNetwork
 
-__all__ = ["LoadShape", "measure_sustained"]
+__all__ = ["LoadShape", "Offer", "measure_sustained", "measure_window"]
 
 _CALIBRATION_EVENTS = 20_000
 _SUPPLY_FACTOR = 1.6  # over what calibration promises: a warm network is quicker
@@ -43,6 +43,21 @@ class LoadShape:
     wait: bool
     warm_up_s: float
     window_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one window takes.
+
+    Attributes:
+        bodies: bulk requests for all clients, enough for warm-up and window.
+        probes: requests of single events, sent beside the load in the window.
+        warm_up: returns when the window may begin; the load goes on meanwhile.
+    """
+
+    bodies: Bodies
+    probes: list[bytes]
+    warm_up: Callable[[], None]
 
 
 class _Probe(threading.Thread):
@@ -86,9 +101,12 @@ def measure_sustained(
         per_second = _calibrate(network, members, source, shape, logs)
         seconds = shape.warm_up_s + shape.window_s
         events_count = int(per_second * _SUPPLY_FACTOR * seconds) + _CALIBRATION_EVENTS
-        supply = Supply(source.bodies(events_count, shape.events_per_request))
-        probe = _Probe(network.address(members[0]), source.bodies(int(seconds / _PROBE_PAUSE_S), 1))
-        result = _loaded_window(network, members, shape, (logs, supply, probe))
+        offer = Offer(
+            Supply(source.bodies(events_count, shape.events_per_request)),
+            source.bodies(int(shape.window_s / _PROBE_PAUSE_S), 1),
+            lambda: time.sleep(shape.warm_up_s),
+        )
+        result = measure_window(network, logs, shape, offer)
         logs.wait_level()
     return result
 
@@ -113,20 +131,23 @@ def _calibrate(
     return _CALIBRATION_EVENTS / seconds
 
 
-def _loaded_window(
-    network: RealNetwork,
-    members: Sequence[int],
-    shape: LoadShape,
-    parts: tuple[Logs, Supply, _Probe],
-) -> Throughput:
-    logs, supply, probe = parts
+def measure_window(network: RealNetwork, logs: Logs, shape: LoadShape, offer: Offer) -> Throughput:
+    """Load the members whose ``logs`` are given until warm, and measure a window.
+
+    The clients have ended when this returns; the logs may still grow by what they were not
+    answered for.
+
+    Raises:
+        RuntimeError: the load could not be kept up; the message says why.
+    """
+    members = logs.members
+    probe = _Probe(network.address(members[0]), offer.probes)
     pids = {f"{part}{member}": pid for (member, part), pid in sorted(network.pids().items())}
     home = network.chain_dir(members[0]).parent
-    clients = start_clients(
-        [network.address(member) for member in members], shape.clients, supply, wait=shape.wait
-    )
+    addresses = [network.address(member) for member in members]
+    clients = start_clients(addresses, shape.clients, offer.bodies, wait=shape.wait)
+    offer.warm_up()
     probe.start()
-    time.sleep(shape.warm_up_s)
     before, processes_before = _look(logs, home), read_processes(pids)
     per_second = _watch(logs, before, shape.window_s)
     after, processes_after = _look(logs, home), read_processes(pids)

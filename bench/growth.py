@@ -1,0 +1,225 @@
+"""``python -m bench.growth --events 10000000``: does a large ledger publish slower?
+
+One network of four is filled through its gateways by bulk publishers that wait for finality. At
+each size a window of the same load is measured; then the load pauses, and disk, memory, reads at
+one gateway and the restart of one member are. All events are signed before, by processes that have
+ended, and wait in files; entities have random names, so that indexes are hit everywhere.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from bench.load.events import ENTRY_BYTES, Subjects
+from bench.load.signed_files import SignedFiles, sign_files
+from bench.machine.usage import disk_bytes, read_processes
+from bench.network.fresh import fresh_network
+from bench.network.logs import Logs
+from bench.network.reads import Reads, measure_reads
+from bench.network.sustained import LoadShape, Offer, measure_window
+from bench.report.plots import Plot, Series
+from bench.report.record import Page, Recorder, Table, command_parser, say
+from bench.report.results import Throughput
+from tests.support.processes import Part, RealNetwork
+
+__all__ = ["main"]
+
+_VALIDATORS = 4
+_SIZES = (10_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)
+_STORED_BYTES = 1_200  # an event takes less than this of one member's disk
+_RESERVE = 1.1
+_SPARE_PER_S = 40_000  # events signed beyond the last size, for each second of the last window
+_SIGNERS = 2
+_READS = 300
+_CLIENTS = 16
+_EVENTS = 500
+_PROBE_PAUSE_S = 0.1
+_SAY_S = 30.0
+_MIB = 2**20
+
+
+class Size(msgspec.Struct, frozen=True):
+    """One size of the ledger.
+
+    Attributes:
+        events: in the log when the window began.
+        load: the window; cpu_us_per_event: of all its processes together.
+        disk_bytes_per_event: of one member's stores, over all events so far.
+        node_own_mib, gateway_own_mib: memory that is no file, of the largest.
+        start_up_s: from the start of a member's processes until its gateway says it is ready.
+    """
+
+    events: int
+    load: Throughput
+    cpu_us_per_event: float
+    disk_bytes_per_event: int
+    node_own_mib: float
+    gateway_own_mib: float
+    start_up_s: float
+    reads: Reads
+
+
+class Growth(msgspec.Struct, frozen=True):
+    """The whole run.
+
+    Attributes:
+        rate_ratio: events per second at the largest size over those at the smallest from 100,000
+            on: before that, the first window still warms caches.
+        cpu_ratio: the same of CPU per event.
+    """
+
+    sizes: list[Size]
+    rate_ratio: float
+    cpu_ratio: float
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Fill a ledger, write the record, leave neither process nor file."""
+    parser = command_parser("growth", __doc__)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--seconds", type=float, default=30, help="length of a measured window")
+    parser.add_argument("--subjects", type=Subjects, default=Subjects.RANDOM, choices=Subjects)
+    chosen = parser.parse_args(arguments)
+    events, seconds = (20_000, 1.5) if chosen.quick else (chosen.events, chosen.seconds)
+    recorder = Recorder("growth", chosen)
+    needed = int(events * (_VALIDATORS * _STORED_BYTES + ENTRY_BYTES) * _RESERVE)
+    free = shutil.disk_usage(recorder.out).free
+    if free < needed:
+        parser.error(f"needs {needed >> 30} GiB of free disk below {recorder.out}: {free >> 30}")
+    shape = LoadShape(_CLIENTS, _EVENTS, True, 0.0, seconds)  # noqa: FBT003
+    result = _measure(recorder.out, events, shape, chosen.subjects)
+    recorder.write(result, _page(result))
+
+
+def _measure(out: Path, events: int, shape: LoadShape, subjects: Subjects) -> Growth:
+    sizes = [*(size for size in _SIZES if size < events), events]
+    spare = int(len(sizes) * shape.window_s * _SPARE_PER_S)
+    with (
+        tempfile.TemporaryDirectory(prefix="signed-", dir=out) as directory,
+        fresh_network(out, validators=_VALIDATORS) as (network, source),
+        Logs.opened(network, range(_VALIDATORS)) as logs,
+    ):
+        say(f"signing {events + spare:,} events into files")
+        event = (network.testnet.genesis.chain_id, ENTRY_BYTES, subjects)
+        key = network.testnet.publisher_keys["publisher0"]
+        files = sign_files(Path(directory), key, event, (events + spare, _EVENTS, _SIGNERS))
+        measured = []
+        for size in sizes:
+            say(f"filling up to {size:,} events")
+            probes = source.bodies(int(shape.window_s / _PROBE_PAUSE_S), 1)
+            offer = Offer(files, probes, _until(logs, size))
+            load = measure_window(network, logs, shape, offer)
+            measured.append(_look(network, logs, load))
+            say(f"{size:,}: {load.events_per_s:,.0f} events/s")
+        return _judged(measured, files)
+
+
+def _until(logs: Logs, size: int) -> Callable[[], None]:
+    def wait() -> None:
+        said_s = time.monotonic()
+        while (now := min(logs.sizes())) < size:
+            if time.monotonic() > said_s + _SAY_S:
+                said_s = time.monotonic()
+                say(f"{now:,} events")
+            time.sleep(0.05)
+
+    return wait
+
+
+def _look(network: RealNetwork, logs: Logs, load: Throughput) -> Size:
+    """Measure what can be measured while nobody publishes."""
+    events = logs.wait_level()
+    pids = {f"{part}{member}": pid for (member, part), pid in network.pids().items()}
+    own = {name: use.anonymous_bytes / _MIB for name, use in read_processes(pids).items()}
+    return Size(
+        events=events - load.events,
+        load=load,
+        cpu_us_per_event=round(sum(use.cpu_us_per_event for use in load.processes), 1),
+        disk_bytes_per_event=disk_bytes(network.chain_dir(0).parent) // events,
+        node_own_mib=round(max(mib for name, mib in own.items() if name.startswith("node")), 1),
+        gateway_own_mib=round(max(m for name, m in own.items() if name.startswith("gateway")), 1),
+        start_up_s=_start_up_s(network, _VALIDATORS - 1),
+        reads=measure_reads(network, logs, _READS),
+    )
+
+
+def _start_up_s(network: RealNetwork, member: int) -> float:
+    if faults := network.stop((member, Part.GATEWAY)) + network.stop((member, Part.NODE)):
+        raise RuntimeError("; ".join(faults))
+    begin = time.perf_counter()
+    for part in Part:
+        network.start(member, part)
+    network.wait_ready([member], seconds=120.0)
+    return round(time.perf_counter() - begin, 2)
+
+
+def _judged(sizes: list[Size], files: SignedFiles) -> Growth:
+    if files.take() is None:
+        raise RuntimeError("too few events were signed; the last window may be short of them")
+    first = next((size for size in sizes if size.events >= 100_000), sizes[0])
+    last = sizes[-1]
+    return Growth(
+        sizes,
+        rate_ratio=round(last.load.events_per_s / first.load.events_per_s, 3),
+        cpu_ratio=round(last.cpu_us_per_event / first.cpu_us_per_event, 3),
+    )
+
+
+def _page(result: Growth) -> Page:
+    heads = (
+        *("events in the log", "events/s", "CPU us/event", "disk B/event", "node MiB"),
+        *("gateway MiB", "start s", "by id p50 ms", "p99", "proof p50 ms", "p99"),
+        *("page p50 ms", "p99", "generator's cores"),
+    )
+    rows = [
+        (
+            f"{size.events:,}",
+            round(size.load.events_per_s),
+            size.cpu_us_per_event,
+            size.disk_bytes_per_event,
+            size.node_own_mib,
+            size.gateway_own_mib,
+            size.start_up_s,
+            *(size.reads.by_id.p50_ms, size.reads.by_id.p99_ms),
+            *(size.reads.proof.p50_ms, size.reads.proof.p99_ms),
+            *(size.reads.page.p50_ms, size.reads.page.p99_ms),
+            size.load.generator_cpu_share,
+        )
+        for size in result.sizes
+    ]
+    ratios = [("events/s", result.rate_ratio), ("CPU us/event", result.cpu_ratio)]
+    xs = [size.events for size in result.sizes]
+    axes = "events in the log"
+    return Page(
+        "Growth of the ledger",
+        __doc__ or "",
+        [Table(heads, rows), Table(("largest over smallest from 100,000", "ratio"), ratios)],
+        [
+            Plot(
+                "rate",
+                "Publishing at the same load",
+                (axes, "events/s"),
+                [Series("events/s", xs, [size.load.events_per_s for size in result.sizes])],
+                is_log=(True, False),
+            ),
+            Plot(
+                "reads",
+                "Reading, p50",
+                (axes, "ms"),
+                [
+                    Series("by id", xs, [size.reads.by_id.p50_ms for size in result.sizes]),
+                    Series("proof", xs, [size.reads.proof.p50_ms for size in result.sizes]),
+                    Series("page of 100", xs, [size.reads.page.p50_ms for size in result.sizes]),
+                ],
+                is_log=(True, False),
+            ),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
