@@ -54,7 +54,10 @@ class MetricsRequest(_Control, frozen=True, tag=3):
 
 
 class SubmitReply(_Control, frozen=True, tag=4):
-    """One code for each entry, in order: empty when taken over, else a ``RejectCode``."""
+    """One code for each entry, in order: empty when taken over, else a ``RejectCode``.
+
+    No code at all: all were taken over.
+    """
 
     request_id: UInt
     codes: tuple[str, ...]

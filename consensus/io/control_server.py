@@ -167,14 +167,11 @@ class ControlServer:
         """Answer the requests of a ticket."""
         ticket = self._tickets.pop(effect.ticket)
         entries_count = sum(entries for _, entries in ticket.requests)
-        verdicts = effect.verdicts
-        if isinstance(verdicts, RejectCode):
-            codes = [str(verdicts)] * entries_count
-        else:
-            codes = [str(v) if isinstance(v, RejectCode) else "" for v in verdicts]
+        codes = _codes(effect, entries_count)
         start = 0
         for request_id, entries in ticket.requests:
-            ticket.client.put(SubmitReply(request_id, tuple(codes[start : start + entries])))
+            part = codes[start : start + entries]
+            ticket.client.put(SubmitReply(request_id, part if any(part) else ()))
             start += entries
         ticket.client.unanswered.release(entries_count, ticket.bytes_count)
 
@@ -226,6 +223,16 @@ class ControlServer:
             number = next(self._numbers)
             self._tickets[number] = ticket
             self._inbox.put_bulk(Submitted(number, tuple(entries)))
+
+
+def _codes(effect: Reply, entries_count: int) -> tuple[str, ...]:
+    """Give the code of each entry, or none when all were taken over."""
+    verdicts = effect.verdicts
+    if isinstance(verdicts, RejectCode):
+        return (str(verdicts),) * entries_count
+    if RejectCode not in set(map(type, verdicts)):
+        return ()
+    return tuple(str(v) if isinstance(v, RejectCode) else "" for v in verdicts)
 
 
 async def _write(stream: trio.SocketStream, client: _Client) -> None:

@@ -36,6 +36,8 @@ DRAIN_SAMPLES_MAX: Final = 50  # sizes of the log that are remembered for that
 QUEUE_FRESH_MS: Final = 500  # the node is asked about its queue so often
 QUEUE_ASK_MS_MAX: Final = 1_000  # it may be too busy to say
 
+PUBLISH_QUERIES_CACHED: Final = 64  # queries of publish requests: nearly all are the same few
+
 # --- interests: what a subscriber wants -------------------------------------------------------
 INTEREST_TOPICS_MAX: Final = 32  # topic patterns of one interest
 INTEREST_FILTERS_MAX: Final = 64  # filters of one interest, nested ones included

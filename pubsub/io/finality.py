@@ -1,62 +1,75 @@
 """Waiting until events are final: the store is the truth, heads only say when to look.
 
-Owns the requests that wait. Each waits for a list of events; a look goes on in the list where the
-last one stopped, so that the cost does not grow with the time that an event needs.
+Owns the requests that wait. A look asks for one event of a request, and for the others only when
+that one is decided, so that the cost does not grow with the time that a request needs.
 """
 
 import anyio
 
 from ledger.core.errors import RejectCode, Rejected
-from ledger.core.ids import EventId, Height, Sequence
+from ledger.core.ids import Height
 from ledger.core.limits import GATEWAY_WAITS_MAX
 from ledger.core.proof import build_bundle
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import Receipt
+from pubsub.core.entries import Named
+from pubsub.io.decisions import find_decisions
 from pubsub.io.store_access import StoreAccess
 
-__all__ = ["Finality", "decided"]
+__all__ = ["Finality", "Wait"]
 
 
-def decided(reader: ChainReader, id_: EventId, since: Height) -> Receipt | None:
-    """Give what became of an event handed in after the block at height ``since``, or None."""
-    receipt = reader.receipt(id_)
-    if receipt is not None and receipt.sequence is None and receipt.height <= since:
-        return None
-    return receipt
-
-
-class _Wait:
+class Wait:
     """One request that waits.
 
     Attributes:
-        ids: events still to be looked for are those from ``position`` on.
-        since: refusals of blocks up to this height are of an earlier attempt.
-        highest: the last of them in the log, whose proof must exist if proofs are wanted.
+        decisions: what became of each event; None: nothing yet.
     """
 
-    __slots__ = ("done", "highest", "ids", "position", "since", "with_proof")
+    __slots__ = ("_events", "_open", "decisions", "done", "may_be_old", "since", "with_proof")
 
-    def __init__(self, ids: list[EventId], since: Height, *, with_proof: bool) -> None:
-        self.ids = ids
+    def __init__(self, events: Named, since: Height, *, with_proof: bool, may_be_old: bool) -> None:
+        """Wait for ``events``.
+
+        Args:
+            since: height of the chain before they were handed in: what blocks up to this height
+                refused was an earlier attempt.
+            with_proof: wait until there are proofs of them, too.
+            may_be_old: some of them may be in the log already.
+        """
+        self._events = events
+        self._open = list(range(len(events.ids)))
+        self.decisions: list[Receipt | None] = [None] * len(events.ids)
         self.since = since
         self.with_proof = with_proof
-        self.position = 0
-        self.highest: Sequence | None = None
+        self.may_be_old = may_be_old
         self.done = anyio.Event()
 
     def look(self, reader: ChainReader) -> bool:
-        """Look as far as the store knows; say whether the wait is over."""
-        while self.position < len(self.ids):
-            receipt = decided(reader, self.ids[self.position], self.since)
-            if receipt is None:
+        """Look at the last event that is open, then at all; say whether the wait is over."""
+        if self._open:
+            self._find(reader, self._open[-1:])
+            if self.decisions[self._open[-1]] is None:
                 return False
-            if receipt.sequence is not None:
-                self.highest = max(self.highest or Sequence(0), receipt.sequence)
-            self.position += 1
-        # A proof of the last event is one of a header behind all of them.
-        if self.with_proof and self.highest is not None:
-            return build_bundle(reader, self.highest) is not None
-        return True
+            self._find(reader, self._open[:-1])
+            self._open = [row for row in self._open if self.decisions[row] is None]
+        return not self._open and (not self.with_proof or self._is_provable(reader))
+
+    def look_at_all(self, reader: ChainReader) -> None:
+        """Look at all events that are open: nobody will look again."""
+        self._find(reader, self._open)
+
+    def _find(self, reader: ChainReader, rows: list[int]) -> None:
+        if rows:
+            found = find_decisions(reader, self._events.at(rows), self.since)
+            for row, decision in zip(rows, found, strict=True):
+                self.decisions[row] = decision
+
+    def _is_provable(self, reader: ChainReader) -> bool:
+        """Say whether there are proofs: one of the last event is of a header behind all."""
+        sequences = [found.sequence for found in self.decisions if found is not None]
+        highest = max((each for each in sequences if each is not None), default=None)
+        return highest is None or build_bundle(reader, highest) is not None
 
 
 class Finality:
@@ -64,8 +77,9 @@ class Finality:
 
     def __init__(self, access: StoreAccess) -> None:
         self._access = access
-        self._waits: set[_Wait] = set()
+        self._waits: set[Wait] = set()
         self._is_closing = False
+        self._looked_height = Height(0)
 
     def __len__(self) -> int:
         return len(self._waits)
@@ -79,30 +93,31 @@ class Finality:
         if len(self._waits) >= GATEWAY_WAITS_MAX:
             raise Rejected(RejectCode.OVERLOADED, "too many requests wait for finality")
 
-    async def wait(
-        self, ids: list[EventId], since: Height, timeout_ms: int, *, with_proof: bool
-    ) -> None:
+    async def wait(self, wait: Wait, timeout_ms: int) -> None:
         """Return when each event is in the log or refused, the time is over, or all ends.
-
-        Args:
-            since: height of the chain before the events were handed in.
 
         Raises:
             Refusal: there is no store.
         """
-        wait = _Wait(ids, since, with_proof=with_proof)
-        with self._access.store.read() as reader:
-            if wait.look(reader) or self._is_closing:
-                return
-        self._waits.add(wait)
-        try:
-            with anyio.move_on_after(timeout_ms / 1000):
-                await wait.done.wait()
-        finally:
-            self._waits.discard(wait)
+        # What no block decided that anybody looked at is found when the next one comes.
+        if wait.may_be_old or self._looked_height > wait.since:
+            with self._access.store.read() as reader:
+                if wait.look(reader):
+                    return
+        if not self._is_closing:
+            self._waits.add(wait)
+            try:
+                with anyio.move_on_after(timeout_ms / 1000):
+                    await wait.done.wait()
+            finally:
+                self._waits.discard(wait)
+        if None in wait.decisions:
+            with self._access.store.read() as reader:
+                wait.look_at_all(reader)
 
     def look(self, reader: ChainReader) -> None:
         """End the waits that are over; call it when the chain became longer."""
+        self._looked_height = reader.head_height()
         for wait in [wait for wait in self._waits if wait.look(reader)]:
             wait.done.set()
             self._waits.discard(wait)

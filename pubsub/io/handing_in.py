@@ -5,14 +5,16 @@ entry changes nothing and takes no other with it.
 """
 
 from base64 import b64encode
+from collections import Counter as Tally
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET
 
-from ledger.core.errors import RejectCode, Rejected
-from ledger.core.event import entry_id, open_entry
-from ledger.core.ids import EventId, Height
+from ledger.core.errors import RejectCode
+from ledger.core.event import open_entry
+from ledger.core.ids import EventId, Height, Sequence
 from ledger.core.proof import build_bundle, encode_bundle
 from ledger.core.state import StateView
 from ledger.core.topic_application import current_hash
@@ -20,14 +22,19 @@ from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import Receipt as StoredReceipt
 from ledger.io.chain_store import ChainStore
 from pubsub.core.documents import Receipt
+from pubsub.core.entries import Named, name_entries
 from pubsub.core.rights import ANONYMOUS_NAME, Principal
-from pubsub.io.finality import decided
+from pubsub.io.decisions import find_decisions
+from pubsub.io.finality import Wait
 from pubsub.io.state import Gateway
 
-__all__ = ["Item", "Wish", "hand_in"]
+__all__ = ["Wish", "hand_in"]
 
+_ACCEPTED: Final = "accepted"
 _MISMATCH: Final = RejectCode.PREVIOUS_HASH_MISMATCH
+_AWAITED: Final = ("", RejectCode.DUPLICATE)
 _UNREADABLE: Final = (RejectCode.MALFORMED, RejectCode.TOO_LARGE)
+_WHY_UNREADABLE: Final = "the entry is not the canonical encoding of a signed event"
 
 
 class Wish(NamedTuple):
@@ -37,32 +44,129 @@ class Wish(NamedTuple):
     timeout_ms: int
 
 
-class Item(NamedTuple):
-    """One event of a request: an entry to hand in, or why it cannot be."""
+async def hand_in(gateway: Gateway, entries: tuple[bytes, ...], wish: Wish) -> list[Receipt]:
+    """Submit up to SUBMIT_ENTRIES_MAX entries and give one receipt for each, in order.
 
-    entry: bytes
-    refusal: Rejected | None = None
-
-
-async def hand_in(gateway: Gateway, items: list[Item], wish: Wish) -> list[Receipt]:
-    """Submit what can be submitted and give one receipt for each item, in order."""
-    receipts = await _submit(gateway, items, wish)
-    if gateway.access.is_open and any(receipt.code == _MISMATCH for receipt in receipts):
-        anybody = gateway.rights.owner(ANONYMOUS_NAME)
-        assert anybody is not None
+    Raises:
+        Rejected: too much is under way already (OVERLOADED).
+        Unavailable: the node cannot be reached or did not answer; it may have taken them.
+        Refusal: there is no store to wait with.
+    """
+    if not entries:
+        return []
+    since = Height(0)
+    if wish.wait:
+        gateway.finality.require_room()
         with gateway.access.store.read() as reader:
-            state = reader.state(reader.stored_head(reader.head_height()).root)
-            return [
-                _overtaken(state, item.entry, receipt, anybody)
-                if receipt.code == _MISMATCH
-                else receipt
-                for item, receipt in zip(items, receipts, strict=True)
-            ]
+            since = reader.head_height()
+    codes = await gateway.link.submit(entries)
+    for result, count in Tally(codes).items() if codes else ((_ACCEPTED, len(entries)),):
+        gateway.count_events(result or _ACCEPTED, count)
+    events = name_entries(entries)
+    if wish.wait:
+        receipts = await _waited(gateway, events, codes, since, wish)
+    else:
+        receipts = _answered(gateway, events, codes)
+    if gateway.access.is_open and _MISMATCH in {receipt.code for receipt in receipts}:
+        return _with_hashes(gateway, entries, receipts)
     return receipts
 
 
+def _answered(gateway: Gateway, events: Named, codes: tuple[str, ...]) -> list[Receipt]:
+    """Give the receipts of events that nobody waits for; of a duplicate, where it is already."""
+    if not codes:
+        return [Receipt(status="pending", id=id_.hex()) for id_ in events.ids]
+    receipts = [_submitted(id_, code) for id_, code in zip(events.ids, codes, strict=True)]
+    rows = [row for row, code in enumerate(codes) if code == RejectCode.DUPLICATE]
+    if rows and gateway.access.is_open:
+        with gateway.access.store.read() as reader:
+            found = find_decisions(reader, events.at(rows), Height(0))
+        for row, decision in zip(rows, found, strict=True):
+            if decision is not None and decision.sequence is not None:
+                receipts[row] = msgspec.structs.replace(
+                    receipts[row], sequence=decision.sequence, height=decision.height
+                )
+    return receipts
+
+
+async def _waited(
+    gateway: Gateway, events: Named, codes: tuple[str, ...], since: Height, wish: Wish
+) -> list[Receipt]:
+    """Wait for the events on their way, also those that somebody handed in before."""
+    is_proof = wish.wait == "proof"
+    rows = [row for row, code in enumerate(codes) if code in _AWAITED]
+    awaited = events.at(rows) if codes else events
+    wait = Wait(awaited, since, with_proof=is_proof, may_be_old=RejectCode.DUPLICATE in codes)
+    if awaited.ids:
+        await gateway.finality.wait(wait, wish.timeout_ms)
+    decided = [
+        _decided(id_, decision) for id_, decision in zip(awaited.ids, wait.decisions, strict=True)
+    ]
+    if is_proof and decided:
+        decided = await gateway.access.in_thread(partial(_with_proofs, decided))
+    if not codes:
+        return decided
+    receipts = [_submitted(id_, code) for id_, code in zip(events.ids, codes, strict=True)]
+    for row, receipt in zip(rows, decided, strict=True):
+        is_old = receipts[row].duplicate
+        receipts[row] = msgspec.structs.replace(receipt, duplicate=True) if is_old else receipt
+    return receipts
+
+
+def _submitted(id_: EventId, code: str) -> Receipt:
+    """Give the first receipt of an entry that the node answered with ``code``."""
+    if not code:
+        return Receipt(status="pending", id=id_.hex())
+    if code in _UNREADABLE:
+        return Receipt(status="refused", code=code, detail=_WHY_UNREADABLE)
+    is_old = code == RejectCode.DUPLICATE
+    return Receipt(status="refused", id=id_.hex(), code=code, duplicate=is_old)
+
+
+def _decided(id_: EventId, decision: StoredReceipt | None) -> Receipt:
+    """Give the receipt of an event that was waited for."""
+    if decision is None:
+        return Receipt(status="pending", id=id_.hex())
+    height, sequence, code = decision
+    if sequence is None:
+        return Receipt(status="refused", id=id_.hex(), code=str(code), height=height)
+    return Receipt(status="final", id=id_.hex(), sequence=sequence, height=height)
+
+
+def _with_proofs(receipts: list[Receipt], store: ChainStore) -> list[Receipt]:
+    """Put the proofs of final events into their receipts, as far as they are ready."""
+    with store.read() as reader:
+        return [
+            receipt if receipt.sequence is UNSET else _with_proof(reader, receipt)
+            for receipt in receipts
+        ]
+
+
+def _with_proof(reader: ChainReader, receipt: Receipt) -> Receipt:
+    assert receipt.sequence is not UNSET
+    bundle = build_bundle(reader, Sequence(receipt.sequence))
+    if bundle is None:
+        return receipt
+    proof = b64encode(encode_bundle(bundle)).decode("ascii")
+    return msgspec.structs.replace(receipt, proof=proof)
+
+
+def _with_hashes(
+    gateway: Gateway, entries: tuple[bytes, ...], receipts: list[Receipt]
+) -> list[Receipt]:
+    """Say what an entity's hash is now, of which an event expected another one."""
+    anybody = gateway.rights.owner(ANONYMOUS_NAME)
+    assert anybody is not None
+    with gateway.access.store.read() as reader:
+        state = reader.state(reader.stored_head(reader.head_height()).root)
+        return [
+            _overtaken(state, entry, receipt, anybody) if receipt.code == _MISMATCH else receipt
+            for entry, receipt in zip(entries, receipts, strict=True)
+        ]
+
+
 def _overtaken(state: StateView, entry: bytes, receipt: Receipt, anybody: Principal) -> Receipt:
-    """Say what an entity's hash is now, of which an event expected another one.
+    """Say what the hash is of one entity.
 
     Not on a restricted topic: to hand an event in takes no right to read there.
     """
@@ -74,117 +178,3 @@ def _overtaken(state: StateView, entry: bytes, receipt: Receipt, anybody: Princi
         return receipt  # the rule ended meanwhile
     what = f"its entity's hash is {now.hex()}" if now else "there is no such entity now"
     return msgspec.structs.replace(receipt, detail=what, current_hash=now.hex())
-
-
-async def _submit(gateway: Gateway, items: list[Item], wish: Wish) -> list[Receipt]:
-    entries = tuple(item.entry for item in items if item.refusal is None)
-    since = Height(0)
-    if wish.wait:
-        gateway.finality.require_room()
-        with gateway.access.store.read() as reader:
-            since = reader.head_height()
-    codes = iter(await gateway.link.submit(entries) if entries else ())
-    receipts = [
-        _refused(item.refusal.code, item.refusal.detail)
-        if item.refusal
-        else _submitted(item.entry, next(codes))
-        for item in items
-    ]
-    gateway.count_receipts(receipts)
-    if wish.wait:
-        return await _wait(gateway, receipts, since, wish)
-    if gateway.access.is_open and any(receipt.duplicate for receipt in receipts):
-        with gateway.access.store.read() as reader:
-            return [
-                _duplicate(reader, receipt) if receipt.duplicate else receipt
-                for receipt in receipts
-            ]
-    return receipts
-
-
-def _submitted(entry: bytes, code: str) -> Receipt:
-    """Give the first receipt of an entry that the node answered with ``code``."""
-    if not code:
-        return Receipt(status="pending", id=entry_id(entry).hex())
-    if code in _UNREADABLE:
-        return _refused(code, "the entry is not the canonical encoding of a signed event")
-    return Receipt(
-        status="refused",
-        id=entry_id(entry).hex(),
-        code=code,
-        duplicate=code == RejectCode.DUPLICATE,
-    )
-
-
-def _refused(code: str, detail: str) -> Receipt:
-    return Receipt(status="refused", code=code, detail=detail)
-
-
-def _duplicate(reader: ChainReader, receipt: Receipt) -> Receipt:
-    """Say of a duplicate where the ledger has the event, if it is there already."""
-    assert receipt.id is not UNSET
-    stored = reader.receipt(EventId(bytes.fromhex(receipt.id)))
-    if stored is None or stored.sequence is None:
-        return receipt
-    return Receipt(
-        status="refused",
-        id=receipt.id,
-        code=receipt.code,
-        duplicate=True,
-        sequence=stored.sequence,
-        height=stored.height,
-    )
-
-
-async def _wait(
-    gateway: Gateway, receipts: list[Receipt], since: Height, wish: Wish
-) -> list[Receipt]:
-    """Wait for the events on their way, also those that somebody handed in before."""
-    ids = [
-        EventId(bytes.fromhex(receipt.id))
-        for receipt in receipts
-        if receipt.id is not UNSET and (receipt.status == "pending" or receipt.duplicate)
-    ]
-    if not ids:
-        return receipts
-    with_proof = wish.wait == "proof"
-    await gateway.finality.wait(ids, since, wish.timeout_ms, with_proof=with_proof)
-
-    def read(store: ChainStore) -> list[Receipt]:
-        with store.read() as reader:
-            return [_decided(reader, receipt, since, with_proof) for receipt in receipts]
-
-    if with_proof:
-        return await gateway.access.in_thread(read)
-    return read(gateway.access.store)
-
-
-def _decided(
-    reader: ChainReader,
-    receipt: Receipt,
-    since: Height,
-    with_proof: bool,  # noqa: FBT001
-) -> Receipt:
-    """Give the receipt as the store has it now."""
-    if receipt.id is UNSET or (receipt.status == "refused" and not receipt.duplicate):
-        return receipt
-    stored: StoredReceipt | None = decided(reader, EventId(bytes.fromhex(receipt.id)), since)
-    if stored is None:
-        return Receipt(status="pending", id=receipt.id, duplicate=receipt.duplicate)
-    if stored.sequence is None:
-        return Receipt(
-            status="refused",
-            id=receipt.id,
-            code=str(stored.code),
-            height=stored.height,
-            duplicate=receipt.duplicate,
-        )
-    bundle = build_bundle(reader, stored.sequence) if with_proof else None
-    return Receipt(
-        status="final",
-        id=receipt.id,
-        sequence=stored.sequence,
-        height=stored.height,
-        duplicate=receipt.duplicate,
-        proof=UNSET if bundle is None else b64encode(encode_bundle(bundle)).decode("ascii"),
-    )

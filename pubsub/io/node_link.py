@@ -103,15 +103,18 @@ class NodeLink:
     async def submit(self, entries: tuple[bytes, ...]) -> tuple[str, ...]:
         """Hand in 1 to SUBMIT_ENTRIES_MAX entries; give one code for each, empty if taken over.
 
+        No code at all says that the node took all of them over.
+
         Raises:
             Rejected: too much is waiting already (OVERLOADED).
             Unavailable: the node cannot be reached or did not answer; it may have taken them.
         """
         size = sum(map(len, entries))
         reply = await self._ask(lambda id_: Submit(id_, entries), SubmitReply, size)
-        if len(reply.codes) != len(entries):
+        codes = reply.codes
+        if codes and len(codes) != len(entries):
             raise Unavailable("the node's answer does not fit the request")
-        return reply.codes
+        return codes if any(codes) else ()
 
     async def status(self) -> bytes:
         """Give the node's status as a JSON document. Raises Rejected, Unavailable."""

@@ -4,10 +4,12 @@ Owns the way from a body to items and from receipts to an answer, and that nobod
 its rate. Bulk bodies are only split: not one of their events is decoded here.
 """
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from msgspec import UNSET
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,10 +27,11 @@ from pubsub.core.cloudevents import (
 )
 from pubsub.core.documents import Receipt, Receipts
 from pubsub.core.entries import split_bulk
+from pubsub.core.limits import PUBLISH_QUERIES_CACHED
 from pubsub.core.parameters import Parameters
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.io.answers import json_response
-from pubsub.io.handing_in import Item, Wish, hand_in
+from pubsub.io.handing_in import Wish, hand_in
 from pubsub.io.state import Gateway
 
 __all__ = ["MEDIA_BATCH", "MEDIA_BULK", "MEDIA_EVENT", "publish"]
@@ -45,22 +48,20 @@ class _Answered(NamedTuple):
     headers: dict[str, str]
 
 
+_OVER_RATE: Final = Rejected(
+    RejectCode.OVERLOADED, "more events a second than a principal may hand in"
+)
 _WAITED: Final = {"final": "finality", "proof": "proof"}
 
 
 async def publish(gateway: Gateway, request: Request) -> Response:
     """Answer a publish request."""
-    parameters = Parameters(request.query_params.multi_items(), ("wait", "timeout_ms"))
-    wish = Wish(
-        parameters.choice("wait", ("final", "proof")),
-        parameters.integer("timeout_ms", 1, GATEWAY_WAIT_MS_MAX) or GATEWAY_WAIT_MS,
-    )
+    wish = _read_wish(request.scope["query_string"])
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == MEDIA_EVENT:
         async with gateway.bodies.read(request, GATEWAY_EVENT_BODY_BYTES_MAX) as body:
             entry = _own(read_cloudevent(body)).opened.entry
-            answer = await _hand_in(gateway, request, [Item(entry)], wish)
-            return _single(answer, wish)
+            return _single(await _hand_in(gateway, request, (entry,), wish), wish)
     if content_type not in (MEDIA_BATCH, MEDIA_BULK):
         known = f"{MEDIA_EVENT}, {MEDIA_BATCH}, {MEDIA_BULK}"
         raise Refusal(
@@ -68,27 +69,36 @@ async def publish(gateway: Gateway, request: Request) -> Response:
         )
     async with gateway.bodies.read(request, gateway.settings.body_bytes_max) as body:
         if content_type == MEDIA_BULK:
-            items = [Item(entry) for entry in split_bulk(body)]
-        else:
-            items = [_read_item(text) for text in split_cloudevents(body)]
-        return _several(await _hand_in(gateway, request, items, wish), wish)
+            return _several(await _hand_in(gateway, request, split_bulk(body), wish), wish)
+        return _several(await _hand_in_batch(gateway, request, body, wish), wish)
 
 
-async def _hand_in(gateway: Gateway, request: Request, items: list[Item], wish: Wish) -> _Answered:
+@lru_cache(maxsize=PUBLISH_QUERIES_CACHED)
+def _read_wish(query: bytes) -> Wish:
+    """Read the parameters of a request. Raises Refusal."""
+    parameters = Parameters(QueryParams(query).multi_items(), ("wait", "timeout_ms"))
+    return Wish(
+        parameters.choice("wait", ("final", "proof")),
+        parameters.integer("timeout_ms", 1, GATEWAY_WAIT_MS_MAX) or GATEWAY_WAIT_MS,
+    )
+
+
+async def _hand_in(
+    gateway: Gateway, request: Request, entries: tuple[bytes, ...], wish: Wish
+) -> _Answered:
     """Hand in as much as the principal's rate allows; the rest is refused like any event."""
     name, overload = request.state.principal.name, gateway.overload
-    good = sum(item.refusal is None for item in items)
-    limited = good - overload.take(name, good)
-    if limited:
-        items = _cut(items, good - limited)
+    granted = overload.take(name, len(entries))
+    limited = len(entries) - granted
     try:
-        receipts = await hand_in(gateway, items, wish)
+        receipts = await hand_in(gateway, entries[:granted], wish)
     except Rejected as error:
         if error.code is not RejectCode.OVERLOADED:
             raise
-        wait_s = await overload.node_retry_after_s(good)
+        wait_s = await overload.node_retry_after_s(len(entries))
         raise Refusal(error.code, error.detail, headers={"retry-after": str(wait_s)}) from None
-    refused = sum(receipt.code == RejectCode.OVERLOADED for receipt in receipts)
+    receipts += _refused(gateway, _OVER_RATE, limited)
+    refused = [receipt.code for receipt in receipts].count(RejectCode.OVERLOADED)
     if not refused:
         return _Answered(receipts, {})
     wait_s = max(1, overload.rate_retry_after_s(name, limited))
@@ -97,16 +107,23 @@ async def _hand_in(gateway: Gateway, request: Request, items: list[Item], wish: 
     return _Answered(receipts, {"retry-after": str(wait_s)})
 
 
-def _cut(items: list[Item], granted: int) -> list[Item]:
-    """Refuse what is behind the first ``granted`` items that could be handed in."""
-    refusal = Rejected(RejectCode.OVERLOADED, "more events a second than a principal may hand in")
-    left = granted
-    rows: list[Item] = []
+async def _hand_in_batch(gateway: Gateway, request: Request, body: bytes, wish: Wish) -> _Answered:
+    """Hand in what of a batch can be read; the rest is refused in its place."""
+    items = [_read_item(text) for text in split_cloudevents(body)]
+    entries = tuple(item for item in items if isinstance(item, bytes))
+    answered = await _hand_in(gateway, request, entries, wish)
+    handed_in = iter(answered.receipts)
+    receipts: list[Receipt] = []
     for item in items:
-        if item.refusal is None:
-            left -= 1
-        rows.append(item if item.refusal or left >= 0 else Item(b"", refusal))
-    return rows
+        receipts += _refused(gateway, item) if isinstance(item, Rejected) else [next(handed_in)]
+    return _Answered(receipts, answered.headers)
+
+
+def _refused(gateway: Gateway, error: Rejected, count: int = 1) -> list[Receipt]:
+    """Give the receipts of events that do not reach the node, all for one reason."""
+    if count:
+        gateway.count_events(error.code, count)
+    return [Receipt(status="refused", code=error.code, detail=error.detail)] * count
 
 
 def _single(answered: _Answered, wish: Wish) -> Response:
@@ -135,11 +152,11 @@ def _require_decided(receipts: list[Receipt], wish: Wish) -> None:
     """Refuse to call an unfinished wait a success."""
     if wish.wait is None:
         return
-    open_count = sum(
-        receipt.status == "pending"
-        or (wish.wait == "proof" and receipt.status == "final" and receipt.proof is UNSET)
-        for receipt in receipts
-    )
+    open_count = [receipt.status for receipt in receipts].count("pending")
+    if wish.wait == "proof":
+        open_count += sum(
+            receipt.status == "final" and receipt.proof is UNSET for receipt in receipts
+        )
     if open_count:
         raise Refusal(
             HttpCode.NOT_FINAL_IN_TIME,
@@ -149,14 +166,14 @@ def _require_decided(receipts: list[Receipt], wish: Wish) -> None:
         )
 
 
-def _read_item(text: bytes) -> Item:
+def _read_item(text: bytes) -> bytes | Rejected:
     """Read one event of a batch; a fault of it is its own."""
     try:
-        return Item(_own(read_cloudevent_item(text)).opened.entry)
+        return _own(read_cloudevent_item(text)).opened.entry
     except Rejected as error:
-        return Item(b"", error)
+        return error
     except DecodeError as error:
-        return Item(b"", Rejected(RejectCode.MALFORMED, str(error)))
+        return Rejected(RejectCode.MALFORMED, str(error))
 
 
 def _own(received: ReceivedEvent) -> ReceivedEvent:

@@ -7,14 +7,14 @@ lets out, because the requests would go on without rights, waits and deliveries 
 """
 
 import time
-from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import structlog
+from prometheus_client import Counter
 
 from consensus.core.control import Head
 from ledger.core.errors import InvariantError
@@ -26,7 +26,6 @@ from ledger.core.limits import (
     GATEWAY_STREAM_PAGE_EVENTS,
     GATEWAY_STREAMS_MAX,
 )
-from pubsub.core.documents import Receipt
 from pubsub.core.overload import PublishRates
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.trust_documents import ListSummary
@@ -113,6 +112,7 @@ class Gateway:
         self.is_closing = False
         self.fatal: InvariantError | None = None
         self.on_fatal: Callable[[], None] = lambda: None
+        self._results: dict[str, Counter] = {}
         self._notice = anyio.Event()
         self._height = -1
         self._delivery: DeliveryStore | None = None
@@ -200,11 +200,12 @@ class Gateway:
         if self._delivery is not None:
             self._delivery.close()
 
-    def count_receipts(self, receipts: Iterable[Receipt]) -> None:
-        """Count what the node said about events."""
-        tally = Tally(receipt.code or "accepted" for receipt in receipts)
-        for result, count in tally.items():
-            self.metrics.events.labels(result).inc(count)
+    def count_events(self, result: str, count: int) -> None:
+        """Count events by what the node said at once: a code, or ``accepted``."""
+        counter = self._results.get(result)
+        if counter is None:
+            counter = self._results[result] = self.metrics.events.labels(result)
+        counter.inc(count)
 
     def _show(self) -> None:
         """Have the metrics tell what is known when they are asked for."""

@@ -37,7 +37,7 @@ async def test_node_that_starts_later(tmp_path: Path) -> None:
         for _ in range(2):
             async with world.node.listening():
                 await world.until_connected()
-                assert await world.gateway.link.submit((b"x",)) == ("",)
+                assert await world.gateway.link.submit((b"x",)) == ()
             await world.until_connected(connected=False)
             with pytest.raises(Unavailable):
                 await world.gateway.link.submit((b"x",))

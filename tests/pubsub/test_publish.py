@@ -422,7 +422,7 @@ async def test_node_with_the_wrong_number_of_codes(world: World) -> None:
 
     async def lie(stream: object, reply: object) -> None:
         if isinstance(reply, SubmitReply):
-            reply = SubmitReply(reply.request_id, ())
+            reply = SubmitReply(reply.request_id, ("", ""))
         await send(stream, reply)  # type: ignore[arg-type]
 
     send = world.node.send

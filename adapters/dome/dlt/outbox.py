@@ -27,7 +27,7 @@ from ledger.core.limits import (
     GATEWAY_WAIT_MS,
 )
 from pubsub.core.documents import Receipt
-from pubsub.io.handing_in import Item, Wish, hand_in
+from pubsub.io.handing_in import Wish, hand_in
 from pubsub.io.state import Gateway
 
 __all__ = ["Outbox"]
@@ -105,9 +105,9 @@ class Outbox:
 
     async def _hand_in(self, rows: list[Waiting]) -> bool:
         """Hand in some events; say whether any of them is decided now."""
-        items = [Item(row.entry) for row in rows]
+        entries = tuple(row.entry for row in rows)
         try:
-            receipts = await hand_in(self._gateway, items, Wish("final", DLT_OUTBOX_WAIT_MS))
+            receipts = await hand_in(self._gateway, entries, Wish("final", DLT_OUTBOX_WAIT_MS))
         except ConcordatError as error:
             _log.info("publishing_waits", events=len(rows), reason=str(error))
             return False

@@ -99,6 +99,20 @@ async def test_requests_that_come_together_are_one_input(tmp_path: Path) -> None
         assert await node.ask(MetricsRequest(8)) == MetricsReply(8, b"metric 1\n")
 
 
+async def test_request_that_is_taken_over_has_no_codes(tmp_path: Path) -> None:
+    """The answer to a request of which nothing is refused is short, also beside a refused one."""
+    async with serving(tmp_path) as served, gateway(served.path) as node:
+        for last, codes in ((ADMITTED, ()), (RejectCode.DUPLICATE, ("duplicate",))):
+            requests = [Submit(1, (b"a", b"b")), Submit(2, (b"c",))]
+            await node.stream.send_all(b"".join(encode_frame(encode_control(r)) for r in requests))
+            [submitted] = await served.submitted(1)
+            served.server.reply(Reply(submitted.ticket, (ADMITTED, ADMITTED, last)))
+            while len(node.answers) < 2:
+                await node.receive()
+            assert node.answers == {1: SubmitReply(1, ()), 2: SubmitReply(2, codes)}
+            node.answers.clear()
+
+
 async def test_one_code_for_all_reaches_every_entry(tmp_path: Path) -> None:
     """A refused submission is refused entry by entry."""
     async with serving(tmp_path) as served, gateway(served.path) as node:
