@@ -47,7 +47,7 @@ from ledger.io.chain_writer import ChainWriter
 from ledger.io.keystore import KeyPurpose, open_key
 from tests.support.processes import Part, RealNetwork
 
-__all__ = ["main"]
+__all__ = ["main", "measure_join"]
 
 _BATCH_EVENTS = 500
 _BLOCK_BATCHES = 8
@@ -62,11 +62,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="directory for the temporary files")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-snapshot-", dir=chosen.out) as directory:
-        figures = _measure(Path(directory), chosen.events)
+        figures = measure_join(Path(directory), chosen.events)
     print(json.dumps(figures, indent=2))
 
 
-def _measure(directory: Path, events: int) -> dict[str, object]:
+def measure_join(directory: Path, events: int) -> dict[str, object]:
+    """Make a ledger of ``events`` in ``directory`` and let a member join it; give the figures."""
     network = RealNetwork.create(directory / "network", settings={"log": {"level": "warning"}})
     machine = describe_machine()
     verify_cpu_us = _verification_cpu_us(network)
@@ -115,7 +116,7 @@ def _entries(network: RealNetwork) -> Iterator[bytes]:
             opened.event,
             nonce=opened.event.nonce + number,
             topic=f"publisher0.offerings.chang{number % 100:02}",
-            subject=f"urn:ngsi-ld:product-offering:{number % 40_000:012x}",
+            subject=f"urn:ngsi-ld:product-offering:{number % 40_000:036x}",
         )
         entry = encode(SignedEvent(event, dice.randbytes(SIGNATURE_BYTES)))
         assert len(entry) == ENTRY_BYTES

@@ -1,5 +1,6 @@
 """A network of real processes that can be hurt from outside: its links, disks and clocks too."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tests.chaos.surroundings import Surroundings
 from tests.chaos.wire import Wire
 from tests.support.processes import Part, RealNetwork
 
-__all__ = ["FragileNetwork", "make_network"]
+__all__ = ["FragileNetwork", "make_network", "move_into_namespaces"]
 
 _LOOPBACK = "127.0.0.1"
 
@@ -26,7 +27,7 @@ class FragileNetwork(RealNetwork):
     """
 
     wire: Wire | None = None
-    disks: list[Disk]
+    disks: Sequence[Disk] = ()
     clocks: Clocks | None = None
 
     def host(self, member: int) -> str:
@@ -55,7 +56,7 @@ class FragileNetwork(RealNetwork):
             self.wire.close()
         for disk in self.disks:
             disk.close()
-        self.disks = []
+        self.disks = ()
         self.wire = None
 
 
@@ -71,22 +72,21 @@ def make_network(
         directory, validators=scenario.members, publishers=publishers, settings=settings
     )
     assert isinstance(network, FragileNetwork)
-    network.disks = []
     try:
         if surroundings.has_clocks:
             network.clocks = Clocks(directory / "clocks", network.size)
         if surroundings.has_namespaces:
             network.wire = Wire(network.size, scenario.link, seed)
-            _move_into_namespaces(network, network.wire)
+            move_into_namespaces(network, network.wire)
             for member in range(network.size):
-                network.disks.append(Disk(network.home(member)))
+                network.disks = [*network.disks, Disk(network.home(member))]
     except BaseException:
         network.close()
         raise
     return network
 
 
-def _move_into_namespaces(network: FragileNetwork, wire: Wire) -> None:
+def move_into_namespaces(network: FragileNetwork, wire: Wire) -> None:
     """Let the members' files name the addresses of their namespaces instead of loopback."""
     peer_ports = [
         validator.address.rpartition(":")[2] for validator in network.testnet.genesis.validators
