@@ -9,7 +9,7 @@ READY := .venv/.ready
 NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
 	-o -name '*.[chS]')
 
-.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership delivery fuzz fuzz-native bench bench-native coverage lock clean
+.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership delivery image-test upgrade-test fuzz fuzz-native bench bench-native coverage lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -59,6 +59,13 @@ membership: setup ## Four validators become seven and four again, under load, on
 
 delivery: setup ## Kill a gateway with 200 subscribers under load; judge what each was given
 	$(BIN)/python -m tests.delivery
+
+image-test: setup ## Build docker/Dockerfile in chroots and run its members (root, debootstrap, minutes)
+	$(BIN)/python -m tests.deployment
+
+# Pass what the two releases do not share: make upgrade-test FROM=COMMIT WITH=--new-safety
+upgrade-test: setup ## Upgrade four members of an older commit one by one while clients publish
+	$(BIN)/python -m tests.deployment.upgrade --from $(FROM) $(WITH)
 
 fuzz: setup ## Run the slow tests, and the property tests with many more, random, examples
 	$(BIN)/pytest -q -n 2 -m "hypothesis or slow" --hypothesis-profile=fuzz

@@ -76,6 +76,14 @@ def test_home_holds_what_a_member_needs(concordat: Run, tmp_path: Path) -> None:
     assert config.keys.allow_unencrypted
 
 
+def test_gateway_listens_where_it_is_told(concordat: Run, tmp_path: Path) -> None:
+    """In a container that is every address of it; what is no address is refused."""
+    make_member(concordat, tmp_path / "alpha", "alpha", "--gateway", "0.0.0.0:8080")
+    assert load_config(tmp_path / "alpha" / "concordat.toml").gateway.listen == "0.0.0.0:8080"
+    refused = make_member(concordat, tmp_path / "b", "b", "--gateway", "somewhere", code=2)
+    assert "not an address and a port" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
