@@ -33,6 +33,7 @@ _COMMANDS = {
     "consumers": ("consumers", "Fetch events through durable consumers."),
     "webhooks": ("webhooks", "Have a gateway post events to URLs."),
     "status": ("status", "Show how a member is doing, and why when it is not."),
+    "doctor": ("doctor", "Check a member's set-up, and say what to do."),
     "publish": ("publish", "Sign and publish one event or a file of them."),
     "subscribe": ("subscribe", "Follow events as they become final."),
     "get": ("get", "Get one event, or its proof."),

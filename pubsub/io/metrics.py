@@ -50,7 +50,7 @@ class Metrics:
         )
         self.finality = Histogram(
             f"{_PREFIX}_finality_seconds",
-            "From a block's proposal, by its leader's clock, to its being readable here",
+            "From a block with events' proposal, by its leader's clock, to its being readable",
             buckets=_FINALITY_SECONDS,
             registry=registry,
         )

@@ -114,7 +114,7 @@ class Gateway:
         self.on_fatal: Callable[[], None] = lambda: None
         self._results: dict[str, Counter] = {}
         self._notice = anyio.Event()
-        self._height = -1
+        self._height = self._log_size = -1  # not looked at yet
         self._delivery: DeliveryStore | None = None
         self._consumers: Consumers | None = None
         self._webhooks: Webhooks | None = None
@@ -246,10 +246,11 @@ class Gateway:
             head = reader.head()
             self.overload.note(head.log_size)
             if head.height != self._height:
-                if self._height >= 0:  # the first one may have been there for long
+                # Of a quiet network's empty blocks each is final only when the next one is made.
+                if 0 <= self._log_size < head.log_size:
                     age_ms = time.time_ns() // 1_000_000 - head.time_ms
                     self.metrics.finality.observe(max(0, age_ms) / 1000)
-                self._height = head.height
+                self._height, self._log_size = head.height, head.log_size
                 self.finality.look(reader)
         consumers = self._consumers
         if not self.streams_count and (consumers is None or not consumers.wants_feed):
