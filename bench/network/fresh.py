@@ -1,7 +1,5 @@
 """A network made for one measurement, and nothing of it afterwards."""
 
-import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +24,6 @@ def fresh_network(
     Raises:
         RuntimeError: a process did not end well.
     """
-    # Turned into SystemExit, so that the network is ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="bench-", dir=out) as directory:
         network = RealNetwork.create(
             Path(directory) / "network",

@@ -7,6 +7,7 @@ so that anybody can make it again.
 import argparse
 import datetime as dt
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ class Recorder:
 
     def __init__(self, name: str, chosen: argparse.Namespace) -> None:
         """Write to what `command_parser` parsed; ``name`` is the command's."""
+        # Turned into SystemExit, so that networks end and files go on the way out.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         self._name = name
         self._chosen = chosen
         self._machine = describe_machine()
