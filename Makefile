@@ -9,7 +9,7 @@ READY := .venv/.ready
 NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
 	-o -name '*.[chS]')
 
-.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership delivery image-test upgrade-test fuzz fuzz-native bench bench-native coverage lock clean
+.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership delivery image-test upgrade-test fuzz fuzz-native bench bench-native bench-peers coverage lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -78,6 +78,9 @@ bench: setup ## Measure a four-validator network on this machine
 
 bench-native: setup ## Measure the compiled kernels alone
 	$(BIN)/python -m bench.parts.native
+
+bench-peers: setup ## Measure etcd, NATS and RabbitMQ beside it, where they are installed
+	$(BIN)/python -m bench.peers --record
 
 coverage: setup ## Branch coverage of the core packages
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" --cov --cov-report=term

