@@ -132,7 +132,7 @@ class Examiner:
                 chain_id=self._store.chain_id,
                 state=reader.state(root),
                 now_ms=wall_clock_ms(),
-                is_known=reader.has_event,
+                known_events=reader.known_events,
             )
 
     def _answer_batch(self, effect: ExamineBatch, *, valid: bool) -> None:

@@ -17,8 +17,8 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from ledger.core.errors import DecodeError, RejectCode
-from ledger.core.event import OpenEntry, open_entry
-from ledger.core.ids import EventId
+from ledger.core.event import OpenEntry, id_of_key, open_entry
+from ledger.core.ids import EventId, EventKey
 from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_FUTURE_MS_MAX, INT_MAX
 from ledger.core.scanning import Scan, code, scan_entries, verdict
 from ledger.core.signing import verify_rows
@@ -48,8 +48,8 @@ class ExaminedEntry(NamedTuple):
 
 Verdict = ExaminedEntry | RejectCode
 
-KnownEvents = Callable[[Sequence[EventId]], AbstractSet[EventId]]
-"""Some event ids -> those of them that the log holds."""
+KnownEvents = Callable[[Sequence[EventKey]], AbstractSet[EventKey]]
+"""The keys of some events -> those of them that the log holds."""
 
 
 class Circumstances(NamedTuple):
@@ -105,7 +105,8 @@ def judge(
     latest = min(INT_MAX, where.time_ms + EVENT_FUTURE_MS_MAX)
     scan.refuse_after(latest, verdict(RejectCode.TIME_IN_FUTURE))
     duplicate = verdict(RejectCode.DUPLICATE)
-    scan.refuse_known(known_events([EventId(id_) for id_ in scan.ids()]), duplicate)
+    known = known_events([EventKey(key) for key in scan.event_keys()])
+    scan.refuse_known(set(map(id_of_key, known)), duplicate)
     scan.refuse_forged(verify_rows, verdict(RejectCode.BAD_SIGNATURE), trusted)
     scan.refuse_repeats(duplicate)
 
@@ -116,7 +117,7 @@ def examine_entries(
     chain_id: str,
     state: StateView,
     now_ms: int,
-    is_known: Callable[[EventId], bool],
+    known_events: KnownEvents,
 ) -> tuple[Verdict, ...]:
     """Examine submitted entries, all signatures in one call.
 
@@ -124,7 +125,7 @@ def examine_entries(
         entries: as they were received, any bytes.
         state: who may do what now.
         now_ms: this node's clock.
-        is_known: says whether the log holds an event already.
+        known_events: says which events the log holds already.
 
     Returns:
         A verdict for each entry, in their order. Of equal events the first with a valid
@@ -135,7 +136,7 @@ def examine_entries(
     """
     scan = scan_entries(entries)
     where = Circumstances(chain_id, state, now_ms)
-    judge(scan, where, lambda ids: {id_ for id_ in ids if is_known(id_)})
+    judge(scan, where, known_events)
     # What would change is dropped: application is the truth.
     carry_out_operations(scan, state, now_ms)
     refuse_mismatches(scan, state, INT_MAX - len(entries))

@@ -14,7 +14,7 @@ from msgspec import Meta
 from ledger.core.codec import Codec, Hash32, Record, Signature64, UInt, encode
 from ledger.core.errors import DecodeError
 from ledger.core.hashing import derived_digest
-from ledger.core.ids import EventId, PublicKey
+from ledger.core.ids import EventId, EventKey, PublicKey
 from ledger.core.limits import (
     CHAIN_ID_CHARS_MAX,
     CONTENT_TYPE_CHARS_MAX,
@@ -39,6 +39,8 @@ __all__ = [
     "SignedEvent",
     "entry_id",
     "event_id",
+    "event_key",
+    "id_of_key",
     "open_entry",
     "sign_event",
     "signature_check",
@@ -46,6 +48,7 @@ __all__ = [
 
 DID_REGEX: Final = r"^did:[a-z0-9]{1,32}:[A-Za-z0-9._:%-]{1,200}\Z"
 EVENT_DOMAIN: Final = "event"
+_TIME_BYTES: Final = 8
 _EVENT_SLICE: Final = slice(1, -66)
 _SIGNATURE_SLICE: Final = slice(-64, None)
 
@@ -113,6 +116,11 @@ class OpenEntry(NamedTuple):
     event: Event
     id: EventId
 
+    @property
+    def key(self) -> EventKey:
+        """What names the event among its neighbours in time."""
+        return event_key(self.event.time_ms, self.id)
+
 
 _digest = derived_digest(EVENT_DOMAIN)
 _codec = Codec(SignedEvent)
@@ -121,6 +129,16 @@ _codec = Codec(SignedEvent)
 def event_id(event: Event) -> EventId:
     """Give the identity of an event: the digest of its canonical bytes."""
     return EventId(_digest(encode(event)))
+
+
+def event_key(time_ms: int, id_: EventId) -> EventKey:
+    """Give what names an event among its neighbours in time."""
+    return EventKey(time_ms.to_bytes(_TIME_BYTES, "big") + id_)
+
+
+def id_of_key(key: EventKey) -> EventId:
+    """Give the id of the event that a key names."""
+    return EventId(key[_TIME_BYTES:])
 
 
 def sign_event(event: Event, signer: Signer) -> OpenEntry:

@@ -20,8 +20,9 @@ from ledger.core import statemap
 from ledger.core.admission import Circumstances, judge
 from ledger.core.block import Block, LedgerRoot
 from ledger.core.errors import InvariantError, RejectCode
+from ledger.core.event import id_of_key
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, BlockId, EventId, Height
+from ledger.core.ids import BatchId, BlockId, EventId, EventKey, Height
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.merkle import EMPTY_ROOT, append, leaf_hashes, root, with_tiles
 from ledger.core.scanning import Scan, code, scan_batches
@@ -68,7 +69,7 @@ class LedgerView(Protocol):
         """Give one node of the state map, ``b""`` when there is none."""
         ...
 
-    def known_events(self, event_ids: Sequence[EventId]) -> AbstractSet[EventId]:
+    def known_events(self, keys: Sequence[EventKey]) -> AbstractSet[EventKey]:
         """Give those of the events that the log holds."""
         ...
 
@@ -132,10 +133,15 @@ class AcceptedEvents:
 
 
 class Refused(NamedTuple):
-    """An entry that the log did not take; ``id`` is None when it is no entry at all."""
+    """An entry that the log did not take; ``key`` is None when it is no entry at all."""
 
-    id: EventId | None
+    key: EventKey | None
     code: RejectCode
+
+    @property
+    def id(self) -> EventId | None:
+        """The event's id, or None."""
+        return None if self.key is None else id_of_key(self.key)
 
 
 class BlockResult(msgspec.Struct, frozen=True):
@@ -262,9 +268,9 @@ def _read_batch(view: LedgerView, batch_id: BatchId) -> bytes:
 
 
 def _refusals(scan: Scan) -> list[Refused]:
-    rows = ((id_, code(number)) for id_, number in scan.refused())
+    rows = ((key, code(number)) for key, number in scan.refused())
     return [
-        Refused(None if id_ is None else EventId(id_), reason)
-        for id_, reason in rows
+        Refused(None if key is None else EventKey(key), reason)
+        for key, reason in rows
         if reason is not None
     ]

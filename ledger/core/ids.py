@@ -11,6 +11,7 @@ __all__ = [
     "BlockId",
     "Epoch",
     "EventId",
+    "EventKey",
     "Height",
     "NodeIndex",
     "PublicKey",
@@ -35,6 +36,10 @@ NodeIndex = NewType("NodeIndex", int)
 """Position of a validator in its epoch's set."""
 
 EventId = NewType("EventId", bytes)
+
+EventKey = NewType("EventKey", bytes)
+"""An event's time, 8 bytes big-endian, and its id: names it among its neighbours in time."""
+
 BlockId = NewType("BlockId", bytes)
 BatchId = NewType("BatchId", bytes)
 PublicKey = NewType("PublicKey", bytes)

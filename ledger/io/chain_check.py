@@ -18,7 +18,7 @@ def verify_head(reader: ChainReader, genesis: Genesis, path: Path) -> None:
         StorageError: something stored is not what was written.
     """
     try:
-        fault = chain_fault(reader, genesis)
+        fault = chain_fault(reader, genesis) or reader.index_fault()
     except StorageError:
         raise
     except InvariantError as error:

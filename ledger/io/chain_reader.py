@@ -8,7 +8,6 @@ Whatever is stored was checked when it was written. Bytes that are not what was 
 damage of the disk: ``StorageError``.
 """
 
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +19,7 @@ from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import Codec
 from ledger.core.epoch import EpochStart, epochs_codec
 from ledger.core.errors import DecodeError
+from ledger.core.event import open_entry
 from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, Sequence
 from ledger.core.limits import STATES_REMEMBERED_MAX
 from ledger.core.state import StateMemory, StateView
@@ -30,7 +30,6 @@ from ledger.io.chain_schema import (
     CHECKPOINT_KEY,
     ChainHead,
     Evidence,
-    Location,
     Receipt,
     StoredHead,
     Tables,
@@ -39,27 +38,25 @@ from ledger.io.chain_schema import (
     evidence_codec,
     heads_codec,
     number_key,
-    read_number,
     refusals_codec,
     tile_key,
-    unpack_location,
 )
-from ledger.io.environment import Table
 from ledger.io.errors import damaged
+from ledger.io.log_reader import LogReader
 
 __all__ = ["ChainReader"]
 
 T = TypeVar("T")
 
 
-class ChainReader:
+class ChainReader(LogReader):
     """A snapshot of the chain store. Get one from ``ChainStore.read``.
 
     Args:
         remembered: what was decoded of the state under each root, shared between readers.
     """
 
-    __slots__ = ("_path", "_remembered", "_tables", "_transaction")
+    __slots__ = ("_remembered",)
 
     def __init__(
         self,
@@ -68,9 +65,7 @@ class ChainReader:
         transaction: "lmdb.Transaction[memoryview]",
         remembered: dict[bytes, StateMemory],
     ) -> None:
-        self._path = path
-        self._tables = tables
-        self._transaction = transaction
+        super().__init__(path, tables, transaction)
         self._remembered = remembered
 
     # --- blocks ---------------------------------------------------------------------------
@@ -171,77 +166,25 @@ class ChainReader:
 
     # --- events ---------------------------------------------------------------------------
 
-    def entry(self, sequence: Sequence) -> bytes | None:
-        """Give the entry at ``sequence``, or None when the log is shorter."""
-        location = self.location(sequence)
-        if location is None:
-            return None
-        batch = self._transaction.get(location.batch_id, db=self._tables.batches)
-        end = location.offset + location.length
-        if batch is None or len(batch) < end:
-            raise damaged(self._path, f"batch {location.batch_id.hex()} is missing or cut")
-        return bytes(batch[location.offset : end])
+    def index_fault(self) -> str:
+        """Say whether the indexes of ids end elsewhere than the log, at the cost of one look."""
+        size = self.head().log_size
+        if self._hash_index().size != size:
+            return f"the hash index does not end with the log of {size} entries"
+        entry = self.entry(Sequence(size - 1))
+        if entry is not None:
+            last = open_entry(entry)
+            if self.sequence_of(last.id, last.event.time_ms) != size - 1:
+                return f"the event of entry {size - 1} is indexed elsewhere"
+        return ""
 
-    def entries(self, first: Sequence, count_max: int, bytes_max: int) -> list[bytes]:
-        """Give consecutive entries from ``first`` on.
+    def receipt(self, event_id: EventId, time_ms: int | None = None) -> Receipt | None:
+        """Give what became of an event, or None when no block has decided about it.
 
-        They end with the log, at ``count_max``, or with the entry that reaches ``bytes_max``.
+        Args:
+            time_ms: see ``sequence_of``.
         """
-        found: list[bytes] = []
-        size, batch_id, batch = 0, b"", memoryview(b"")
-        while len(found) < count_max and size < bytes_max:
-            location = self.location(Sequence(first + len(found)))
-            if location is None:
-                break
-            if location.batch_id != batch_id:
-                batch_id = location.batch_id
-                batch = self._transaction.get(batch_id, db=self._tables.batches) or memoryview(b"")
-            entry = bytes(batch[location.offset : location.offset + location.length])
-            if len(entry) < location.length:
-                raise damaged(self._path, f"batch {batch_id.hex()} is missing or cut")
-            found.append(entry)
-            size += len(entry)
-        return found
-
-    def location(self, sequence: Sequence) -> Location | None:
-        """Give where the entry at ``sequence`` is and which block took it."""
-        if sequence < 0:
-            return None
-        value = self._transaction.get(number_key(sequence), db=self._tables.log)
-        if value is None:
-            return None
-        try:
-            return unpack_location(value)
-        except struct.error as error:
-            raise damaged(self._path, f"log entry {sequence}: {error}") from error
-
-    def has_entry(self, sequence: Sequence) -> bool:
-        """Say whether the log has an entry at ``sequence``."""
-        return self.location(sequence) is not None
-
-    def height_of(self, sequence: Sequence) -> Height:
-        """Give the height of the block that took the entry at ``sequence``.
-
-        Raises:
-            LookupError: the log is shorter.
-        """
-        location = self.location(sequence)
-        if location is None:
-            raise LookupError(f"the log has no entry {sequence}")
-        return location.height
-
-    def has_event(self, event_id: EventId) -> bool:
-        """Say whether the log holds the event."""
-        return self._transaction.get(event_id, db=self._tables.events) is not None
-
-    def sequence_of(self, event_id: EventId) -> Sequence | None:
-        """Give the event's place in the log, or None when it is not there."""
-        value = self._transaction.get(event_id, db=self._tables.events)
-        return None if value is None else Sequence(self._number(value))
-
-    def receipt(self, event_id: EventId) -> Receipt | None:
-        """Give what became of an event, or None when no block has decided about it."""
-        sequence = self.sequence_of(event_id)
+        sequence = self.sequence_of(event_id, time_ms)
         if sequence is not None:
             return Receipt(self.height_of(sequence), sequence, None)
         value = self._get(self._tables.refused, event_id)
@@ -261,24 +204,8 @@ class ChainReader:
         Returns:
             (sequence, entry) rows. Fewer than ``limit``: there are no more below ``until``.
         """
-        source = LogIndex(self._tables, self._transaction, self.entry)
+        source = LogIndex(self._tables, self._transaction, self._hash_index, self.entry)
         return scan(source, selection, range(after + 1, self._log_size(until)), limit)
-
-    def topics(self) -> list[str]:
-        """Give every topic that has an event, in byte order."""
-        return [topic for topic, _ in self.topic_counts()]
-
-    def topic_counts(self, after: str = "") -> Iterator[tuple[str, int]]:
-        """Give each topic that has an event, and how many it has, in byte order.
-
-        Args:
-            after: only topics above this one.
-        """
-        with self._transaction.cursor(self._tables.topics) as cursor:
-            found = cursor.set_range(after.encode() + b"\0")
-            while found:
-                yield bytes(cursor.key()).decode(), cursor.count()
-                found = cursor.next_nodup()
 
     # --- tree, state, batches -------------------------------------------------------------
 
@@ -360,20 +287,10 @@ class ChainReader:
         size = self.head().log_size
         return size if until is None else min(size, until)
 
-    def _get(self, table: Table, key: bytes) -> bytes | None:
-        value = self._transaction.get(key, db=table)
-        return None if value is None else bytes(value)
-
     def _decode(self, codec: Codec[T], value: bytes | None) -> T | None:
         if value is None:
             return None
         try:
             return codec.decode(value)
         except DecodeError as error:
-            raise damaged(self._path, str(error)) from error
-
-    def _number(self, value: memoryview) -> int:
-        try:
-            return read_number(value)
-        except struct.error as error:
             raise damaged(self._path, str(error)) from error

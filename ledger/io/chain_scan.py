@@ -6,6 +6,7 @@ same sequence. What has no stream (a pattern for very many topics) is compared o
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 from collections.abc import Sequence as Streams
 from typing import NamedTuple, Protocol
@@ -17,8 +18,9 @@ from ledger.core.event import Event, open_entry
 from ledger.core.ids import Sequence
 from ledger.core.limits import SCAN_TOPICS_MAX
 from ledger.core.topics import TopicPattern
-from ledger.io.chain_schema import Tables, index_key, number_key, read_number
+from ledger.io.chain_schema import Tables, index_key, number_key, posting_numbers
 from ledger.io.environment import Table
+from ledger.io.hash_index import HashIndex
 
 __all__ = ["LogIndex", "Selection", "scan"]
 
@@ -56,11 +58,12 @@ class LogIndex(NamedTuple):
 
     tables: Tables
     transaction: "lmdb.Transaction[memoryview]"
+    hashes: Callable[[], HashIndex]
     entry: Callable[[Sequence], bytes | None]
 
 
 class _Stream(Protocol):
-    """Ascending sequences."""
+    """Ascending sequences, asked for in this order."""
 
     def seek(self, at_least: int) -> int | None:
         """Give the first sequence that is not below ``at_least``, or None at the end."""
@@ -70,16 +73,32 @@ class _Stream(Protocol):
 class _ValueStream:
     """The sequences of the events with one indexed value."""
 
-    __slots__ = ("_cursor", "_key")
+    __slots__ = ("_cursor", "_key", "_numbers")
 
     def __init__(self, source: LogIndex, table: Table, key: bytes) -> None:
         self._cursor = source.transaction.cursor(table)
         self._key = key
+        self._numbers = [-1]  # of the row that was read last
 
     def seek(self, at_least: int) -> int | None:
-        if not self._cursor.set_range_dup(self._key, number_key(at_least)):
-            return None
-        return read_number(self._cursor.value())
+        if at_least > self._numbers[-1]:
+            if not self._cursor.set_range_dup(self._key, number_key(at_least)):
+                return None
+            self._numbers = posting_numbers(self._cursor.value())
+        return self._numbers[bisect_left(self._numbers, at_least)]
+
+
+class _SubjectStream:
+    """The sequences of the events about one subject, and of others with its hash."""
+
+    __slots__ = ("_hash", "_index")
+
+    def __init__(self, index: HashIndex, subject: str) -> None:
+        self._index = index
+        self._hash = index.hash_of_subject(subject)
+
+    def seek(self, at_least: int) -> int | None:
+        return self._index.find(self._hash, at_least)
 
 
 class _UnionStream:
@@ -150,19 +169,21 @@ def _streams(
     streams: list[_Stream] = [
         _ValueStream(source, table, index_key(value))
         for table, value in (
-            (tables.subjects, selection.subject),
             (tables.publishers, selection.publisher),
             (tables.types, selection.type),
         )
         if value is not None
     ]
+    if selection.subject is not None:
+        streams.append(_SubjectStream(source.hashes(), selection.subject))
+    is_exact = selection.subject is None
     if not patterns:
-        return streams, True
+        return streams, is_exact
     topics = _named_topics(source, patterns)
     if topics is None:
         return streams, False
     named = [_ValueStream(source, tables.topics, topic) for topic in topics]
-    return [*streams, named[0] if len(named) == 1 else _UnionStream(named)], True
+    return [*streams, named[0] if len(named) == 1 else _UnionStream(named)], is_exact
 
 
 def _named_topics(source: LogIndex, patterns: Streams[TopicPattern]) -> list[bytes] | None:

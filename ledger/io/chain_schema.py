@@ -4,14 +4,20 @@ Owns the layout of ``chain/``, so that whoever writes and whoever reads cannot
 disagree. Numbers in keys are 8 bytes big-endian: the order of keys is that of numbers. Values
 are canonical records, or packed where every event has one.
 
-An index is a table with sorted duplicates: key = the indexed value, duplicates = the sequences
-that have it. A value that is empty or too long for a key is indexed by its digest behind a byte
-that no UTF-8 text contains, so that two values never share a key.
+A row costs the writer a search and a page, so one holds many events where it can. A row of the log
+has the places of neighbouring entries of one batch. A row of an index of topics, publishers or
+types is a duplicate under the value: the sequences of a block's events that have it. Both are found
+by the last sequence that they hold. A value that is empty or too long for a key is indexed by its
+digest behind a byte that no UTF-8 text contains, so that two values never share a key. Ids and
+subjects, nearly all of them different, are in the hash index (``ledger.io.hash_index``).
+
+Ids stand once more, behind their events' times: events of one block are of nearly one time, so
+that whoever knows it, as the check for duplicates does, looks and writes where others just did.
 """
 
 import struct
 from collections.abc import Callable
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, Self
 
 from msgspec import Meta
 
@@ -35,9 +41,12 @@ from ledger.io.errors import lmdb_errors
 __all__ = [
     "CHECKPOINT_KEY",
     "GENESIS_KEY",
+    "LOG_ROW_PLACES_MAX",
+    "POSTING_NUMBERS_MAX",
     "ChainHead",
     "Evidence",
     "Location",
+    "LogRow",
     "Receipt",
     "StoredHead",
     "StoredRefusal",
@@ -49,18 +58,25 @@ __all__ = [
     "heads_codec",
     "index_key",
     "number_key",
+    "posting_count",
+    "posting_numbers",
     "read_number",
     "refusals_codec",
     "tile_key",
-    "unpack_location",
 ]
 
 _number = struct.Struct(">Q")
 _tile = struct.Struct(">BQ")
-_location = struct.Struct(">32sIIQ")
+_log_row = struct.Struct(">Q32s")
+_place = struct.Struct(">IH")
+_BACK_BYTES: Final = 2
 _index_digest = derived_digest("index key")
 _DIGESTED: Final = b"\xff"
 
+LOG_ROW_PLACES_MAX: Final = 650
+"""Entries in one row of the log: they fit one page."""
+POSTING_NUMBERS_MAX: Final = 250
+"""Events in one row of an index: a duplicate of LMDB has at most 511 bytes."""
 GENESIS_KEY: Final = b"genesis"
 CHECKPOINT_KEY: Final = b"checkpoint"
 
@@ -81,6 +97,39 @@ class Location(NamedTuple):
     offset: int
     length: int
     height: Height
+
+
+class LogRow(NamedTuple):
+    """A row of the log: where consecutive entries of one batch are.
+
+    Attributes:
+        first, last: their sequences.
+        places: offset and length of each, packed.
+    """
+
+    first: Sequence
+    last: Sequence
+    height: Height
+    batch_id: BatchId
+    places: bytes
+
+    @classmethod
+    def read(cls, key: memoryview, value: memoryview) -> Self:
+        """Unpack a row. Raises struct.error when it is none."""
+        last, (height, batch_id) = read_number(key), _log_row.unpack_from(value)
+        places = bytes(value[_log_row.size :])
+        count, rest = divmod(len(places), _place.size)
+        if rest or not 0 < count <= last + 1:
+            msg = "places are cut"
+            raise struct.error(msg)
+        return cls(
+            Sequence(last - count + 1), Sequence(last), Height(height), BatchId(batch_id), places
+        )
+
+    def location(self, sequence: Sequence) -> Location:
+        """Give where one of the entries is."""
+        offset, length = _place.unpack_from(self.places, (sequence - self.first) * _place.size)
+        return Location(self.batch_id, offset, length, self.height)
 
 
 class Receipt(NamedTuple):
@@ -144,9 +193,10 @@ class Tables:
             names it; unordered: id of each stored batch that no block names -> the epoch in which
             it was stored.
         epochs: number -> EpochStart.
-        log: sequence -> Location; events: event id -> sequence.
+        log: last sequence -> LogRow; events: event key (time, id) -> sequence.
         refused: event id -> StoredRefusal.
-        topics, subjects, publishers, types: the indexes.
+        topics, publishers, types: the indexes; topic_counts: topic -> how many events it has.
+        hashes: the hash index.
         tiles: level, index -> hashes; nodes: hash -> node of the state map.
         flat: key of the state -> its newest value, in the order of the keys.
         evidence: digest -> Evidence.
@@ -163,9 +213,7 @@ class Tables:
             return environment.lmdb.open_db(name.encode(), create=create)
 
         def index(name: str) -> Table:
-            return environment.lmdb.open_db(
-                name.encode(), create=create, dupsort=True, dupfixed=True
-            )
+            return environment.lmdb.open_db(name.encode(), create=create, dupsort=True)
 
         with lmdb_errors(environment.path, "open the tables"):
             self.meta = environment.meta
@@ -185,7 +233,8 @@ class Tables:
             self.flat = table("flat")
             self.evidence = table("evidence")
             self.topics = index("topics")
-            self.subjects = index("subjects")
+            self.topic_counts = table("topic_counts")
+            self.hashes = table("hashes")
             self.publishers = index("publishers")
             self.types = index("types")
 
@@ -202,10 +251,15 @@ def read_number(data: memoryview) -> int:
     return int(_number.unpack(data)[0])
 
 
-def unpack_location(data: memoryview) -> Location:
-    """Unpack a location. Raises struct.error when it is none."""
-    batch_id, offset, length, height = _location.unpack(data)
-    return Location(BatchId(batch_id), offset, length, Height(height))
+def posting_count(row: bytes | memoryview) -> int:
+    """Give how many sequences a row of an index holds."""
+    return 1 + (len(row) - _number.size) // _BACK_BYTES
+
+
+def posting_numbers(row: memoryview) -> list[int]:
+    """Unpack the sequences of a row of an index, in order. Raises struct.error when it is none."""
+    last, *backs = struct.unpack(f">Q{posting_count(row) - 1}H", row)
+    return [*(last - back for back in backs), last]
 
 
 def index_key(value: str) -> bytes:

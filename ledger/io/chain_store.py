@@ -34,6 +34,7 @@ from ledger.io.chain_schema import (
 from ledger.io.chain_writer import ChainWriter, put_epoch, put_ledger
 from ledger.io.environment import Environment
 from ledger.io.errors import StorageError, damaged
+from ledger.io.hash_index import HashWriter
 
 __all__ = [
     "ChainHead",
@@ -78,6 +79,7 @@ class ChainStore:
             tables = Tables(environment, create=True)
             with environment.write() as transaction:
                 transaction.put(GENESIS_KEY, genesis_codec.encode(genesis), db=tables.meta)
+                HashWriter.create(tables.meta, transaction)
                 put_ledger(tables, transaction, genesis_result(genesis))
                 put_epoch(tables, transaction, EpochStart.of_genesis(genesis))
                 environment.seal(transaction)

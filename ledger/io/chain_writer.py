@@ -9,7 +9,7 @@ Invariants, asserted at each write: blocks are applied without gaps on their own
 grows by what the block accepted, and nothing stored is ever changed.
 """
 
-from collections import abc
+from collections import Counter, abc
 
 import lmdb
 
@@ -18,9 +18,10 @@ from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import encode
 from ledger.core.epoch import EpochStart, epochs_codec
 from ledger.core.errors import InvariantError, RejectCode
+from ledger.core.event import id_of_key
 from ledger.core.execute import AcceptedEvents, BlockResult
 from ledger.core.hashing import derived_digest
-from ledger.core.ids import BatchId, Epoch, EventId, Height, Sequence
+from ledger.core.ids import BatchId, Epoch, EventKey, Height, Sequence
 from ledger.core.limits import EVIDENCE_COUNT_MAX, INDEX_KEY_BYTES_MAX
 from ledger.core.state import StateView
 from ledger.core.tlog.checkpoint import StoredCheckpoint, checkpoints_codec
@@ -28,6 +29,8 @@ from ledger.core.validators import Validator
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import (
     CHECKPOINT_KEY,
+    LOG_ROW_PLACES_MAX,
+    POSTING_NUMBERS_MAX,
     Evidence,
     StoredHead,
     StoredRefusal,
@@ -35,10 +38,13 @@ from ledger.io.chain_schema import (
     evidence_codec,
     index_key,
     number_key,
+    posting_count,
+    read_number,
     tile_key,
 )
 from ledger.io.environment import Table
-from ledger.native.scan_rows import field_rows, id_rows, log_rows, number_keys
+from ledger.io.hash_index import HashWriter
+from ledger.native.scan_rows import event_rows, log_rows, posting_rows
 
 __all__ = ["ChainWriter", "put_epoch", "put_ledger", "put_log"]
 
@@ -93,10 +99,9 @@ class ChainWriter:
         """Give one node of the state map, ``b""`` when there is none."""
         return self.reader.read_node(node_hash)
 
-    def known_events(self, event_ids: abc.Sequence[EventId]) -> set[EventId]:
+    def known_events(self, keys: abc.Sequence[EventKey]) -> set[EventKey]:
         """Give those of the events that the log holds."""
-        with self._transaction.cursor(self._tables.events) as cursor:
-            return {EventId(bytes(key)) for key, _ in cursor.getmulti(event_ids)}
+        return self.reader.known_events(keys)
 
     def read_batch(self, batch_id: BatchId) -> bytes | None:
         """Give an encoded batch, or None."""
@@ -211,14 +216,14 @@ class ChainWriter:
         Of one that stands in the block several times it says why it was refused, not that it
         stands there again: who published it takes a duplicate for an accepted one.
         """
-        told = {id_ for id_, code in result.refused if code is not RejectCode.DUPLICATE}
-        for id_, code in result.refused:
-            if id_ is None or self.reader.has_event(id_):
-                continue
-            if code is RejectCode.DUPLICATE and id_ in told:
+        told = {key for key, code in result.refused if code is not RejectCode.DUPLICATE}
+        keys = [key for key, _ in result.refused if key is not None]
+        accepted = self.reader.known_events(keys)
+        for key, code in result.refused:
+            if key is None or key in accepted or (code is RejectCode.DUPLICATE and key in told):
                 continue
             refusal = StoredRefusal(code, Height(result.height))
-            self._transaction.put(id_, encode(refusal), db=self._tables.refused)
+            self._transaction.put(id_of_key(key), encode(refusal), db=self._tables.refused)
 
     def _read_back(self, accepted: AcceptedEvents) -> None:
         """Check that the last stored place leads to its entry: offsets are computed, not parsed."""
@@ -238,19 +243,39 @@ def put_log(
     Raises:
         InvariantError: one of them was stored before.
     """
-    scan, numbers = accepted.scan, number_keys(accepted.first, len(accepted))
-    places = log_rows(scan, numbers, accepted.batch_ids, number_key(height))
+    scan, first = accepted.scan, accepted.first
+    places = log_rows(scan, first, accepted.batch_ids, number_key(height), LOG_ROW_PLACES_MAX)
     _put_all(transaction, tables.log, places, append=True)
-    _put_all(transaction, tables.events, id_rows(scan, numbers))
+    _put_all(transaction, tables.events, event_rows(scan, first))
     indexes = (
         ("topic", tables.topics),
-        ("subject", tables.subjects),
         ("publisher", tables.publishers),
         ("type", tables.types),
     )
     for field, table in indexes:
-        rows = field_rows(scan, field, numbers, INDEX_KEY_BYTES_MAX, _index_key)
+        rows = posting_rows(
+            scan, field, first, POSTING_NUMBERS_MAX, INDEX_KEY_BYTES_MAX, _index_key
+        )
         _put_all(transaction, table, rows, append=True)
+        if table is tables.topics:
+            _count_topics(tables, transaction, rows)
+    hashes = HashWriter(tables.hashes, tables.meta, transaction)
+    hashes.add(scan, first, first + len(accepted) - 1)
+
+
+def _count_topics(
+    tables: Tables,
+    transaction: "lmdb.Transaction[memoryview]",
+    rows: list[tuple[bytes, bytes]],
+) -> None:
+    """Add the events of new rows of the index to the counts of their topics."""
+    added: Counter[bytes] = Counter()
+    for key, row in rows:
+        added[key] += posting_count(row)
+    for key, count in added.items():
+        stored = transaction.get(key, db=tables.topic_counts)
+        before = 0 if stored is None else read_number(stored)
+        transaction.put(key, number_key(before + count), db=tables.topic_counts)
 
 
 def _put_all(

@@ -21,9 +21,10 @@ import lmdb
 from ledger.core.limits import STORE_MAP_BYTES, STORE_READERS_MAX
 from ledger.io.errors import StorageError, lmdb_errors, storage_errors
 
-__all__ = ["Environment", "Table", "lock_directory", "sync_names"]
+__all__ = ["Environment", "Table", "format_version", "lock_directory", "sync_names"]
 
-FORMAT_VERSION: Final = 4
+FORMAT_VERSION: Final = 5
+_OLDER_VERSIONS: Final = {"delivery": 4}  # what these stores hold did not change since
 _META: Final = b"meta"
 _VERSION_KEY: Final = b"format"
 _TABLES_MAX: Final = 32
@@ -40,12 +41,14 @@ class Environment:
 
     Attributes:
         path: its directory.
+        kind: what is stored there, for messages and the version of the format.
         lmdb: the environment itself.
         meta: table of the format version and of the store's own singular facts.
     """
 
-    def __init__(self, path: Path, env: lmdb.Environment, lock: int | None) -> None:
+    def __init__(self, path: Path, kind: str, env: lmdb.Environment, lock: int | None) -> None:
         self.path = path
+        self.kind = kind
         self.lmdb = env
         self._lock = lock
         self._is_failed = False
@@ -65,7 +68,7 @@ class Environment:
             path.mkdir(parents=True, exist_ok=True)
             lock = lock_directory(path)
             try:
-                environment = cls(path, _open_lmdb(path, map_bytes), lock)
+                environment = cls(path, kind, _open_lmdb(path, map_bytes), lock)
             except BaseException:
                 os.close(lock)
                 raise
@@ -90,11 +93,11 @@ class Environment:
                 env = _open_lmdb(path, map_bytes)
                 _extend(path, env)
                 env.reader_check()
-                environment = cls(path, env, lock)
+                environment = cls(path, kind, env, lock)
             except BaseException:
                 os.close(lock)
                 raise
-        return environment.require_version(kind)
+        return environment.require_version()
 
     @classmethod
     def open_readonly(cls, path: Path, kind: str) -> "Environment":
@@ -111,7 +114,7 @@ class Environment:
             if path.stat().st_ino != entered:  # its two files may be of different stores
                 env.close()
                 raise StorageError(path, "it was replaced just now", "Start again")
-        return cls(path, env, None).require_version(kind)
+        return cls(path, kind, env, None).require_version()
 
     def close(self) -> None:
         """Close the environment and let go of its directory."""
@@ -122,7 +125,7 @@ class Environment:
 
     def seal(self, transaction: "lmdb.Transaction[memoryview]") -> None:
         """Mark the store as complete, in the transaction that fills it."""
-        transaction.put(_VERSION_KEY, _version_value(FORMAT_VERSION), db=self.meta)
+        transaction.put(_VERSION_KEY, _version_value(format_version(self.kind)), db=self.meta)
 
     def sync_directory(self) -> None:
         """Make the files' names durable: a synced file without a name is lost."""
@@ -169,23 +172,31 @@ class Environment:
             value = transaction.get(_VERSION_KEY, db=self.meta)
             return None if value is None else int.from_bytes(value, "big")
 
-    def require_version(self, kind: str) -> "Environment":
+    def require_version(self) -> "Environment":
         """Give this environment back when its format is known; else close it and raise."""
-        version = self._version()
-        if version == FORMAT_VERSION:
+        version, known = self._version(), format_version(self.kind)
+        if version == known:
             return self
         self.close()
         if version is None:
             raise StorageError(
                 self.path,
-                f"the {kind} store was never completed",
+                f"the {self.kind} store was never completed",
                 "Delete the directory and create it again",
             )
+        remedy = "Install the release of Concordat that wrote it"
+        if self.kind == "chain" and version < known:
+            remedy += ", or move the store away and copy the ledger anew with `concordat join`"
         raise StorageError(
             self.path,
-            f"the {kind} store has format {version}, this program knows {FORMAT_VERSION}",
-            "Install the release of Concordat that wrote it",
+            f"the {self.kind} store has format {version}, this program knows {known}",
+            remedy,
         )
+
+
+def format_version(kind: str) -> int:
+    """Give the version of the format in which a kind of store is written."""
+    return _OLDER_VERSIONS.get(kind, FORMAT_VERSION)
 
 
 def sync_names(path: Path) -> None:

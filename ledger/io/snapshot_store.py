@@ -54,6 +54,7 @@ from ledger.io.chain_schema import (
 from ledger.io.chain_writer import put_epoch, put_ledger, put_log
 from ledger.io.environment import Environment
 from ledger.io.errors import StorageError, damaged
+from ledger.io.hash_index import HashWriter
 
 __all__ = ["SnapshotStore"]
 
@@ -176,6 +177,7 @@ class SnapshotStore:
         with self._environment.write() as transaction:
             genesis = genesis_codec.encode(self.genesis)
             transaction.put(GENESIS_KEY, genesis, db=self._tables.meta)
+            HashWriter.create(self._tables.meta, transaction)
             put_ledger(self._tables, transaction, genesis_result(self.genesis))
             self._put_epochs(transaction, manifest)
             self._put_progress(transaction, _Progress(manifest, wanted, nodes))

@@ -46,6 +46,7 @@ SOURCES = {
         "scan.c",
         "scan_order.c",
     ),
+    "hash_rows": ("hash_rows.c",),
     "scan_rows": ("scan_order.c",),
 }
 COMPILE_FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-g0"]

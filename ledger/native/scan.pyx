@@ -40,6 +40,7 @@ cdef enum:
     SEED_BYTES = 16
     LENGTH_MAX = 65_535
     HELD_COUNT_MAX = 8
+    TIME_BYTES = 8
 
 _PATHS = {"portable": BLAKE3_PORTABLE, "avx2": BLAKE3_AVX2, "avx512ifma": BLAKE3_AVX512}
 _FIELDS = {
@@ -298,6 +299,12 @@ cdef class Scan:
                 for i in range(self._columns.count)
                 if self._columns.entries[i].verdict == SCAN_OPEN]
 
+    def event_keys(self):
+        """Give what names each open entry in the order of time: 8 bytes of time, then the id."""
+        cdef size_t i
+        return [_event_key(&self._columns.entries[i]) for i in range(self._columns.count)
+                if self._columns.entries[i].verdict == SCAN_OPEN]
+
     def entries(self):
         """Give the bytes of each open entry."""
         cdef size_t i
@@ -313,7 +320,7 @@ cdef class Scan:
                 if self._columns.entries[i].verdict == SCAN_OPEN]
 
     def refused(self):
-        """Give (id, verdict) of each refused entry; the id is None when it is no entry."""
+        """Give (event key, verdict) of each refused entry; the key is None when it is no entry."""
         cdef size_t i
         cdef uint8_t verdict
         cdef list result = []
@@ -321,8 +328,8 @@ cdef class Scan:
             verdict = self._columns.entries[i].verdict
             if verdict != SCAN_OPEN:
                 is_entry = verdict > SCAN_MALFORMED
-                id_ = _slice(self._columns.entries[i].id, SCAN_ID_BYTES) if is_entry else None
-                result.append((id_, verdict))
+                key = _event_key(&self._columns.entries[i]) if is_entry else None
+                result.append((key, verdict))
         return result
 
     cdef size_t _open_count(self):
@@ -355,6 +362,16 @@ cdef bint _is_to_verify(const scan_entry *entry, bytes trusted):
 
 cdef bytes _slice(const uint8_t *data, size_t length):
     return PyBytes_FromStringAndSize(<const char *>data, length)
+
+
+cdef bytes _event_key(const scan_entry *entry):
+    cdef size_t i
+    cdef bytes key = PyBytes_FromStringAndSize(NULL, TIME_BYTES + SCAN_ID_BYTES)
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(key)
+    for i in range(TIME_BYTES):
+        out[TIME_BYTES - 1 - i] = <uint8_t>(entry.time_ms >> (8 * i))
+    memcpy(out + TIME_BYTES, entry.id, SCAN_ID_BYTES)
+    return key
 
 
 cdef bytes _field(const scan_entry *entry, int field):

@@ -5,19 +5,19 @@ from typing import TypeAlias
 
 from ledger.native.scan import Scan
 
-__all__ = ["field_rows", "id_rows", "log_rows", "number_keys"]
+__all__ = ["event_rows", "log_rows", "posting_rows"]
 
 Rows: TypeAlias = list[tuple[bytes, bytes]]
 
-def field_rows(
+def event_rows(scan: Scan, first: int) -> Rows: ...
+def log_rows(
+    scan: Scan, first: int, batch_ids: Sequence[bytes], height: bytes, places_max: int
+) -> Rows: ...
+def posting_rows(
     scan: Scan,
     name: str,
-    numbers: list[bytes],
+    first: int,
+    numbers_max: int,
     bytes_max: int,
     digest: Callable[[bytes], bytes],
 ) -> Rows: ...
-def id_rows(scan: Scan, numbers: list[bytes]) -> Rows: ...
-def log_rows(
-    scan: Scan, numbers: list[bytes], batch_ids: Sequence[bytes], height: bytes
-) -> Rows: ...
-def number_keys(first: int, count: int) -> list[bytes]: ...

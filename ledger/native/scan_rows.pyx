@@ -2,8 +2,8 @@
 """Rows of the log and its indexes for the open entries of a scan, ready for `putmulti`.
 
 Owns nothing: what stands in a row is laid down by `ledger.io.chain_schema`, and tests compare the
-two. Rows come in the order of their keys, so that writing them touches each page once; rows of
-equal keys come in the order of the log and share one key object.
+two. Rows come in the order of their keys, so that writing them touches each page once. One row
+holds as much as it can: a row costs Python objects and a search of the table, a number two bytes.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -22,77 +22,106 @@ from ledger.native.scan cimport (
     scan_sort,
 )
 
-__all__ = ["field_rows", "id_rows", "log_rows", "number_keys"]
+__all__ = ["event_rows", "log_rows", "posting_rows"]
 
 cdef enum:
     BATCH_ID_BYTES = 32
     NUMBER_BYTES = 8
-    WORD_BYTES = 4
-    PLACE_BYTES = BATCH_ID_BYTES + 2 * WORD_BYTES + NUMBER_BYTES
+    OFFSET_BYTES = 4
+    LENGTH_BYTES = 2
+    PLACE_BYTES = OFFSET_BYTES + LENGTH_BYTES
+    PLACES_START = NUMBER_BYTES + BATCH_ID_BYTES
+    EVENT_KEY_BYTES = NUMBER_BYTES + SCAN_ID_BYTES
+    BACK_BYTES = 2
+    BACK_MAX = 65_535
 
 
-def number_keys(uint64_t first, size_t count):
-    """Give the keys of `count` numbers from `first` on."""
-    cdef size_t i
-    cdef list keys = []
-    for i in range(count):
-        key = PyBytes_FromStringAndSize(NULL, NUMBER_BYTES)
-        _put_number(PyBytes_AS_STRING(key), first + i, NUMBER_BYTES)
-        keys.append(key)
-    return keys
-
-
-def log_rows(Scan scan not None, list numbers not None, batch_ids, bytes height not None):
-    """Give (number, place) of each open entry: batch id, offset, length and the height's key.
+def log_rows(
+        Scan scan not None, uint64_t first, batch_ids, bytes height not None, size_t places_max):
+    """Give (key of the last event's number, places) for runs of open entries of one batch.
 
     Args:
-        numbers: the key of each open entry's sequence number, in order; so in the others.
+        first: number of the first open entry; so in the others.
         batch_ids: of the batches that were scanned.
+        height: the key of the height of the block that took them.
+        places_max: how many one row may hold.
     """
-    cdef size_t i, taken = 0
-    cdef char *out
+    cdef size_t i, taken = 0, held = 0
+    cdef char *out = NULL
     cdef scan_entry *entry
+    cdef uint32_t source = 0
     cdef tuple ids = tuple(batch_ids)
     cdef list rows = []
-    _require(len(height) == NUMBER_BYTES)
+    cdef bytes row = b""
+    _require(len(height) == NUMBER_BYTES and places_max > 0)
     _require(all(isinstance(id_, bytes) and len(id_) == BATCH_ID_BYTES for id_ in ids))
-    _require(len(ids) == len(scan._held) and <size_t>len(numbers) == scan._open_count())
+    _require(len(ids) == len(scan._held))
     for i in range(scan._columns.count):
         entry = &scan._columns.entries[i]
-        if entry.verdict == SCAN_OPEN:
-            place = PyBytes_FromStringAndSize(NULL, PLACE_BYTES)
-            out = PyBytes_AS_STRING(place)
-            memcpy(out, PyBytes_AS_STRING(<bytes>ids[entry.source]), BATCH_ID_BYTES)
-            out += BATCH_ID_BYTES
-            _put_number(out, scan._offset(entry), WORD_BYTES)
-            _put_number(out + WORD_BYTES, entry.length, WORD_BYTES)
-            memcpy(out + 2 * WORD_BYTES, PyBytes_AS_STRING(height), NUMBER_BYTES)
-            rows.append((numbers[taken], place))
-            taken += 1
+        if entry.verdict != SCAN_OPEN:
+            continue
+        if held == places_max or (held and entry.source != source):
+            rows.append((_number(first + taken - 1), row[:PLACES_START + held * PLACE_BYTES]))
+            held = 0
+        if held == 0:
+            source = entry.source
+            row = PyBytes_FromStringAndSize(NULL, PLACES_START + places_max * PLACE_BYTES)
+            out = PyBytes_AS_STRING(row)
+            memcpy(out, PyBytes_AS_STRING(height), NUMBER_BYTES)
+            memcpy(out + NUMBER_BYTES, PyBytes_AS_STRING(<bytes>ids[source]), BATCH_ID_BYTES)
+            out += PLACES_START
+        _put_number(out, scan._offset(entry), OFFSET_BYTES)
+        _put_number(out + OFFSET_BYTES, entry.length, LENGTH_BYTES)
+        out += PLACE_BYTES
+        held += 1
+        taken += 1
+    if held:
+        rows.append((_number(first + taken - 1), row[:PLACES_START + held * PLACE_BYTES]))
     return rows
 
 
-def id_rows(Scan scan not None, list numbers not None):
-    """Give (event id, number) of each open entry, ordered."""
+def event_rows(Scan scan not None, uint64_t first):
+    """Give (time and id, number) of each open entry, ordered."""
     cdef size_t i, count = 0
-    cdef scan_row *rows = _room(scan, numbers)
+    cdef scan_row *rows = NULL
+    cdef char *keys = NULL
+    cdef char *key
+    cdef list result = []
     try:
+        rows = _room(scan)
+        keys = <char *>malloc(scan._open_count() * EVENT_KEY_BYTES + 1)
+        if keys == NULL:
+            raise MemoryError
         for i in range(scan._columns.count):
             if scan._columns.entries[i].verdict == SCAN_OPEN:
-                rows[count].key = scan._columns.entries[i].id
-                rows[count].length = SCAN_ID_BYTES
+                key = keys + count * EVENT_KEY_BYTES
+                _put_number(key, scan._columns.entries[i].time_ms, NUMBER_BYTES)
+                memcpy(key + NUMBER_BYTES, scan._columns.entries[i].id, SCAN_ID_BYTES)
+                rows[count].key = <const uint8_t *>key
+                rows[count].length = EVENT_KEY_BYTES
                 rows[count].index = count
                 count += 1
-        return _ordered(rows, count, numbers)
+        scan_sort(rows, rows + count, count)
+        for i in range(count):
+            result.append((
+                PyBytes_FromStringAndSize(<const char *>rows[i].key, EVENT_KEY_BYTES),
+                _number(first + rows[i].index),
+            ))
+        return result
     finally:
+        free(keys)
         free(rows)
 
 
-def field_rows(Scan scan not None, name, list numbers not None, uint32_t bytes_max, digest):
-    """Give (value, number) of one field of each open entry, ordered by value, then by number.
+def posting_rows(
+        Scan scan not None, name, uint64_t first, size_t numbers_max, uint32_t bytes_max, digest):
+    """Give (value, numbers) of one field of the open entries, ordered by value, then by number.
+
+    Numbers are the highest one, then how far each of the others is below it, lowest first.
 
     Args:
         name: as in `Scan.field`.
+        numbers_max: how many one row may hold.
         bytes_max: a longer value, and an empty one, is replaced by its digest.
         digest: value -> another key; asked once for each different value.
     """
@@ -101,7 +130,8 @@ def field_rows(Scan scan not None, name, list numbers not None, uint32_t bytes_m
     cdef scan_entry *entry
     cdef bytes value, key
     cdef dict digests = {}
-    cdef scan_row *rows = _room(scan, numbers)
+    cdef scan_row *rows = _room(scan)
+    _require(numbers_max > 0)
     try:
         for i in range(scan._columns.count):
             entry = &scan._columns.entries[i]
@@ -118,31 +148,52 @@ def field_rows(Scan scan not None, name, list numbers not None, uint32_t bytes_m
                 rows[count].key = <const uint8_t *>PyBytes_AS_STRING(key)
                 rows[count].length = PyBytes_GET_SIZE(key)
             count += 1
-        return _ordered(rows, count, numbers)
+        scan_sort(rows, rows + count, count)
+        return _postings(rows, count, first, numbers_max)
     finally:
         free(rows)
 
 
-cdef scan_row *_room(Scan scan, list numbers) except NULL:
+cdef list _postings(const scan_row *rows, size_t count, uint64_t first, size_t numbers_max):
+    cdef size_t i, begin = 0, end
+    cdef char *out
+    cdef bytes key = b""
+    cdef list result = []
+    while begin < count:
+        if begin == 0 or not _is_same(&rows[begin], &rows[begin - 1]):
+            key = PyBytes_FromStringAndSize(<const char *>rows[begin].key, rows[begin].length)
+        end = begin + 1
+        while (end < count and end - begin < numbers_max and _is_same(&rows[end], &rows[begin])
+                and rows[end].index - rows[begin].index <= BACK_MAX):
+            end += 1
+        row = PyBytes_FromStringAndSize(NULL, NUMBER_BYTES + (end - begin - 1) * BACK_BYTES)
+        out = PyBytes_AS_STRING(row)
+        _put_number(out, first + rows[end - 1].index, NUMBER_BYTES)
+        out += NUMBER_BYTES
+        for i in range(begin, end - 1):
+            _put_number(out, rows[end - 1].index - rows[i].index, BACK_BYTES)
+            out += BACK_BYTES
+        result.append((key, row))
+        begin = end
+    return result
+
+
+cdef bint _is_same(const scan_row *a, const scan_row *b) noexcept:
+    return a.length == b.length and memcmp(a.key, b.key, a.length) == 0
+
+
+cdef scan_row *_room(Scan scan) except NULL:
     """Give room for a row and its scratch for each open entry."""
-    _require(<size_t>len(numbers) == scan._open_count())
-    cdef scan_row *rows = <scan_row *>malloc((2 * len(numbers) + 1) * sizeof(scan_row))
+    cdef scan_row *rows = <scan_row *>malloc((2 * scan._open_count() + 1) * sizeof(scan_row))
     if rows == NULL:
         raise MemoryError
     return rows
 
 
-cdef list _ordered(scan_row *rows, size_t count, list numbers):
-    cdef size_t i
-    cdef bytes key = b""
-    cdef list result = []
-    scan_sort(rows, rows + count, count)
-    for i in range(count):
-        if (i == 0 or rows[i].length != rows[i - 1].length
-                or memcmp(rows[i].key, rows[i - 1].key, rows[i].length) != 0):
-            key = PyBytes_FromStringAndSize(<const char *>rows[i].key, rows[i].length)
-        result.append((key, numbers[rows[i].index]))
-    return result
+cdef bytes _number(uint64_t value):
+    key = PyBytes_FromStringAndSize(NULL, NUMBER_BYTES)
+    _put_number(PyBytes_AS_STRING(key), value, NUMBER_BYTES)
+    return key
 
 
 cdef void _put_number(char *out, uint64_t value, size_t size) noexcept:
@@ -154,5 +205,5 @@ cdef void _put_number(char *out, uint64_t value, size_t size) noexcept:
 
 cdef int _require(bint condition) except -1:
     if not condition:
-        raise ValueError("there is one number for each open entry, and an id for each batch")
+        raise ValueError("there is an id for each batch, and room for one number in a row")
     return 0

@@ -12,9 +12,10 @@ from ledger.core.block import Block, LedgerRoot
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, RejectCode
+from ledger.core.event import id_of_key
 from ledger.core.execute import BlockResult, genesis_result
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, Sequence
+from ledger.core.ids import BatchId, BlockId, Epoch, EventId, EventKey, Height, Sequence
 from ledger.core.limits import EVIDENCE_COUNT_MAX
 from ledger.core.state import StateMemory, StateView
 from ledger.core.trust.membership import pending_set_hash
@@ -109,9 +110,9 @@ class LedgerStore:
         """Say whether the log holds the event."""
         return self.events.get(event_id) is not None
 
-    def known_events(self, event_ids: Iterable[EventId]) -> set[EventId]:
+    def known_events(self, keys: Iterable[EventKey]) -> set[EventKey]:
         """Give those of the events that the log holds."""
-        return {event_id for event_id in event_ids if self.has_event(event_id)}
+        return {key for key in keys if self.has_event(id_of_key(key))}
 
     def read_batch(self, batch_id: BatchId) -> bytes | None:
         """Give an encoded batch."""
@@ -180,9 +181,9 @@ class LedgerStore:
             self.events.put(item.id, item.sequence)
             self.log.append(item.entry)
             self.log_heights.append(result.height)
-        for id_, code in result.refused:
-            if id_ is not None and not self.has_event(id_):
-                self.refused.put(id_, Refusal(code, result.height))
+        for refused in result.refused:
+            if refused.id is not None and not self.has_event(refused.id):
+                self.refused.put(refused.id, Refusal(refused.code, result.height))
 
     def put_evidence(self, evidence: RecordEvidence) -> None:
         """Keep evidence once, up to the limit."""
@@ -260,6 +261,10 @@ class Snapshot:
     def has_event(self, event_id: EventId) -> bool:
         """Say whether the log holds the event."""
         return event_id in self._store.events.durable
+
+    def known_events(self, keys: Iterable[EventKey]) -> set[EventKey]:
+        """Give those of the events that the log holds."""
+        return {key for key in keys if self.has_event(id_of_key(key))}
 
     @property
     def log_size(self) -> int:

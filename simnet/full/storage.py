@@ -149,7 +149,7 @@ class FullStorage:
             chain_id=self.chain.chain_id,
             state=self.snapshot.state,
             now_ms=now_ms,
-            is_known=self.snapshot.has_event,
+            known_events=self.snapshot.known_events,
         )
 
     def examine_batch(self, entries: Sequence[bytes]) -> bool:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from ledger.core.block import Block, LedgerRoot
+from ledger.core.event import id_of_key
 from ledger.core.execute import BlockResult, execute_block, genesis_result
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, BlockId, EventId
+from ledger.core.ids import BatchId, BlockId, EventId, EventKey
 from ledger.core.state import StateView
 from tests.ledger.sample_network import GENESIS, batch, block_after
 
@@ -33,9 +34,9 @@ class MemoryLedger:
         """Give a node of the state map."""
         return self.nodes.get(node_hash, b"")
 
-    def known_events(self, event_ids: Sequence[EventId]) -> set[EventId]:
+    def known_events(self, keys: Sequence[EventKey]) -> set[EventKey]:
         """Give those of the events that were accepted."""
-        return self.events.intersection(event_ids)
+        return {key for key in keys if id_of_key(key) in self.events}
 
     def read_batch(self, batch_id: BatchId) -> bytes | None:
         """Give a batch."""

@@ -9,7 +9,7 @@ from ledger.core.admission import ExaminedEntry, Verdict, check_rights, examine_
 from ledger.core.errors import RejectCode
 from ledger.core.event import open_entry
 from ledger.core.genesis import Participant, ParticipantKey
-from ledger.core.ids import EventId
+from ledger.core.ids import EventKey
 from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_FUTURE_MS_MAX
 from ledger.core.state import Rights, StateMemory, StateView, genesis_state
 from tests.ledger.sample_network import (
@@ -32,11 +32,15 @@ STATE = StateView(lambda node_hash: NODES.get(node_hash, b""), ROOT)
 
 
 def examine(
-    *entries: bytes, known: Callable[[EventId], bool] = lambda _: False, now_ms: int = START_MS
+    *entries: bytes, known: Callable[[EventKey], bool] = lambda _: False, now_ms: int = START_MS
 ) -> tuple[Verdict, ...]:
     """Examine entries in the genesis state."""
     return admission.examine_entries(
-        entries, chain_id=CHAIN_ID, state=STATE, now_ms=now_ms, is_known=known
+        entries,
+        chain_id=CHAIN_ID,
+        state=STATE,
+        now_ms=now_ms,
+        known_events=lambda keys: set(filter(known, keys)),
     )
 
 
@@ -116,8 +120,8 @@ def test_reserved_prefix_is_a_whole_token() -> None:
 
 def test_known_event_is_a_duplicate() -> None:
     """An event that the log holds is refused, whatever its signature."""
-    known = open_entry(entry(1)).id
-    verdicts = examine(entry(1), forged(1), entry(2), known=lambda id_: id_ == known)
+    known = open_entry(entry(1)).key
+    verdicts = examine(entry(1), forged(1), entry(2), known=lambda key: key == known)
     assert verdicts == (RejectCode.DUPLICATE, RejectCode.DUPLICATE, taken(entry(2)))
 
 

@@ -34,7 +34,7 @@ def naive_root(entries: list[bytes]) -> bytes:
 
 def refused(data: bytes, code: RejectCode) -> Refused:
     """Give the refusal of an entry that can be decoded."""
-    return Refused(open_entry(data).id, code)
+    return Refused(open_entry(data).key, code)
 
 
 def test_genesis_is_the_ledger_at_height_0() -> None:

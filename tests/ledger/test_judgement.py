@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ledger.core.admission import examine_batch, examine_entries, try_open
 from ledger.core.errors import RejectCode
-from ledger.core.event import OpenEntry, entry_id, signature_check
+from ledger.core.event import OpenEntry, entry_id, id_of_key, signature_check
 from ledger.core.ids import EventId
 from ledger.core.limits import EVENT_AGE_MS_MAX, EVENT_FUTURE_MS_MAX
 from ledger.core.signing import verify_many
@@ -93,7 +93,11 @@ def test_submissions_are_judged_entry_by_entry(seed: int, count: int) -> None:
     """Any mixture of entries gets the verdicts of the rules asked one by one."""
     entries = random.Random(seed).choices(POOL, k=count)
     verdicts = examine_entries(
-        entries, chain_id=CHAIN_ID, state=STATE, now_ms=NOW_MS, is_known=KNOWN.__contains__
+        entries,
+        chain_id=CHAIN_ID,
+        state=STATE,
+        now_ms=NOW_MS,
+        known_events=lambda keys: {key for key in keys if id_of_key(key) in KNOWN},
     )
     got = [item if isinstance(item, RejectCode) else item.id for item in verdicts]
     assert got == expected(entries)

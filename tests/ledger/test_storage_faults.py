@@ -17,6 +17,8 @@ import lmdb
 import msgspec
 import pytest
 
+from ledger.core.codec import encode
+from ledger.core.event import open_entry
 from ledger.core.execute import execute_block
 from ledger.core.ids import Epoch, Height, Sequence
 from ledger.io.chain_check import verify_head
@@ -129,18 +131,19 @@ def test_interrupted_creation(tmp_path: Path, kind: Kind) -> None:
 
 
 @every_chain
-@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, 2**32 - 1])
-def test_other_version(tmp_path: Path, kind: Kind, version: int) -> None:
+@pytest.mark.parametrize("distance", [-5, -1, 1, 2**31])
+def test_other_version(tmp_path: Path, kind: Kind, distance: int) -> None:
     """A store of another format is refused, named, and left as it is."""
-    path = tmp_path / "store"
+    path, version = tmp_path / "store", FORMAT_VERSION + distance
     kind.create(path).close()
     with lmdb.open(str(path), max_dbs=32) as env, env.begin(write=True) as transaction:
         meta = env.open_db(b"meta", txn=transaction)
         transaction.put(b"format", version.to_bytes(4, "big"), db=meta)
     before = (path / "data.mdb").read_bytes()
     message = f"has format {version}, this program knows {FORMAT_VERSION}. Install"
-    with pytest.raises(StorageError, match=message):
+    with pytest.raises(StorageError, match=message) as caught:
         kind.open(path)
+    assert ("concordat join" in caught.value.remedy) == (distance < 0)
     assert (path / "data.mdb").read_bytes() == before
 
 
@@ -438,6 +441,8 @@ def other_height(value: bytes) -> bytes:
 
 HEAD = (2).to_bytes(8, "big")
 LAST = (5).to_bytes(8, "big")
+LAST_EVENT = open_entry(entry(5, data=bytes(1_000))).key
+NO_RUNS = encode((bytes(16), 0, ()))
 
 
 @pytest.mark.parametrize(
@@ -457,9 +462,17 @@ LAST = (5).to_bytes(8, "big")
         (b"tiles", bytes(9), lambda _: None),
         (b"log", LAST, flip_last),
         (b"log", LAST, lambda _: None),
-        (b"log", LAST, lambda value: value[:-8] + bytes(8)),
+        (b"log", LAST, lambda value: bytes(8) + value[8:]),
+        (b"log", LAST, lambda value: value[:-6]),
+        (b"log", LAST, lambda value: value[:8] + bytes(32) + value[40:]),
         (b"log", LAST, lambda value: value[1:]),
         (b"log", (6).to_bytes(8, "big"), lambda _: bytes(48)),
+        (b"log", (6).to_bytes(8, "big"), lambda _: bytes(46)),
+        (b"meta", b"hash index", lambda value: value[1:]),
+        (b"meta", b"hash index", lambda _: None),
+        (b"meta", b"hash index", lambda _: NO_RUNS),
+        (b"events", LAST_EVENT, lambda _: None),
+        (b"events", LAST_EVENT, flip_last),
         (b"meta", b"genesis", flip_last),
         (b"meta", b"genesis", lambda _: None),
         (b"meta", b"genesis", lambda _: b"\xc0"),

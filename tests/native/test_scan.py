@@ -196,8 +196,8 @@ def test_refusals_leave_earlier_ones() -> None:
     scanned.refuse_known({open_entry(data[4]).id, open_entry(data[1]).id}, 14)
     scanned.refuse_forged(lambda *_: bytes(2), 15)
     assert scanned.verdicts() == bytes([2, 14, 15, 13, 14, 15])
-    ids = [open_entry(item).id for item in data[1:]]
-    assert scanned.refused() == [(None, 2), *zip(ids, [14, 15, 13, 14, 15], strict=True)]
+    keys = [open_entry(item).key for item in data[1:]]
+    assert scanned.refused() == [(None, 2), *zip(keys, [14, 15, 13, 14, 15], strict=True)]
     assert (scanned.ids(), scanned.entries(), scanned.places()) == ([], [], [])
 
 

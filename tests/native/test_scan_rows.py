@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from ledger.core.codec import encode
 from ledger.core.event import open_entry
+from ledger.core.ids import Sequence
 from ledger.core.limits import INDEX_KEY_BYTES_MAX, INT_MAX
 from ledger.core.scanning import scan_batches, scan_entries
-from ledger.io.chain_schema import index_key, number_key, unpack_location
-from ledger.native.scan_rows import field_rows, id_rows, log_rows, number_keys
+from ledger.io.chain_schema import LogRow, index_key, number_key, posting_count, posting_numbers
+from ledger.native.scan_rows import event_rows, log_rows, posting_rows
 from tests.ledger.sample_network import entry
 
 VALUES = (
@@ -32,7 +33,8 @@ VALUES = (
     "\u2603" * (INDEX_KEY_BYTES_MAX // 3),
     "\u2603" * (INDEX_KEY_BYTES_MAX // 3 + 1),
 )
-POOL = [entry(number, subject=value) for number, value in enumerate(VALUES)]
+POOL = [entry(number, subject=value, time_ms=9 - number) for number, value in enumerate(VALUES[:9])]
+POOL += [entry(number, subject=value) for number, value in enumerate(VALUES, 10)]
 POOL += [
     entry(number, topic=f"catalog.{number % 3}", type=f"type{number % 5}", subject=f"s{number % 7}")
     for number in range(100, 150)
@@ -44,20 +46,39 @@ def key_of(value: bytes) -> bytes:
     return index_key(value.decode())
 
 
-@given(seed=st.integers(0, 2**32), count=st.integers(0, 60), first=st.integers(0, INT_MAX - 60))
-def test_rows_are_those_of_the_schema(seed: int, count: int, first: int) -> None:
-    """Ids, values and numbers of the open entries, sorted, as Python would make them."""
+@given(
+    seed=st.integers(0, 2**32),
+    count=st.integers(0, 60),
+    first=st.integers(0, INT_MAX - 60),
+    room=st.integers(1, 9),
+)
+def test_rows_are_those_of_the_schema(seed: int, count: int, first: int, room: int) -> None:
+    """Keys, values and numbers of the open entries, sorted, as Python would make them."""
     data = random.Random(seed).choices([*POOL, b"junk"], k=count)
     scanned = scan_entries(data)
-    events = [open_entry(item) for item in data if item != b"junk"]
-    numbers = number_keys(first, len(events))
-    assert numbers == [number_key(first + place) for place in range(len(events))]
-    ids = [item.id for item in events]
-    assert id_rows(scanned, numbers) == sorted(zip(ids, numbers, strict=True))
+    opened = [open_entry(item) for item in data if item != b"junk"]
+    numbers = range(first, first + len(opened))
+    keys = [item.key for item in opened]
+    assert scanned.event_keys() == keys
+    assert event_rows(scanned, first) == sorted(zip(keys, map(number_key, numbers), strict=True))
     for name in ("topic", "subject", "publisher", "type"):
-        values = [index_key(getattr(item.event, name)) for item in events]
-        rows = field_rows(scanned, name, numbers, INDEX_KEY_BYTES_MAX, key_of)
-        assert rows == sorted(zip(values, numbers, strict=True))
+        values = [index_key(getattr(item.event, name)) for item in opened]
+        rows = posting_rows(scanned, name, first, room, INDEX_KEY_BYTES_MAX, key_of)
+        assert rows == sorted(rows)
+        held = [(key, number) for key, row in rows for number in posting_numbers(memoryview(row))]
+        assert held == sorted(zip(values, numbers, strict=True))
+        assert all(1 <= posting_count(row) <= room for _, row in rows)
+        full = sum(posting_count(row) == room for _, row in rows)
+        assert len(rows) - full <= len(set(values))
+
+
+def test_a_row_names_what_is_near() -> None:
+    """Numbers too far apart for one row are in two."""
+    other = entry(1, subject="other")
+    data = [entry(2), *[other] * 65_534, entry(2), entry(2)]
+    rows = posting_rows(scan_entries(data), "subject", 7, 250, INDEX_KEY_BYTES_MAX, key_of)
+    own = [posting_numbers(memoryview(row)) for key, row in rows if key == b"urn:offering:2"]
+    assert own == [[7, 65_542], [65_543]]
 
 
 def test_a_digest_is_asked_for_once() -> None:
@@ -69,42 +90,47 @@ def test_a_digest_is_asked_for_once() -> None:
         return key_of(value)
 
     data = [entry(number, subject="x" * (300 + number % 2)) for number in range(20)]
-    field_rows(scan_entries(data), "subject", number_keys(0, 20), INDEX_KEY_BYTES_MAX, note)
+    posting_rows(scan_entries(data), "subject", 0, 250, INDEX_KEY_BYTES_MAX, note)
     assert asked == [b"x" * 300, b"x" * 301]
 
 
-def test_places_lead_to_the_entries() -> None:
-    """Each row of the log names the batch, the place and the block of its entry."""
+@pytest.mark.parametrize("room", [1, 2, 3, 100])
+def test_places_lead_to_the_entries(room: int) -> None:
+    """Each row of the log names one batch, the places and the block of its entries."""
     batches = [
-        encode((0, 0, (entry(1), b"junk", entry(2)))),
+        encode((0, 0, (entry(1), b"junk", entry(2), entry(3)))),
         b"no batch",
-        encode((1, 70_000, (entry(3),))),
+        encode((1, 70_000, (entry(4),))),
     ]
     names = [bytes([number]) * 32 for number in range(3)]
-    rows = log_rows(scan_batches(batches), number_keys(7, 3), names, number_key(2**40))
-    assert [number for number, _ in rows] == number_keys(7, 3)
-    for (_, place), data, source in zip(rows, map(entry, (1, 2, 3)), (0, 0, 2), strict=True):
-        location = unpack_location(memoryview(place))
-        assert location.batch_id == names[source]
-        assert batches[source][location.offset : location.offset + location.length] == data
-        assert location.height == 2**40
+    stored = log_rows(scan_batches(batches), 7, names, number_key(2**40), room)
+    rows = [LogRow.read(memoryview(key), memoryview(value)) for key, value in stored]
+    assert [range(row.first, row.last + 1) for row in rows] == {
+        1: [range(7, 8), range(8, 9), range(9, 10), range(10, 11)],
+        2: [range(7, 9), range(9, 10), range(10, 11)],
+    }.get(room, [range(7, 10), range(10, 11)])
+    for row in rows:
+        source = 2 if row.last == 10 else 0
+        assert (row.batch_id, row.height) == (names[source], 2**40)
+        for sequence in range(row.first, row.last + 1):
+            location = row.location(Sequence(sequence))
+            assert location[0::3] == (names[source], 2**40)
+            end = location.offset + location.length
+            assert batches[source][location.offset : end] == entry(sequence - 6)
 
 
 def test_counts_must_agree() -> None:
-    """Too few or too many numbers or batch ids are an error before any row is made."""
+    """Batch ids that are too few, too many or cut, and rows without room, are an error."""
     scanned = scan_batches([encode((0, 0, (entry(1), entry(2))))])
-    name, two = [bytes(32)], number_keys(0, 2)
-    for numbers in (number_keys(0, 1), number_keys(0, 3)):
-        with pytest.raises(ValueError, match="one number"):
-            log_rows(scanned, numbers, name, number_key(1))
-        with pytest.raises(ValueError, match="one number"):
-            id_rows(scanned, numbers)
-        with pytest.raises(ValueError, match="one number"):
-            field_rows(scanned, "topic", numbers, 255, key_of)
+    name = [bytes(32)]
     for names in ([], [bytes(31)], name * 2):
         with pytest.raises(ValueError, match="an id for each batch"):
-            log_rows(scanned, two, names, number_key(1))
-    with pytest.raises(ValueError, match="one number"):
-        log_rows(scanned, two, name, b"1")
+            log_rows(scanned, 0, names, number_key(1), 9)
+    with pytest.raises(ValueError, match="room for one number"):
+        log_rows(scanned, 0, name, b"1", 9)
+    with pytest.raises(ValueError, match="room for one number"):
+        log_rows(scanned, 0, name, number_key(1), 0)
+    with pytest.raises(ValueError, match="room for one number"):
+        posting_rows(scanned, "topic", 0, 0, 255, key_of)
     with pytest.raises(KeyError):
-        field_rows(scanned, "nonce", two, 255, key_of)
+        posting_rows(scanned, "nonce", 0, 9, 255, key_of)

@@ -133,7 +133,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                     chain_id=GENESIS.chain_id,
                     state=reader.state(reader.stored_head(reader.head_height()).root),
                     now_ms=START_MS,
-                    is_known=reader.has_event,
+                    known_events=reader.known_events,
                 )
             return str(verdict) if isinstance(verdict, RejectCode) else ""
 

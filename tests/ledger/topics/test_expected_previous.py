@@ -149,7 +149,7 @@ def test_the_node_that_takes_an_event_refuses_at_once() -> None:
         chain_id=CHAIN_ID,
         state=world.ledger.state,
         now_ms=START_MS + 5_000,
-        is_known=lambda _: False,
+        known_events=lambda _: set(),
     )
     assert verdicts[0] is MISMATCH
     assert [getattr(item, "entry", None) for item in verdicts[1:]] == entries[1:]

@@ -56,7 +56,7 @@ def test_operations_of_one_block_see_each_other_in_order() -> None:
     stale = operation_entry(put(b'{"a":2}', 1), 3)
     result = ledger.extend(*entries, stale, entry(4))
     assert [item.entry for item in result.accepted] == [*entries, entry(4)]
-    assert result.refused == [Refused(open_entry(stale).id, RejectCode.CONFLICT)]
+    assert result.refused == [Refused(open_entry(stale).key, RejectCode.CONFLICT)]
     newest = entry_codec.decode(ledger.state.get(entry_key("schemas", SCHEMA)) or b"")
     assert (newest.revision, newest.body) == (2, b'{"a":1}')
     assert ledger.state.get(revision_key("schemas", SCHEMA, 1)) is not None
@@ -67,7 +67,7 @@ def test_a_refused_operation_leaves_the_root_as_it_was() -> None:
     ledger = MemoryLedger()
     bad = operation_entry(ChangeList("schemas", (RevokeEntry(SCHEMA, None),)))
     result = ledger.extend(bad)
-    assert result.refused == [Refused(open_entry(bad).id, RejectCode.NO_SUCH_ENTRY)]
+    assert result.refused == [Refused(open_entry(bad).key, RejectCode.NO_SUCH_ENTRY)]
     assert (result.changes, result.nodes, result.tiles) == ({}, {}, {})
     assert result.root.state_root == MemoryLedger().root.state_root
 
@@ -77,7 +77,7 @@ def test_who_lacks_the_right_changes_nothing() -> None:
     ledger = MemoryLedger()
     foreign = operation_entry(put(b"{}"), signer=BOB, publisher=BOB_DID)
     result = ledger.extend(foreign)
-    assert result.refused == [Refused(open_entry(foreign).id, RejectCode.TOPIC_FORBIDDEN)]
+    assert result.refused == [Refused(open_entry(foreign).key, RejectCode.TOPIC_FORBIDDEN)]
     assert result.changes == {}
 
 

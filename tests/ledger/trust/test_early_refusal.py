@@ -17,7 +17,7 @@ from tests.ledger.trust.test_application import operation_entry, put
 def examine(state: StateView, *entries: bytes) -> tuple[Verdict, ...]:
     """Examine entries that the log does not hold."""
     return admission.examine_entries(
-        entries, chain_id=CHAIN_ID, state=state, now_ms=START_MS, is_known=lambda _: False
+        entries, chain_id=CHAIN_ID, state=state, now_ms=START_MS, known_events=lambda _: set()
     )
 
 

@@ -1,0 +1,319 @@
+"""The hash index of the chain store: from an event's id, or its subject, to its places in the log.
+
+Ids and random subjects are spread over all keys, so a tree ordered by them would rewrite a page of
+4 KiB for each. Here each block appends its rows (hash, number) as one small ordered *run*, and
+runs of neighbouring blocks are merged into larger ones, so that a row is written a few times in
+pages full of others, however long the log is. Runs of one *level* are of about one size; when it
+has ``fan_out`` of them, they become one run of the next level.
+
+A merge goes on in steps beside the blocks that follow, each of a bounded size, and in proportion to
+what they add: it ends before its level is full again, and nobody waits for it. While it goes on,
+rows up to its ``position`` are in its target, and all later ones in its sources.
+
+Invariants: every row stands in what ``find`` asks, at each commit; the runs of a level follow each
+other in the log, and those of a higher level come before. A hash is a hint: two values may have
+one, so whoever finds a number compares the entry itself.
+"""
+
+from collections.abc import Iterable, Iterator
+from secrets import token_bytes
+from typing import Annotated, Final, NamedTuple
+
+import lmdb
+from msgspec import Meta
+from msgspec.structs import replace
+
+from ledger.core.codec import Codec, Record, UInt, encode
+from ledger.core.ids import EventId
+from ledger.core.scanning import Scan
+from ledger.io.environment import Table
+from ledger.native.hash_rows import ROW_BYTES, event_hash_rows, keyed_hash, merge_rows, number_at
+
+__all__ = ["HashIndex", "HashWriter", "Shape"]
+
+_STATE_KEY: Final = b"hash index"
+_KEY_BYTES: Final = 16
+_NUMBER_BYTES: Final = 8
+
+
+class Shape(NamedTuple):
+    """How rows are kept; tests choose small ones.
+
+    Attributes:
+        chunk_rows: rows stored under one key; tail_rows: a newest run below takes the next rows.
+        fan_out: runs that become one; step_rows: rows of one step of a merge.
+        mask: bits of a hash that count.
+    """
+
+    chunk_rows: int = 255  # fill one page of the store
+    tail_rows: int = 1_024
+    fan_out: int = 8
+    step_rows: int = 32 * 255  # take about 0.3 ms
+    mask: int = 2**64 - 1
+
+
+SHAPE: Final = Shape()
+
+
+class _Run(Record, frozen=True):
+    """Ordered rows under the keys that begin with ``id``; ``last`` is the highest number."""
+
+    id: UInt
+    rows: UInt
+    last: UInt
+
+
+class _Merge(Record, frozen=True):
+    """The first ``sources`` runs of a level on their way into one.
+
+    Attributes:
+        target: id of the new run; rows: those that it has.
+        position: the last of them, ``b""`` when it has none.
+    """
+
+    sources: UInt
+    target: UInt
+    rows: UInt
+    position: bytes
+
+
+class _Level(Record, frozen=True):
+    """Runs, the oldest first, and what goes on with them.
+
+    Attributes:
+        credit: rows that may be merged for those that were added; fewer than a step has.
+    """
+
+    runs: tuple[_Run, ...]
+    merge: _Merge | None
+    credit: UInt
+
+
+class _State(Record, frozen=True):
+    """All runs of the index.
+
+    Attributes:
+        key: of the hash of subjects, this store's secret: nobody can choose colliding ones.
+        next_run: the next run's id; levels: those of the smallest and newest runs first.
+    """
+
+    key: Annotated[bytes, Meta(min_length=_KEY_BYTES, max_length=_KEY_BYTES)]
+    next_run: UInt
+    levels: tuple[_Level, ...]
+
+
+_codec = Codec(_State)
+_EMPTY: Final = _Level((), None, 0)
+
+
+class HashIndex:
+    """What one transaction sees of the index.
+
+    Raises:
+        DecodeError: it is damaged.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        meta: Table,
+        transaction: "lmdb.Transaction[memoryview]",
+    ) -> None:
+        self._table = table
+        self._meta = meta
+        self._transaction = transaction
+        self._cursor = transaction.cursor(table)
+        self._shape = SHAPE
+        stored = transaction.get(_STATE_KEY, db=meta)
+        self._state = _codec.decode(b"" if stored is None else bytes(stored))
+
+    def hash_of_id(self, event_id: EventId) -> int:
+        """Give the hash under which an event's id stands."""
+        return int.from_bytes(event_id[:_NUMBER_BYTES], "big") & self._shape.mask
+
+    def hash_of_subject(self, subject: str) -> int:
+        """Give the hash under which the events about a subject stand."""
+        return keyed_hash(subject.encode(), self._state.key) & self._shape.mask
+
+    @property
+    def size(self) -> int:
+        """One more than the highest number, 0 when there is none."""
+        newest = (level.runs[-1].last for level in self._state.levels if level.runs)
+        return max(newest, default=-1) + 1
+
+    def find(self, hash_: int, at_least: int) -> int | None:
+        """Give the lowest number from ``at_least`` on that stands under a hash, or None."""
+        for level in reversed(self._state.levels):
+            for group in _groups(level):
+                if group.last >= at_least:
+                    found = self._seek(group, hash_, at_least)
+                    if found is not None:
+                        return found
+        return None
+
+    def numbers(self, hash_: int) -> Iterator[int]:
+        """Give all numbers under a hash, those of the newest run first: not in order."""
+        for level in self._state.levels:
+            for group in reversed(_groups(level)):
+                found = self._seek(group, hash_, 0)
+                while found is not None:
+                    yield found
+                    found = self._seek(group, hash_, found + 1)
+
+    def _seek(self, group: "_Group", hash_: int, at_least: int) -> int | None:
+        """Give the lowest number of a group from ``at_least`` on."""
+        if group.merge is not None and _packed(hash_, at_least) <= group.merge.position:
+            # All rows of lower hashes are in the target; of this one, those up to a later one.
+            return self._seek_run(group.merge.target, hash_, at_least)
+        founds = (self._seek_run(run.id, hash_, at_least) for run in group.runs)
+        return min((found for found in founds if found is not None), default=None)
+
+    def _seek_run(self, run: int, hash_: int, at_least: int) -> int | None:
+        key = _packed(run, hash_, at_least)
+        # The key of a chunk is its last row: the first one from here on is in that chunk.
+        if not self._cursor.set_range(key) or bytes(self._cursor.key()[:_NUMBER_BYTES]) != key[:8]:
+            return None
+        found = number_at(bytes(self._cursor.value()), hash_, at_least)
+        return None if found < 0 else found
+
+
+class HashWriter(HashIndex):
+    """The index in a write transaction."""
+
+    @staticmethod
+    def create(meta: Table, transaction: "lmdb.Transaction[memoryview]") -> None:
+        """Begin an empty index with a key of its own."""
+        transaction.put(_STATE_KEY, encode(_State(token_bytes(_KEY_BYTES), 0, ())), db=meta)
+
+    def add(self, scan: Scan, first: int, last: int) -> None:
+        """Add the open entries of a scan, which have the numbers ``first`` to ``last``."""
+        rows = event_hash_rows(scan, first, self._state.key, self._shape.mask)
+        if not rows:
+            return
+        count = len(rows) // ROW_BYTES
+        self._append(rows, count, last)
+        level = 0
+        while level < len(self._state.levels):
+            self._merge(level, count)
+            level += 1
+        self._transaction.put(_STATE_KEY, encode(self._state), db=self._meta)
+
+    # --- helpers --------------------------------------------------------------------------
+
+    def _append(self, rows: bytes, count: int, last: int) -> None:
+        """Write rows as the newest run, together with one that is still small."""
+        level = self._state.levels[0] if self._state.levels else _EMPTY
+        runs, pieces = level.runs, [iter((rows,))]
+        if runs and runs[-1].rows < self._shape.tail_rows:
+            small, runs = runs[-1], runs[:-1]
+            pieces.append(iter(list(self._pieces(small.id, b""))))
+            count += small.rows
+            self._delete(small.id, None)
+        new = _Run(self._new_run(), count, last)
+        self._put(new.id, merge_rows(pieces, b"", count, self._shape.chunk_rows))
+        self._set_level(0, replace(level, runs=(*runs, new)))
+
+    def _merge(self, number: int, added: int) -> None:
+        """Go on with the merges of a level after some rows were added."""
+        # A quarter more than what comes in, so that a merge ends before its level is full again.
+        credit = self._state.levels[number].credit + added + added // 4 + 1
+        while self._begin(number) and credit >= self._shape.step_rows:
+            credit -= self._step(number)
+        level = self._state.levels[number]
+        self._set_level(number, replace(level, credit=0 if level.merge is None else credit))
+
+    def _begin(self, number: int) -> bool:
+        """Begin a merge of a level that has enough runs; say whether one goes on."""
+        level, fan_out = self._state.levels[number], self._shape.fan_out
+        if level.merge is None:
+            closed = [run for run in level.runs if number or run.rows >= self._shape.tail_rows]
+            if len(closed) >= fan_out:
+                merge = _Merge(fan_out, self._new_run(), 0, b"")
+                self._set_level(number, replace(level, merge=merge))
+                return True
+        return level.merge is not None
+
+    def _step(self, number: int) -> int:
+        """Merge the next rows of a level; give how many they were."""
+        level = self._state.levels[number]
+        merge, runs = level.merge, level.runs
+        assert merge is not None
+        sources = runs[: merge.sources]
+        pieces = [self._pieces(run.id, merge.position) for run in sources]
+        chunks = merge_rows(pieces, merge.position, self._shape.step_rows, self._shape.chunk_rows)
+        self._put(merge.target, chunks)
+        position = chunks[-1][-ROW_BYTES:]
+        for run in sources:
+            self._delete(run.id, position)
+        made = sum(map(len, chunks)) // ROW_BYTES
+        merge = replace(merge, rows=merge.rows + made, position=position)
+        if merge.rows < sum(run.rows for run in sources):
+            self._set_level(number, replace(level, merge=merge))
+            return made
+        target = _Run(merge.target, merge.rows, sources[-1].last)
+        self._set_level(number, replace(level, runs=runs[merge.sources :], merge=None))
+        is_highest = number + 1 == len(self._state.levels)
+        above = _EMPTY if is_highest else self._state.levels[number + 1]
+        self._set_level(number + 1, replace(above, runs=(*above.runs, target)))
+        return made
+
+    def _pieces(self, run: int, after: bytes) -> Iterator[bytes]:
+        """Give the chunks of a run from the one on that has rows behind ``after``."""
+        prefix = _packed(run)
+        with self._transaction.cursor(self._table) as cursor:
+            found = cursor.set_range(prefix + after)
+            while found and bytes(cursor.key()[:_NUMBER_BYTES]) == prefix:
+                yield bytes(cursor.value())
+                found = cursor.next()
+
+    def _put(self, run: int, chunks: Iterable[bytes]) -> None:
+        prefix = _packed(run)
+        for chunk in chunks:
+            self._transaction.put(prefix + chunk[-ROW_BYTES:], chunk, db=self._table)
+
+    def _delete(self, run: int, up_to: bytes | None) -> None:
+        """Delete the chunks of a run whose rows end at ``up_to`` or before; None: all."""
+        prefix = _packed(run)
+        with self._transaction.cursor(self._table) as cursor:
+            found = cursor.set_range(prefix)
+            while found:
+                key = bytes(cursor.key())
+                if key[:_NUMBER_BYTES] != prefix or (
+                    up_to is not None and key[_NUMBER_BYTES:] > up_to
+                ):
+                    break
+                cursor.delete()
+                found = bool(cursor.key())
+
+    def _new_run(self) -> int:
+        run = self._state.next_run
+        self._state = replace(self._state, next_run=run + 1)
+        return run
+
+    def _set_level(self, number: int, level: _Level) -> None:
+        levels = list(self._state.levels)
+        levels[number : number + 1] = [level]
+        self._state = replace(self._state, levels=tuple(levels))
+
+
+class _Group(NamedTuple):
+    """Runs that are asked together: one, or all that are merged into one."""
+
+    runs: tuple[_Run, ...]
+    merge: _Merge | None
+    last: int
+
+
+def _groups(level: _Level) -> list[_Group]:
+    """Give the groups of a level, the oldest first."""
+    count = _merging(level)
+    merged = [_Group(level.runs[:count], level.merge, level.runs[count - 1].last)] if count else []
+    return merged + [_Group((run,), None, run.last) for run in level.runs[count:]]
+
+
+def _merging(level: _Level) -> int:
+    return 0 if level.merge is None else level.merge.sources
+
+
+def _packed(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(_NUMBER_BYTES, "big") for number in numbers)

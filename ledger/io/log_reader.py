@@ -1,0 +1,177 @@
+"""Reading the log of the chain store: entries, their places, and where an event is.
+
+Owns the questions about single events. What is common to all entries that are neighbours is read
+once: a reader keeps the last row of the log.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import lmdb
+
+from ledger.core.errors import DecodeError
+from ledger.core.event import entry_id, event_key
+from ledger.core.ids import EventId, EventKey, Height, Sequence
+from ledger.io.chain_schema import Location, LogRow, Tables, number_key, read_number
+from ledger.io.environment import Table
+from ledger.io.errors import damaged
+from ledger.io.hash_index import HashIndex
+
+__all__ = ["LogReader"]
+
+
+class LogReader:
+    """A snapshot of the log and of the indexes of events."""
+
+    __slots__ = ("_log_row", "_path", "_tables", "_transaction")
+
+    def __init__(
+        self, path: Path, tables: Tables, transaction: "lmdb.Transaction[memoryview]"
+    ) -> None:
+        self._path = path
+        self._tables = tables
+        self._transaction = transaction
+        self._log_row: LogRow | None = None  # the last one read: neighbours are often asked for
+
+    def entry(self, sequence: Sequence) -> bytes | None:
+        """Give the entry at ``sequence``, or None when the log is shorter."""
+        location = self.location(sequence)
+        if location is None:
+            return None
+        batch = self._transaction.get(location.batch_id, db=self._tables.batches)
+        end = location.offset + location.length
+        if batch is None or len(batch) < end:
+            raise damaged(self._path, f"batch {location.batch_id.hex()} is missing or cut")
+        return bytes(batch[location.offset : end])
+
+    def entries(self, first: Sequence, count_max: int, bytes_max: int) -> list[bytes]:
+        """Give consecutive entries from ``first`` on.
+
+        They end with the log, at ``count_max``, or with the entry that reaches ``bytes_max``.
+        """
+        found: list[bytes] = []
+        size, batch_id, batch = 0, b"", memoryview(b"")
+        while len(found) < count_max and size < bytes_max:
+            location = self.location(Sequence(first + len(found)))
+            if location is None:
+                break
+            if location.batch_id != batch_id:
+                batch_id = location.batch_id
+                batch = self._transaction.get(batch_id, db=self._tables.batches) or memoryview(b"")
+            entry = bytes(batch[location.offset : location.offset + location.length])
+            if len(entry) < location.length:
+                raise damaged(self._path, f"batch {batch_id.hex()} is missing or cut")
+            found.append(entry)
+            size += len(entry)
+        return found
+
+    def location(self, sequence: Sequence) -> Location | None:
+        """Give where the entry at ``sequence`` is and which block took it."""
+        if sequence < 0:
+            return None
+        row = self._log_row
+        if row is None or not row.first <= sequence <= row.last:
+            row = self._read_log_row(sequence)
+            if row is None:
+                return None
+            self._log_row = row
+        return row.location(sequence)
+
+    def has_entry(self, sequence: Sequence) -> bool:
+        """Say whether the log has an entry at ``sequence``."""
+        return self.location(sequence) is not None
+
+    def height_of(self, sequence: Sequence) -> Height:
+        """Give the height of the block that took the entry at ``sequence``.
+
+        Raises:
+            LookupError: the log is shorter.
+        """
+        location = self.location(sequence)
+        if location is None:
+            raise LookupError(f"the log has no entry {sequence}")
+        return location.height
+
+    def known_events(self, keys: Iterable[EventKey]) -> set[EventKey]:
+        """Give those of the events that the log holds."""
+        with self._transaction.cursor(self._tables.events) as cursor:
+            # In their order neighbours are found on the same page.
+            return {EventKey(bytes(key)) for key, _ in cursor.getmulti(sorted(keys))}
+
+    def sequences_of(
+        self, event_ids: Iterable[EventId], times_ms: Iterable[int]
+    ) -> list[Sequence | None]:
+        """Give the places of events in the log, in their order; None: it is not there."""
+        keys = list(map(event_key, times_ms, event_ids))
+        with self._transaction.cursor(self._tables.events) as cursor:
+            rows = cursor.getmulti(sorted(keys))
+        found = {bytes(key): Sequence(self._number(value)) for key, value in rows}
+        return list(map(found.get, keys))
+
+    def has_event(self, event_id: EventId, time_ms: int | None = None) -> bool:
+        """Say whether the log holds the event."""
+        return self.sequence_of(event_id, time_ms) is not None
+
+    def sequence_of(self, event_id: EventId, time_ms: int | None = None) -> Sequence | None:
+        """Give the event's place in the log, or None when it is not there.
+
+        Args:
+            time_ms: the event's, when it is known: then this is quick, also for absent events.
+        """
+        if time_ms is not None:
+            value = self._transaction.get(event_key(time_ms, event_id), db=self._tables.events)
+            return None if value is None else Sequence(self._number(value))
+        index = self._hash_index()
+        for number in index.numbers(index.hash_of_id(event_id)):
+            entry = self.entry(Sequence(number))
+            if entry is not None and entry_id(entry) == event_id:
+                return Sequence(number)
+        return None
+
+    def topics(self) -> list[str]:
+        """Give every topic that has an event, in byte order."""
+        return [topic for topic, _ in self.topic_counts()]
+
+    def topic_counts(self, after: str = "") -> Iterator[tuple[str, int]]:
+        """Give each topic that has an event, and how many it has, in byte order.
+
+        Args:
+            after: only topics above this one.
+        """
+        with self._transaction.cursor(self._tables.topic_counts) as cursor:
+            found = cursor.set_range(after.encode() + b"\0")
+            while found:
+                yield bytes(cursor.key()).decode(), self._number(cursor.value())
+                found = cursor.next()
+
+    # --- helpers --------------------------------------------------------------------------
+
+    def _hash_index(self) -> HashIndex:
+        try:
+            return HashIndex(self._tables.hashes, self._tables.meta, self._transaction)
+        except DecodeError as error:
+            raise damaged(self._path, f"hash index: {error}") from error
+
+    def _read_log_row(self, sequence: Sequence) -> LogRow | None:
+        """Give the row that holds a sequence, or None when the log is shorter."""
+        with self._transaction.cursor(self._tables.log) as cursor:
+            if not cursor.set_range(number_key(sequence)):
+                return None
+            try:
+                row = LogRow.read(cursor.key(), cursor.value())
+            except struct.error as error:
+                raise damaged(self._path, f"log entry {sequence}: {error}") from error
+        if row.first > sequence:
+            raise damaged(self._path, f"log entry {sequence} is missing")
+        return row
+
+    def _get(self, table: Table, key: bytes) -> bytes | None:
+        value = self._transaction.get(key, db=table)
+        return None if value is None else bytes(value)
+
+    def _number(self, value: memoryview) -> int:
+        try:
+            return read_number(value)
+        except struct.error as error:
+            raise damaged(self._path, str(error)) from error

@@ -1,0 +1,152 @@
+"""The hash index: whatever was added is found, with a bounded amount of work for each block."""
+
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import lmdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.core.event import open_entry
+from ledger.core.scanning import scan_entries
+from ledger.io import hash_index
+from ledger.io.hash_index import HashIndex, HashWriter, Shape
+from tests.ledger.sample_network import entry
+
+POOL = [entry(number, subject=f"s{number % 11}") for number in range(300)]
+OPEN = [open_entry(data) for data in POOL]
+SHAPES = [
+    Shape(chunk_rows=2, tail_rows=4, fan_out=2, step_rows=4),
+    Shape(chunk_rows=3, tail_rows=1, fan_out=3, step_rows=5),
+    Shape(chunk_rows=4, tail_rows=9, fan_out=2, step_rows=64, mask=0xF << 60),
+    Shape(chunk_rows=5, tail_rows=20, fan_out=4, step_rows=20, mask=0),
+    Shape(chunk_rows=4, tail_rows=6, fan_out=3, step_rows=8, mask=1 << 63),
+]
+
+
+class Store:
+    """An LMDB with the index alone, written block by block."""
+
+    def __init__(self, path: Path) -> None:
+        self.env = lmdb.open(str(path), max_dbs=2, sync=False, map_size=2**26)
+        self.meta, self.table = self.env.open_db(b"meta"), self.env.open_db(b"hashes")
+        with self.env.begin(write=True, buffers=True) as transaction:
+            HashWriter.create(self.meta, transaction)
+        self.size = 0
+
+    def add(self, count: int, *, fails: bool = False) -> None:
+        """Add the next events of the pool in one transaction, which may come to nothing."""
+        with suppress(RuntimeError), self.env.begin(write=True, buffers=True) as transaction:
+            scan = scan_entries(POOL[self.size : self.size + count])
+            writer = HashWriter(self.table, self.meta, transaction)
+            writer.add(scan, self.size, self.size + count - 1)
+            if fails:
+                raise RuntimeError
+            self.size += count
+
+    def rows(self) -> int:
+        """Count the rows that are stored."""
+        with self.env.begin() as transaction, transaction.cursor(self.table) as cursor:
+            return sum(len(value) for _, value in cursor) // 16
+
+    def check(self) -> None:
+        """Compare all that can be asked with the events themselves."""
+        with self.env.begin(buffers=True) as transaction:
+            index = HashIndex(self.table, self.meta, transaction)
+            assert index.size == self.size
+            runs = {run.id for level in index._state.levels for run in level.runs}
+            runs |= {level.merge.target for level in index._state.levels if level.merge}
+            with transaction.cursor(self.table) as cursor:
+                assert {int.from_bytes(key[:8], "big") for key, _ in cursor} <= runs
+            expected: dict[int, set[int]] = {}
+            for number, opened in enumerate(OPEN[: self.size]):
+                subject = index.hash_of_subject(opened.event.subject)
+                for hash_ in (index.hash_of_id(opened.id), subject):
+                    expected.setdefault(hash_, set()).add(number)
+            for hash_, numbers in expected.items():
+                found = list(index.numbers(hash_))
+                assert set(found) == numbers
+                assert len(found) == len(numbers)
+                assert list(walk(index, hash_)) == sorted(numbers)
+                for at_least in (0, self.size // 2, self.size):
+                    later = [number for number in numbers if number >= at_least]
+                    assert index.find(hash_, at_least) == min(later, default=None)
+            absent = next(n for n in range(2**64) if n not in expected)
+            assert (list(index.numbers(absent)), index.find(absent, 0)) == ([], None)
+
+
+def walk(index: HashIndex, hash_: int) -> Iterator[int]:
+    """Give all numbers under a hash as a search does: one after the other."""
+    found = index.find(hash_, 0)
+    while found is not None:
+        yield found
+        found = index.find(hash_, found + 1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("seed", range(4))
+def test_all_is_found_at_every_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: Shape, seed: int
+) -> None:
+    """After each block, and after one that was abandoned, every row is found, and no other."""
+    monkeypatch.setattr(hash_index, "SHAPE", shape)
+    dice, store = random.Random(seed), Store(tmp_path)
+    while store.size < len(POOL):
+        count = min(dice.choice((1, 1, 2, 3, 40)), len(POOL) - store.size)
+        store.add(count, fails=dice.random() < 0.2)
+        if dice.random() < 0.3 or store.size == len(POOL):
+            store.check()
+
+
+@given(blocks=st.lists(st.integers(1, 30), max_size=25))
+def test_blocks_of_any_size(tmp_path_factory: pytest.TempPathFactory, blocks: list[int]) -> None:
+    """However the log is cut into blocks, the rows are the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hash_index, "SHAPE", Shape(chunk_rows=4, tail_rows=8, fan_out=2, step_rows=8))
+        store = Store(tmp_path_factory.mktemp("index"))
+        for count in blocks:
+            store.add(min(count, len(POOL) - store.size) or 1)
+        store.size = min(store.size, len(POOL))
+        store.check()
+
+
+def test_work_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs and what a block rewrites grow with the logarithm of the log: all merges keep up."""
+    shape = Shape(chunk_rows=4, tail_rows=4, fan_out=2, step_rows=8)
+    monkeypatch.setattr(hash_index, "SHAPE", shape)
+    store = Store(tmp_path)
+    written: list[int] = []
+    real = HashWriter._put
+
+    def counting(self: HashWriter, run: int, chunks: list[bytes]) -> None:
+        written[-1] += sum(map(len, chunks)) // 16
+        real(self, run, chunks)
+
+    monkeypatch.setattr(HashWriter, "_put", counting)
+    levels = 8  # 2 to the power of it is more than there are blocks of two events
+    while store.size < len(POOL):
+        written.append(0)
+        store.add(2)
+        with store.env.begin(buffers=True) as transaction:
+            state = HashIndex(store.table, store.meta, transaction)._state
+        assert len(state.levels) <= levels
+        for level in state.levels:
+            assert len(level.runs) <= 2 * shape.fan_out
+        assert store.rows() <= 4 * store.size
+    assert max(written) <= 8 + levels * shape.step_rows
+    assert sum(written) <= 4 * store.size * levels / 2
+
+
+def test_two_stores_have_two_keys(tmp_path: Path) -> None:
+    """Subjects that collide in one store do not in another, so nobody can prepare them."""
+    hashes = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        store = Store(tmp_path / name)
+        with store.env.begin(buffers=True) as transaction:
+            index = HashIndex(store.table, store.meta, transaction)
+            hashes.append(index.hash_of_subject("subject"))
+    assert hashes[0] != hashes[1]
