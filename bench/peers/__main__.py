@@ -189,7 +189,8 @@ def _etcd_round(place: Path, plan: Plan) -> Round:
 
 
 def _nats_round(place: Path, plan: Plan) -> Round:
-    return _round(nats.NatsCluster, plan.steps, place, plan)
+    batched = plan.batched if nats.knows_batches() else []
+    return _round(nats.NatsCluster, [*plan.steps, *batched], place, plan)
 
 
 def _rabbit_round(place: Path, plan: Plan) -> Round:

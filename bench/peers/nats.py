@@ -17,10 +17,10 @@ from bench.peers.pipeline import Link
 from bench.peers.wire import HOST
 from concordat.testnet import free_ports
 
-__all__ = ["NatsCluster", "settings", "version"]
+__all__ = ["NatsCluster", "knows_batches", "settings", "version"]
 
 _STREAM, _SUBJECT = "EVENTS", "events.changed"
-_SYNC_ALWAYS_SINCE = (2, 10)
+_SYNC_ALWAYS_SINCE, _BATCHES_SINCE = (2, 10), (2, 12)
 _CONFIG = """
 server_name: nats{place}
 listen: "{host}:{port}"
@@ -81,12 +81,11 @@ class NatsCluster:
         self._leader = self._ports[int(leader.removeprefix("nats"))]
 
     def links(self, count: int, puts: int = 1) -> list[Link]:
-        """Open connections to the stream's leader; a publish is always one message."""
-        assert puts == 1
+        """Open connections to the stream's leader; ``puts`` go into one batch."""
         inboxes = [f"b{place}" for place in range(self._opened, self._opened + count)]
         self._opened += count
         return [
-            Link(open_connection(self._leader, inbox), NatsWire(_SUBJECT, inbox))
+            Link(open_connection(self._leader, inbox), NatsWire(_SUBJECT, inbox, puts))
             for inbox in inboxes
         ]
 
@@ -103,6 +102,7 @@ class NatsCluster:
             "num_replicas": MEMBERS,
             "discard": "old",
             "max_age": 0,
+            "allow_atomic": True,  # older servers pass over what they do not know
         }
         answer = self._ask("STREAM.CREATE", document)
         if "error" in answer:
@@ -122,8 +122,17 @@ def _program() -> str:
     return find_program(str(beside), "nats-server", "/usr/sbin/nats-server")
 
 
+def knows_batches() -> bool:
+    """Say whether the server stores batches of messages. Raises Unavailable."""
+    return _release() >= _BATCHES_SINCE
+
+
 def _knows_sync_always() -> bool:
-    return tuple(int(part) for part in version().split(".")[:2]) >= _SYNC_ALWAYS_SINCE
+    return _release() >= _SYNC_ALWAYS_SINCE
+
+
+def _release() -> tuple[int, ...]:
+    return tuple(int(part) for part in version().split(".")[:2])
 
 
 def _write_through(directory: Path) -> None:

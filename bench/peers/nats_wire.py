@@ -16,7 +16,7 @@ from bench.peers.wire import PublishError, connect
 
 __all__ = ["NatsWire", "ask", "open_connection"]
 
-_CONNECT = b'CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1"}\r\n'
+_CONNECT = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"lang":"bench"}\r\n'
 _LINE = re.compile(rb"MSG _INBOX\.\w+\.(\d+) 1 +\d+\r\n([^\r]*)\r\n|(PING|INFO|-ERR)([^\r]*)\r\n")
 _ANSWER = re.compile(rb"MSG _INBOX\.a \d+ +(\d+)\r\n")
 _WAIT_S = 10.0
@@ -26,12 +26,15 @@ _QUOTED_BYTES = 200
 class NatsWire:
     """One connection that publishes to one subject."""
 
-    messages = 1
+    def __init__(self, subject: str, inbox: str, messages: int = 1) -> None:
+        """Publish to ``subject``, acknowledged to the connection's ``inbox``.
 
-    def __init__(self, subject: str, inbox: str) -> None:
-        """Publish to ``subject``, acknowledged to the connection's ``inbox``."""
+        Several ``messages`` go out as one batch, which the stream stores whole or not at all.
+        """
         self.replies = bytearray()
-        self._head = f"PUB {subject} _INBOX.{inbox}.".encode()
+        self.messages = messages
+        self._subject = subject.encode()
+        self._inbox = b"_INBOX.%b." % inbox.encode()
         self._left = b""
 
     def may_publish(self) -> bool:
@@ -39,8 +42,30 @@ class NatsWire:
         return True
 
     def publish(self, number: int, payload: bytes) -> bytes:
-        """Give the bytes of one message."""
-        return b"%b%d %d\r\n%b\r\n" % (self._head, number, len(payload), payload)
+        """Give the bytes of one message, or of one batch of them."""
+        reply = b"%b%d" % (self._inbox, number)
+        if self.messages == 1:
+            return b"PUB %b %b %d\r\n%b\r\n" % (self._subject, reply, len(payload), payload)
+        # Only the last message of a batch, which commits it, is acknowledged.
+        return b"".join(
+            self._part((reply, place), payload) for place in range(1, self.messages + 1)
+        )
+
+    def _part(self, at: tuple[bytes, int], payload: bytes) -> bytes:
+        """Give the message at a place of the batch that is named like its inbox."""
+        name, place = at
+        is_last = place == self.messages
+        head = b"NATS/1.0\r\nNats-Batch-Id: %b\r\nNats-Batch-Sequence: %d\r\n%b\r\n" % (
+            name,
+            place,
+            b"Nats-Batch-Commit: 1\r\n" if is_last else b"",
+        )
+        lengths = b"%b%d %d" % (
+            name + b" " if is_last else b"",
+            len(head),
+            len(head) + len(payload),
+        )
+        return b"HPUB %b %b\r\n%b%b\r\n" % (self._subject, lengths, head, payload)
 
     def acknowledged(self, received: bytes) -> Iterator[int]:
         """Give the numbers of the stored messages."""

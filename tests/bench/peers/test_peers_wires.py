@@ -57,6 +57,17 @@ def test_nats_acknowledgements(pieces: int) -> None:
     assert bytes(wire.replies).count(b"PONG\r\n") == 2
 
 
+def test_nats_batches() -> None:
+    """Each message of a batch says its place; the last alone commits it and is answered."""
+    sent = NatsWire("events.changed", "b3", 2).publish(5, b"abc")
+    head = b"NATS/1.0\r\nNats-Batch-Id: _INBOX.b3.5\r\nNats-Batch-Sequence: "
+    first, last = head + b"1\r\n\r\n", head + b"2\r\nNats-Batch-Commit: 1\r\n\r\n"
+    assert sent == (
+        b"HPUB events.changed %d %d\r\n%babc\r\n" % (len(first), len(first) + 3, first)
+        + b"HPUB events.changed _INBOX.b3.5 %d %d\r\n%babc\r\n" % (len(last), len(last) + 3, last)
+    )
+
+
 @pytest.mark.parametrize(
     "text", [b'{"error":{"code":503,"description":"no quorum"},"seq":0}', b"{}", b""]
 )
