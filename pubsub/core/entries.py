@@ -26,11 +26,11 @@ class Named(NamedTuple):
     """What the events of a request are asked for by: columns of equal length.
 
     Attributes:
-        times_ms: the time in each event; None where the entry cannot be read.
+        times_ms: the time in each event; 0 where the entry cannot be read, so that no block has it.
     """
 
     ids: list[EventId]
-    times_ms: list[int | None]
+    times_ms: list[int]
 
     def at(self, rows: Sequence[int]) -> "Named":
         """Give some of them."""
@@ -42,10 +42,10 @@ def name_entries(entries: tuple[bytes, ...]) -> Named:
     scan = scan_entries(entries)
     ids, times_ms, verdicts = list(map(EventId, scan.ids())), scan.times_ms(), scan.verdicts()
     if len(ids) == len(entries):
-        return Named(ids, [*times_ms])
+        return Named(ids, times_ms)
     found = iter(zip(ids, times_ms, strict=True))
     rows = [
-        next(found) if number == _OPEN else (entry_id(entry), None)
+        next(found) if number == _OPEN else (entry_id(entry), 0)
         for entry, number in zip(entries, verdicts, strict=True)
     ]
     return Named([id_ for id_, _ in rows], [time_ms for _, time_ms in rows])

@@ -19,14 +19,14 @@ def find_decisions(reader: ChainReader, events: Named, since: Height) -> list[Re
         since: a refusal by a block up to this height is of an earlier attempt.
     """
     if len(events.ids) == 1:
-        return [_new(reader.receipt(events.ids[0]), since)]
-    sequences = [reader.sequence_of(id_) for id_ in events.ids]
+        return [_new(reader.receipt(events.ids[0], events.times_ms[0]), since)]
+    sequences = reader.sequences_of(events.ids, events.times_ms)
     heights = _heights(reader, [sequence for sequence in sequences if sequence is not None])
     return [
-        _new(reader.receipt(id_), since)
+        _new(reader.receipt(id_, time_ms), since)
         if sequence is None
         else Receipt(heights[sequence], sequence, None)
-        for id_, sequence in zip(events.ids, sequences, strict=True)
+        for id_, time_ms, sequence in zip(*events, sequences, strict=True)
     ]
 
 

@@ -22,7 +22,7 @@ def test_entries_have_their_names() -> None:
     named = name_entries((events[0].entry, b"junk", b"", events[1].entry))
     assert named.ids == [events[0].id, entry_id(b"junk"), entry_id(b""), events[1].id]
     times_ms = [each.event.time_ms for each in events]
-    assert named.times_ms == [times_ms[0], None, None, times_ms[1]]
+    assert named.times_ms == [times_ms[0], 0, 0, times_ms[1]]
     assert named.at([3, 0]).ids == [events[1].id, events[0].id]
     assert named.at([3, 0]).times_ms == [times_ms[1], times_ms[0]]
 
