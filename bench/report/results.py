@@ -131,14 +131,20 @@ class Baseline(msgspec.Struct, frozen=True):
     Attributes:
         verify_per_s: signature checks in one call.
         open_per_s: entries decoded, checked for canonical form and identified.
+        scan_per_s: entries of a batch read and identified by the kernel.
         leaf_per_s: log leaves hashed.
         fsync_ms: one synced write of 4 KiB, median.
+        write_us: CPU an event of large synced writes.
+        loopback_us: CPU an event of large transfers on loopback, both ends.
     """
 
     verify_per_s: int
     open_per_s: int
+    scan_per_s: int
     leaf_per_s: int
     fsync_ms: float
+    write_us: float
+    loopback_us: float
 
 
 class FanOut(msgspec.Struct, frozen=True):
