@@ -6,9 +6,9 @@ import click
 import msgspec
 
 from concordat.cli.output import emit, json_option
-from concordat.cli.passwords import new_password
+from concordat.cli.passwords import key_password, new_password, read_password_file
 from concordat.membership import participant_entry
-from ledger.io.keystore import KeyInfo, KeyPurpose, create_key, read_key_info
+from ledger.io.keystore import KeyInfo, KeyPurpose, create_key, read_key_info, reseal_key
 
 __all__ = ["keys"]
 
@@ -56,6 +56,20 @@ def new(  # noqa: PLR0913 - one argument for each option
 def show(*, file: Path, as_json: bool) -> None:
     """Show whose key is in FILE and what for. Needs no password."""
     _show(read_key_info(file), as_json=as_json)
+
+
+@keys.command()
+@click.argument("file", type=_path)
+@click.option("--password-file", type=_path, help="The present password. Default: ask.")
+@click.option("--new-password-file", type=_path, required=True, help="File with the new one.")
+@json_option
+def reseal(
+    *, file: Path, password_file: Path | None, new_password_file: Path, as_json: bool
+) -> None:
+    """Seal the key in FILE with another password. The key stays what it is."""
+    password = key_password(file, password_file)
+    new_password = read_password_file(new_password_file)
+    _show(reseal_key(file, password=password, new_password=new_password), as_json=as_json)
 
 
 @keys.command("export-public")

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 
 import click
 
@@ -103,8 +103,27 @@ def _plugin(name: str) -> click.Command:
     )
 
 
+def _show_version(context: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    """Print the release, and what decides whether it gets on with another one."""
+    if not value:
+        return
+    from ledger.core.limits import PROTOCOL_VERSION  # noqa: PLC0415 - see _LazyGroup
+    from ledger.io.environment import FORMAT_VERSION  # noqa: PLC0415
+
+    click.echo(f"concordat {version('concordat')}")
+    click.echo(f"protocol {PROTOCOL_VERSION}, stores {FORMAT_VERSION}")
+    context.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="concordat", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the versions of the release, of its protocol and of its stores.",
+)
 def cli() -> None:
     """Concordat: a publish/subscribe ledger for federations that trust no single operator.
 

@@ -15,6 +15,7 @@ from ledger.io.keystore import KeyFileError, KeyPurpose, OpenKey, open_key, read
 
 __all__ = [
     "PASSWORD_VARIABLE",
+    "key_password",
     "new_password",
     "open_key_with_password",
     "open_member_key",
@@ -48,14 +49,23 @@ def open_key_with_password(
     Raises:
         KeyFileError: the key cannot be opened.
     """
+    return open_key(path, purpose, password=key_password(path, password_file))
+
+
+def key_password(path: Path, password_file: Path | None) -> bytes | None:
+    """Find the password of a key file: None where it has none.
+
+    Raises:
+        KeyFileError: there is no such key, or neither a file with its password nor a terminal.
+    """
     if not read_key_info(path).is_sealed:
-        return open_key(path, purpose, password=None)
+        return None
     password = _from_files(password_file)
     if password is None:
         _require_terminal(str(path))
         text: str = click.prompt(f"Password of {path}", hide_input=True, err=True)
         password = text.encode()
-    return open_key(path, purpose, password=password)
+    return password
 
 
 def open_member_key(home: Home) -> OpenKey:

@@ -49,6 +49,7 @@ __all__ = [
     "create_key",
     "open_key",
     "read_key_info",
+    "reseal_key",
     "write_private_file",
 ]
 
@@ -147,7 +148,44 @@ def create_key(
     Raises:
         KeyFileError: the file exists, cannot be written, or the password is unusable.
     """
-    seed = secrets.token_bytes(_SEED_BYTES)
+    return _write_key(path, (purpose, owner), secrets.token_bytes(_SEED_BYTES), password, scrypt_n)
+
+
+def reseal_key(
+    path: Path,
+    *,
+    password: bytes | None,
+    new_password: bytes,
+    scrypt_n: int = KEY_SCRYPT_N,
+) -> KeyInfo:
+    """Seal the key of ``path`` with another password. The old file stays until the new one opens.
+
+    Raises:
+        WrongPasswordError: ``password`` does not open it.
+        KeyFileError: it cannot be used or written, or the new password is unusable.
+    """
+    info = read_key_info(path)
+    seed = open_key(path, info.purpose, password=password).seed
+    fresh = path.with_name(f"{path.name}.resealed")
+    fresh.unlink(missing_ok=True)  # of a run that was cut short
+    _write_key(fresh, (info.purpose, info.owner), seed, new_password, scrypt_n)
+    try:
+        open_key(fresh, info.purpose, password=new_password)
+        fresh.rename(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise KeyFileError(f"cannot replace {path}: {error.strerror}") from error
+    return read_key_info(path)
+
+
+def _write_key(
+    path: Path,
+    whose: tuple[KeyPurpose, str],
+    seed: bytes,
+    password: bytes | None,
+    scrypt_n: int,
+) -> KeyInfo:
+    purpose, owner = whose
     public_key = SeedSigner(seed).public_key
     file: _KeyFile
     if password is None:
@@ -207,15 +245,19 @@ def write_private_file(path: Path, data: bytes) -> None:
             path.hardlink_to(temporary)
         finally:
             temporary.unlink()
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync_directory(path.parent)
     except FileExistsError:
         raise KeyFileError(f"{path} exists and is never overwritten; choose another name") from None
     except OSError as error:
         raise KeyFileError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _read(path: Path) -> _KeyFile:

@@ -40,7 +40,8 @@ def password_file(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make guesses cheap: what scrypt costs is tested with the keystore."""
-    monkeypatch.setitem(keystore.create_key.__kwdefaults__, "scrypt_n", 2)  # type: ignore[arg-type]
+    for function in (keystore.create_key, keystore.reseal_key):
+        monkeypatch.setitem(function.__kwdefaults__, "scrypt_n", 2)  # type: ignore[arg-type]
 
 
 def test_new_key_is_sealed_with_the_password_of_a_file(
@@ -155,3 +156,17 @@ def test_errors_are_json_for_programs(concordat: Run, tmp_path: Path) -> None:
     assert document["exit_code"] == 2
     assert "nothing.json" in document["error"]
     assert not result.stdout
+
+
+def test_password_of_a_key_is_changed(
+    concordat: Run, concordat_json: RunJson, tmp_path: Path, password_file: Path
+) -> None:
+    """The old password opens it no more, the new one does, and the public key is the same."""
+    path, new = tmp_path / "key.json", tmp_path / "new"
+    new.write_text("battery staple")
+    new.chmod(0o600)
+    made = concordat_json("keys", "new", path, "--did", DID, "--password-file", password_file)
+    files = ("--password-file", password_file, "--new-password-file", new)
+    assert concordat_json("keys", "reseal", path, *files) == made
+    assert open_key(path, KeyPurpose.PUBLISHER, password=b"battery staple").info.owner == DID
+    assert "does not open" in concordat("keys", "reseal", path, *files, code=2).stderr

@@ -8,6 +8,7 @@ import pytest
 
 from ledger.core.limits import KEY_FILE_BYTES_MAX, KEY_SCRYPT_N, PASSWORD_BYTES_MAX
 from ledger.core.signing import verify_many
+from ledger.io import keystore
 from ledger.io.keystore import (
     KeyFileError,
     KeyInfo,
@@ -16,6 +17,7 @@ from ledger.io.keystore import (
     create_key,
     open_key,
     read_key_info,
+    reseal_key,
     write_private_file,
 )
 
@@ -245,3 +247,39 @@ def test_failed_sync_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(KeyFileError, match="No space left"):
         create_key(path, VALIDATOR, DID, password=None)
     assert list(path.parent.iterdir()) == []
+
+
+def test_resealed_key_is_the_same_under_another_password(path: Path) -> None:
+    """The key, its purpose and owner stay; only the new password opens it; the file is private."""
+    made = make_sealed(path)
+    told = reseal_key(path, password=PASSWORD, new_password=b"new", scrypt_n=CHEAP_N)
+    assert told == made
+    assert open_key(path, VALIDATOR, password=b"new").info == made
+    with pytest.raises(WrongPasswordError):
+        open_key(path, VALIDATOR, password=PASSWORD)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_key_stays_when_it_cannot_be_resealed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password, or a new file that cannot take its place, leaves the old one."""
+    make_sealed(path)
+    before = path.read_bytes()
+    with pytest.raises(WrongPasswordError):
+        reseal_key(path, password=b"wrong", new_password=b"new", scrypt_n=CHEAP_N)
+    with monkeypatch.context() as patched:
+        patched.setattr(keystore, "_check_password", lambda password, _path: bytes(password[:1]))
+        with pytest.raises(KeyFileError):
+            reseal_key(path, password=PASSWORD, new_password=b"new", scrypt_n=CHEAP_N)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", fail)
+        with pytest.raises(KeyFileError, match="cannot replace"):
+            reseal_key(path, password=PASSWORD, new_password=b"new", scrypt_n=CHEAP_N)
+    assert path.read_bytes() == before
+    reseal_key(path, password=PASSWORD, new_password=b"new", scrypt_n=CHEAP_N)
+    assert open_key(path, VALIDATOR, password=b"new").info.owner == DID
+
+
+def fail(*_arguments: object) -> None:
+    """Fail as a disk does."""
+    raise OSError(5, "Input/output error")
