@@ -39,6 +39,10 @@ class FrameSplitter:
             DecodeError: a frame is empty or too large; the splitter is of no more use.
         """
         buffer = self._buffer
+        rest = len(data) - _HEADER_BYTES
+        is_usual = not buffer and 1 <= rest <= self._bytes_max
+        if is_usual and int.from_bytes(data[:_HEADER_BYTES], "big") == rest:
+            return [bytes(data[_HEADER_BYTES:])]  # one frame, whole: most come like that
         buffer += data
         frames = []
         start = 0

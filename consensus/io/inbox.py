@@ -2,11 +2,12 @@
 
 Urgent: messages of the consensus lane, timers, answers of the node's own threads. Bulk: the
 rest. Every source (one lane of one peer, one gateway) has a share; a source whose share is used
-up waits, and so does not read its socket, which makes the other end wait too.
+up waits, and so does not read its socket, which makes the other end wait too. What it had read
+already is let in: a share may be exceeded by what one read gives.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -19,7 +20,15 @@ __all__ = ["Inbox", "Share"]
 class Share:
     """How much of the inbox one source may use. Something larger than all of it fits alone."""
 
-    __slots__ = ("_bytes", "_bytes_max", "_count", "_count_max", "_room", "is_urgent")
+    __slots__ = (
+        "_bytes",
+        "_bytes_max",
+        "_count",
+        "_count_max",
+        "_room",
+        "_when_room",
+        "is_urgent",
+    )
 
     def __init__(self, *, count_max: int, bytes_max: int, is_urgent: bool) -> None:
         self.is_urgent = is_urgent
@@ -28,10 +37,20 @@ class Share:
         self._count = 0
         self._bytes = 0
         self._room: trio.Event | None = None
+        self._when_room: Callable[[], None] | None = None
+
+    @property
+    def has_room(self) -> bool:
+        """True while it is not used up."""
+        return self._count < self._count_max and self._bytes < self._bytes_max
+
+    def when_room(self, call: Callable[[], None] | None) -> None:
+        """Have ``call`` called, once, when something was taken and there is room again."""
+        self._when_room = call
 
     async def wait_room(self) -> None:
         """Wait until the share is not used up."""
-        while self._count >= self._count_max or self._bytes >= self._bytes_max:
+        while not self.has_room:
             self._room = trio.Event()
             await self._room.wait()
 
@@ -44,13 +63,14 @@ class Share:
         """Count inputs that were taken, and let the source go on when there is room."""
         self._count -= count
         self._bytes -= size
-        if (
-            self._room is not None
-            and self._count < self._count_max
-            and self._bytes < self._bytes_max
-        ):
+        if not self.has_room:
+            return
+        if self._room is not None:
             self._room.set()
             self._room = None
+        if self._when_room is not None:
+            call, self._when_room = self._when_room, None
+            call()
 
 
 _Bunch = tuple[Share | None, Sequence[Input], int]
@@ -68,9 +88,11 @@ class Inbox:
         self._bulk: deque[_Bunch] = deque()
         self._filled = trio.Event()
 
-    async def put(self, share: Share, inputs: Sequence[Input], size: int) -> None:
-        """Put inputs of ``size`` bytes of an outside source, once its share has room."""
-        await share.wait_room()
+    def put(self, share: Share, inputs: Sequence[Input], size: int) -> None:
+        """Put inputs of ``size`` bytes of an outside source whose share has room.
+
+        They may use up more than is left; the source must look for room before it reads on.
+        """
         share.use(len(inputs), size)
         (self._urgent if share.is_urgent else self._bulk).append((share, inputs, size))
         self._filled.set()

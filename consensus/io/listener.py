@@ -5,7 +5,8 @@ a time, each has a short time, and the oldest gives way to the newest, so that i
 cannot keep peers out. A peer has one connection a lane; a newer one replaces the older.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 import trio
@@ -21,6 +22,8 @@ from consensus.io.frames import FrameSplitter
 from consensus.io.hello import greet_back
 from consensus.io.inbox import Inbox, Share
 from consensus.io.network import LOST, Network, TransportCounters, tune_socket
+from consensus.io.ready import ReadyPoll
+from consensus.io.receiver import Receiver
 from consensus.io.tls import peer_key
 from consensus.io.tls_stream import TlsStream
 from ledger.core.errors import DecodeError, Offence, PeerFault
@@ -33,7 +36,6 @@ from ledger.core.limits import (
     INBOX_FRAMES_MAX,
     PEER_COOLDOWN_MS,
     PENDING_CONNECTIONS_MAX,
-    RECEIVE_BYTES_MAX,
 )
 
 __all__ = ["Listener"]
@@ -69,6 +71,7 @@ class Listener:
         self._index_of_key = {key: index for index, key in network.keys.items()}
         self._strangers: dict[trio.CancelScope, None] = {}
         self._connected: dict[_Source, trio.CancelScope] = {}
+        self._ready = ReadyPoll()
         self._silenced_until: dict[NodeIndex, float] = {}
         self._shares = {
             (peer, lane): Share(
@@ -82,7 +85,9 @@ class Listener:
 
     async def run(self, listeners: list[trio.SocketListener]) -> None:
         """Accept connections until cancelled."""
-        await trio.serve_listeners(self._serve, listeners)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ready.run)
+            nursery.start_soon(trio.serve_listeners, self._serve, listeners)
 
     def silence(self, peer: NodeIndex) -> None:
         """Disconnect a peer and hear nothing from it for a bounded time.
@@ -144,40 +149,41 @@ class Listener:
                 older.cancel()
             self._connected[source] = scope
             self._on_peer(source[0])
+            receiver = Receiver(
+                stream,
+                self._ready,
+                self._shares[source],
+                FrameSplitter(_FRAME_BYTES_MAX[source[1]]),
+                partial(self._take_in, *source),
+            )
             try:
-                await self._receive(stream, source)
+                await receiver.run(scope)
             except PeerFault as fault:
                 self.blame(source[0], fault)
             finally:
                 if self._connected.get(source) is scope:
                     del self._connected[source]
 
-    async def _receive(self, stream: TlsStream, source: _Source) -> None:
-        peer, lane = source
-        share = self._shares[source]
-        splitter = FrameSplitter(_FRAME_BYTES_MAX[lane])
-        while True:
-            data = await stream.receive_some(RECEIVE_BYTES_MAX)
-            if not data:
-                return
-            self._counters.bytes_received += len(data)
-            try:
-                frames = splitter.feed(data)
-                messages = [decode_peer_message(frame) for frame in frames]
-            except DecodeError as error:
-                raise PeerFault(Offence.MALFORMED, str(error)) from None
-            if any(message.lane is not lane for message in messages):
+    def _take_in(self, peer: NodeIndex, lane: Lane, size: int, frames: Sequence[bytes]) -> None:
+        """Take in what one read of ``size`` bytes has completed. Raises PeerFault."""
+        self._counters.bytes_received += size
+        if not frames:
+            return
+        try:
+            messages = [decode_peer_message(frame) for frame in frames]
+        except DecodeError as error:
+            raise PeerFault(Offence.MALFORMED, str(error)) from None
+        self._counters.messages_received += len(messages)
+        inputs: list[PeerMessage] = []
+        for message in messages:
+            if message.lane is not lane:
                 raise PeerFault(Offence.MALFORMED, f"a message that is not of lane {lane.name}")
-            if messages:
-                self._counters.messages_received += len(messages)
-                inputs = []
-                for message in messages:
-                    if isinstance(message, COSIGNING):
-                        self._on_cosigning(peer, message)
-                    else:
-                        inputs.append(PeerMessage(peer, message))
-                if inputs:
-                    await self._inbox.put(share, inputs, sum(map(len, frames)))
+            if isinstance(message, COSIGNING):
+                self._on_cosigning(peer, message)
+            else:
+                inputs.append(PeerMessage(peer, message))
+        if inputs:
+            self._inbox.put(self._shares[peer, lane], inputs, sum(map(len, frames)))
 
     def blame(self, peer: NodeIndex | None, fault: PeerFault) -> None:
         """Count a fault; disconnect the peer for a while, and tell the core."""

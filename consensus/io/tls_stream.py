@@ -66,12 +66,28 @@ class TlsStream:
         Args:
             bytes_max: most that is taken from the socket at one time.
         """
-        # Something may have come together with the end of the handshake.
-        received = self._decrypt() if self._incoming.pending else b""
+        received = self._early()
         while not received and not self._is_ended:
             await self._fill(bytes_max)
             received = self._decrypt()
         return received
+
+    def receive_now(self, bytes_max: int) -> bytes:
+        """As :meth:`receive_some`, but give nothing when nothing is there; see ``is_ended``."""
+        received = self._early()
+        if not received and not self._is_ended:
+            self._take(bytes_max)
+            received = self._decrypt()
+        return received
+
+    @property
+    def is_ended(self) -> bool:
+        """True when nothing more can come."""
+        return self._is_ended
+
+    def fileno(self) -> int:
+        """Give the socket's number, to wait for it elsewhere; negative once it is closed."""
+        return self._socket.fileno()
 
     def send_now(self, data: bytes | memoryview) -> bool:
         """Send as much as the socket takes at once. When False wait for :meth:`drain` first."""
@@ -101,6 +117,13 @@ class TlsStream:
     async def _fill(self, bytes_max: int) -> None:
         """Wait for the socket and take what has arrived."""
         await trio.lowlevel.wait_readable(self._socket)
+        self._take(bytes_max)
+
+    def _early(self) -> bytes:
+        """Give what has come together with the end of the handshake."""
+        return self._decrypt() if self._incoming.pending else b""
+
+    def _take(self, bytes_max: int) -> None:
         try:
             data = self._socket.recv(bytes_max)
         except BlockingIOError:  # the kernel thought better of it

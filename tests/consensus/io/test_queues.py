@@ -93,7 +93,6 @@ async def test_rest_of_a_frame_is_dropped_with_its_connection() -> None:
     queue = SendQueue(Lane.BULK)
     queue.put(b"a" * (SEND_BYTES_MAX + 1))
     queue.take()
-    assert not queue.is_empty
     queue.set_open(is_open=False)
     queue.set_open(is_open=True)
     assert queue.is_empty
@@ -105,6 +104,10 @@ def _share(*, count_max: int = 100, is_urgent: bool = False) -> Share:
     return Share(count_max=count_max, bytes_max=1_000, is_urgent=is_urgent)
 
 
+def _has_room(share: Share) -> bool:
+    return share.has_room
+
+
 def _inputs(*numbers: int) -> list[Input]:
     return [PeerUp(NodeIndex(number)) for number in numbers]
 
@@ -113,9 +116,9 @@ async def test_urgent_comes_before_timers_and_timers_before_bulk() -> None:
     """Votes that have arrived are looked at before a timer that would give the round up."""
     inbox = Inbox()
     timer, stored = TimerFired(TimerName("round")), BatchStored(BatchId(bytes(32)))
-    await inbox.put(_share(), _inputs(9), 1)
+    inbox.put(_share(), _inputs(9), 1)
     inbox.put_own(timer)
-    await inbox.put(_share(is_urgent=True), _inputs(1), 1)
+    inbox.put(_share(is_urgent=True), _inputs(1), 1)
     inbox.put_own(stored)
     assert inbox.take() == [stored, *_inputs(1), timer, *_inputs(9)]
 
@@ -125,9 +128,9 @@ async def test_bulk_is_taken_in_portions(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(inbox_module, "BULK_INPUTS_MAX", 2)
     inbox = Inbox()
     for number in range(3):
-        await inbox.put(_share(), _inputs(number, number), 1)
+        inbox.put(_share(), _inputs(number, number), 1)
     assert inbox.take() == _inputs(0, 0)
-    await inbox.put(_share(is_urgent=True), _inputs(8), 1)
+    inbox.put(_share(is_urgent=True), _inputs(8), 1)
     await inbox.wait()
     assert inbox.take() == _inputs(8, 1, 1)
     await inbox.wait()
@@ -138,20 +141,37 @@ async def test_used_up_share_waits_and_others_do_not() -> None:
     """A source with a full share waits until some of it was taken; another goes on."""
     inbox = Inbox()
     greedy, modest = _share(count_max=2), _share()
-    await inbox.put(greedy, _inputs(1, 1), 1)
+    calls: list[str] = []
+    inbox.put(greedy, _inputs(1, 1), 1)
+    assert not _has_room(greedy)
+    greedy.when_room(lambda: calls.append("room"))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(inbox.put, greedy, _inputs(2), 1)
+        nursery.start_soon(greedy.wait_room)
         await trio.testing.wait_all_tasks_blocked()
-        await inbox.put(modest, _inputs(3), 1)
+        assert _has_room(modest)
+        inbox.put(modest, _inputs(3), 1)
+        assert calls == []
         assert inbox.take() == _inputs(1, 1, 3)
+    assert _has_room(greedy)
+    inbox.put(greedy, _inputs(2), 1)
     assert inbox.take() == _inputs(2)
+    assert calls == ["room"]
+
+
+async def test_nobody_is_called_who_no_longer_wants_to_be() -> None:
+    """A connection that has ended is not told of room."""
+    inbox, share = Inbox(), _share(count_max=1)
+    inbox.put(share, _inputs(1), 1)
+    share.when_room(lambda: pytest.fail("called"))
+    share.when_room(None)
+    assert inbox.take() == _inputs(1)
 
 
 async def test_more_than_a_share_fits_alone() -> None:
     """Something larger than the whole share is let in when nothing else of it waits."""
     inbox = Inbox()
     share = _share()
-    await inbox.put(share, _inputs(1), 5_000)
+    inbox.put(share, _inputs(1), 5_000)
     with trio.move_on_after(0) as scope:
         await share.wait_room()
     assert scope.cancelled_caught

@@ -293,7 +293,7 @@ async def test_full_inbox_stops_reading_bulk_and_votes_still_pass() -> None:
         await peers[1].until(1, PeerUp)
         await _fill(peers[1], 70)
         share = peers[0].transport._listener._shares[NodeIndex(1), Lane.BULK]
-        await eventually(lambda: share._room is not None)  # the reader waits for room
+        await eventually(lambda: share._when_room is not None)  # the reader waits for room
         received = peers[0].transport.counters.bytes_received
         assert received < 20_000_000
         peers[1].send(NodeIndex(0), urgent(6))
