@@ -14,10 +14,13 @@ from bench.machine.description import ROOT, commit_id, describe_machine
 from bench.network.fan_out import measure_fan_out
 from bench.network.in_flight import measure_in_flight
 from bench.network.latency import measure_low_load
+from bench.network.offered import Ladder, measure_ladder
 from bench.network.sustained import LoadShape, measure_sustained
 from bench.parts.baseline import measure_baseline
 from bench.parts.tmf_usage import measure_usage
-from bench.report.foundation import to_json, to_markdown, to_table
+from bench.report.foundation import to_json, to_markdown, to_plots, to_table
+from bench.report.plots import render
+from bench.report.record import say
 from bench.report.results import Run
 from tests.support.processes import Part, RealNetwork
 
@@ -25,6 +28,9 @@ __all__ = ["main"]
 
 _PAUSE_MS = 100
 _IN_FLIGHT = 100
+_RATES = (25, 100, 250, 500, 1_000, 1_500, 2_000, 3_000, 4_500)  # single events a second
+_BULK_RATES = (1_000, 2_500, 5_000, 7_500, 10_000, 12_500, 15_000, 17_500, 20_000, 25_000, 30_000)
+_ARRIVAL_EVENTS = 100  # of one request where requests are bulk
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class _Plan:
     repeats: int
     events: int
     in_flight: tuple[int, float]
+    ladders: tuple[Ladder, Ladder]
     load: LoadShape
     fan_out: tuple[int, int]
     usage_records: int
@@ -45,13 +52,13 @@ def main(arguments: list[str] | None = None) -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.out) as directory:
         run = _measure(Path(directory), _plan(chosen))
-    (chosen.out / f"{run.date}.json").write_bytes(to_json(run))
     print(to_table(run))
-    if chosen.record:
-        records = ROOT / "docs" / "benchmarks"
-        records.mkdir(exist_ok=True)
-        (records / f"{run.date}-foundation.json").write_bytes(to_json(run))
-        (records / f"{run.date}-foundation.md").write_text(to_markdown(run))
+    stem = f"{run.date}-foundation"
+    for records in [chosen.out, *([ROOT / "docs" / "benchmarks"] if chosen.record else [])]:
+        (records / f"{stem}.json").write_bytes(to_json(run))
+        (records / f"{stem}.md").write_text(to_markdown(run))
+        for plot in to_plots(run):
+            (records / f"{stem}-{plot.name}.svg").write_bytes(render(plot))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -71,11 +78,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def _plan(chosen: argparse.Namespace) -> _Plan:
     if chosen.quick:
         load = LoadShape(4, 100, not chosen.no_wait, 0.5, 2.0)
-        return _Plan(2, 10, (8, 1.0), load, (50, 5), 20_000)
+        ladders = Ladder((50,), 1.0), Ladder((500,), 1.0, _ARRIVAL_EVENTS)
+        return _Plan(2, 10, (8, 1.0), ladders, load, (50, 5), 20_000)
     return _Plan(
         5,
         200,
         (_IN_FLIGHT, 10.0),
+        (Ladder(_RATES, 8.0), Ladder(_BULK_RATES, 8.0, _ARRIVAL_EVENTS)),
         LoadShape(chosen.clients, chosen.bulk, not chosen.no_wait, 5.0, chosen.seconds),
         (1_000, 100),
         1_000_000,
@@ -93,24 +102,28 @@ def _measure(directory: Path, plan: _Plan) -> Run:
     addresses = (network.address(0), network.address(1))
     with network.running():
         network.wait_ready()
-        _say("one client, single events, one after the other")
+        say("one client, single events, one after the other")
         closed_loop = measure_low_load(source, addresses, shape, 0)
-        _say("the same with pauses")
+        say("the same with pauses")
         paced = measure_low_load(source, addresses, (plan.repeats, plan.events // 2), _PAUSE_MS)
-        _say(f"{plan.in_flight[0]} single events under way")
+        say(f"{plan.in_flight[0]} single events under way")
         all_addresses = [network.address(member) for member in everybody]
         in_flight = measure_in_flight(source, all_addresses, *plan.in_flight)
-        _say(f"{plan.fan_out[0]:,} streams of one gateway, as server-sent events and WebSockets")
+        say("single events at offered rates, open loop")
+        offered = measure_ladder(network, everybody, source, plan.ladders[0])
+        say(f"requests of {_ARRIVAL_EVENTS} events at offered rates, open loop")
+        offered_bulk = measure_ladder(network, everybody, source, plan.ladders[1])
+        say(f"{plan.fan_out[0]:,} streams of one gateway, as server-sent events and WebSockets")
         fan_out = measure_fan_out(network, source, *plan.fan_out)
-        _say(f"full load, {plan.load.window_s:.0f} s after a warm-up")
+        say(f"full load, {plan.load.window_s:.0f} s after a warm-up")
         sustained = measure_sustained(network, everybody, source, plan.load)
         victim = everybody[-1]
         network.kill((victim, Part.NODE), (victim, Part.GATEWAY))
-        _say("the same with one validator killed")
+        say("the same with one validator killed")
         one_dead = measure_sustained(network, everybody[:-1], source, plan.load)
         if faults := network.stop_all():
             raise RuntimeError("; ".join(faults))
-    _say(f"{plan.usage_records} usage records condensed, without the network")
+    say(f"{plan.usage_records} usage records condensed, without the network")
     usage = measure_usage(plan.usage_records, directory)
     return Run(
         date=dt.datetime.now(dt.UTC).date().isoformat(),
@@ -126,16 +139,14 @@ def _measure(directory: Path, plan: _Plan) -> Run:
         closed_loop=closed_loop,
         paced=paced,
         in_flight=in_flight,
+        offered=offered,
+        offered_bulk=offered_bulk,
         sustained=sustained,
         one_dead=one_dead,
         one_dead_ratio=round(one_dead.events_per_s / max(sustained.events_per_s, 1.0), 3),
         fan_out=fan_out,
         usage=usage,
     )
-
-
-def _say(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

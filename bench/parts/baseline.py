@@ -34,7 +34,7 @@ def measure_baseline(source: EventSource, directory: Path) -> Baseline:
     return Baseline(
         verify_per_s=_rate(lambda: verify_many(checks)),
         open_per_s=_rate(lambda: [open_entry(entry) for entry in entries]),
-        scan_per_s=_rate(lambda: scan_batches([batch])),
+        scan_per_s=_rate(lambda: scan_batches([batch]).ids()),
         leaf_per_s=_rate(lambda: [leaf_hash(entry) for entry in entries]),
         fsync_ms=_fsync_ms(directory),
         write_us=_write_us(b"".join(entries), directory),

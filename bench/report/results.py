@@ -195,6 +195,7 @@ class Run(msgspec.Struct, frozen=True):
     """One whole run.
 
     Attributes:
+        offered: single events at rising rates; offered_bulk: requests of 100 events.
         one_dead_ratio: throughput with one validator dead over that with all.
         fan_out: streams of one gateway.
         usage: the access node's usage log, which needs no network.
@@ -209,6 +210,8 @@ class Run(msgspec.Struct, frozen=True):
     closed_loop: LowLoad
     paced: LowLoad
     in_flight: InFlight
+    offered: list[RatePoint]
+    offered_bulk: list[RatePoint]
     sustained: Throughput
     one_dead: Throughput
     one_dead_ratio: float

@@ -48,6 +48,11 @@ def test_every_number_is_measured(run: tuple[Path, str]) -> None:
         assert final["count"] == delivered["count"] > 0
         assert delivered["p50_ms"] > 0
     assert report["in_flight"]["final"]["count"] > 0
+    for (point,) in (report["offered"], report["offered_bulk"]):
+        assert point["is_kept"]
+        assert point["unanswered"] == point["refused"] == 0
+        assert point["final"]["count"] == point["delivered"]["count"] > 0
+        assert 0 < point["final"]["p50_ms"] <= point["final"]["p99_ms"] <= point["final"]["p999_ms"]
     sustained, one_dead = report["sustained"], report["one_dead"]
     assert (sustained["alive"], one_dead["alive"]) == (4, 3)
     for part in (sustained, one_dead):
@@ -83,4 +88,4 @@ def test_the_table_shows_the_headlines(run: tuple[Path, str]) -> None:
 def test_nothing_is_left(run: tuple[Path, str]) -> None:
     """No process of the network and none of its files remain."""
     assert not [command for command in _commands() if str(run[0]) in command]
-    assert [path.suffix for path in run[0].iterdir()] == [".json"]
+    assert sorted(path.suffix for path in run[0].iterdir()) == [".json", ".md", ".svg", ".svg"]
