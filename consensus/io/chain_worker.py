@@ -10,6 +10,7 @@ Any error ends the process.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from consensus.core.effects import Execute, RecordEvidence, StoreBatch
 from consensus.core.inputs import BatchStored, ChainDurable, Executed, Input
 from consensus.io.timings import Timings
 from consensus.io.worker_thread import WorkerThread
+from ledger.core.errors import RejectCode
 from ledger.core.execute import execute_block
 from ledger.core.ids import BatchId, Height
 from ledger.core.limits import (
@@ -43,7 +45,7 @@ class ChainCounters:
     timings: Timings = field(default_factory=Timings)  # of commits, without waits for company
     blocks: int = 0
     events_accepted: int = 0
-    events_refused: int = 0
+    events_refused: Counter[RejectCode] = field(default_factory=Counter)
     batches_stored: int = 0
 
     @property
@@ -128,7 +130,7 @@ class ChainWorker:
         writer.apply(result, job.certificate)
         self.counters.blocks += 1
         self.counters.events_accepted += len(result.accepted)
-        self.counters.events_refused += len(result.refused)
+        self.counters.events_refused.update(refused.code for refused in result.refused)
         return result.height, result.root.log_size
 
     def _announce(self, stored: list[BatchId], durable: tuple[Height, int] | None) -> None:

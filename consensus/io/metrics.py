@@ -206,7 +206,13 @@ class NodeMetrics(Collector):
         yield _counter("checkpoints", "Checkpoints that a quorum signed", cosigner.checkpoints)
         text = "Peers that signed another ledger than this node's: look into this at once"
         yield _counter("checkpoint_contradictions", text, cosigner.lies)
-        yield _counter("chain_events_refused", "Ordered events refused", chain.events_refused)
+        refused = CounterMetricFamily(
+            "concordat_chain_events_refused", "Ordered events refused, by reason", labels=["code"]
+        )
+        # The chain's thread counts meanwhile: what is read is a copy.
+        for code, number in dict(chain.events_refused).items():
+            refused.add_metric([str(code)], number)
+        yield refused
         yield _histogram("chain_commit", "Synced commits of the chain store", chain.timings)
         yield _histogram("safety_write", "Synced writes of the safety record", safety.timings)
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from consensus.core import serving as serving_module
-from consensus.core.effects import RecordEvidence, ServeBatches, ServeBlocks, StoreBatch
+from consensus.core.effects import Execute, RecordEvidence, ServeBatches, ServeBlocks, StoreBatch
 from consensus.core.inputs import BatchStored, ChainDurable, Executed, Input
 from consensus.core.messages import (
     BatchMessage,
@@ -22,7 +22,8 @@ from consensus.core.serving import blocks_from
 from consensus.io import chain_worker as chain_worker_module
 from consensus.io.chain_worker import ChainJob, ChainWorker
 from consensus.io.store_server import StoreServer
-from ledger.core.errors import InvariantError
+from ledger.core.block import block_id
+from ledger.core.errors import InvariantError, RejectCode
 from ledger.core.genesis import Genesis
 from ledger.core.ids import BatchId, Epoch, Height, NodeIndex
 from ledger.io.chain_store import ChainStore
@@ -86,6 +87,18 @@ async def test_roots_come_first_then_one_durability_for_all(store: ChainStore) -
         assert [item.kind for item in reader.evidence()] == ["double vote"]
         assert isinstance(work.reports[2], Executed)
         assert reader.root(Height(3)) == work.reports[2].root
+
+
+async def test_refused_events_are_counted_by_reason(store: ChainStore) -> None:
+    """An event that is ordered again is refused, and counts under its reason."""
+    first, second = make_chain(GENESIS, 2, certified=[])
+    batch = make_batch(GENESIS, [1, 2])
+    block = msgspec.structs.replace(second.block, payload=(batch[0],))
+    again = Execute(block_id(block), block, None, (batch,))
+    async with working(store, first, again) as work:
+        await work.do(reports_count=4)
+    assert work.worker.counters.events_refused == {RejectCode.DUPLICATE: 1}
+    assert work.worker.counters.events_accepted == 2
 
 
 async def test_empty_blocks_wait_for_company(
