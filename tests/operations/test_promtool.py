@@ -1,14 +1,13 @@
 """What Prometheus itself says of the rules, their cases, the configuration and all queries."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.operations.monitoring_files import PROMETHEUS, dashboard_queries
+from tests.operations.monitoring_files import PROMETHEUS, dashboard_queries, read_yaml
 
 
 def promtool(*arguments: object, cwd: Path = PROMETHEUS) -> subprocess.CompletedProcess[str]:
@@ -34,23 +33,26 @@ def test_every_alert_fires_when_it_should_and_else_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong"),
+    ("alert", "right", "wrong"),
     [
-        ("concordat_consensus_last_final_age_seconds > 30", "concordat_last_final > 30"),
-        ("concordat_consensus_sitting_out == 1", "concordat_consensus_sitting_out == 0"),
-        ("< 5 * 2^30", "<= 5 * 2^30"),
+        ("ConcordatNoProgress", "last_final_age_seconds > 30", "last_final > 30"),
+        ("ConcordatSittingOut", "sitting_out == 1", "sitting_out == 0"),
+        ("ConcordatDiskNearlyFull", "< 5 * 2^30", "<= 5 * 2^30"),
+        ("ConcordatValidatorMissing", "for: 5m", "for: 0m"),
     ],
 )
-def test_cases_notice_a_wrong_rule(tmp_path: Path, right: str, wrong: str) -> None:
-    """A rule that looks at nothing, at the contrary or one step too far fails its case."""
-    for name in ("concordat.rules.yml", "concordat.rules.test.yml"):
-        shutil.copy(PROMETHEUS / name, tmp_path / name)
-    path = tmp_path / "concordat.rules.yml"
-    text = path.read_text()
-    assert right in text
-    path.write_text(text.replace(right, wrong))
-    result = promtool("test", "rules", "concordat.rules.test.yml", cwd=tmp_path)
-    assert result.returncode != 0
+def test_cases_notice_a_wrong_rule(tmp_path: Path, alert: str, right: str, wrong: str) -> None:
+    """A rule that looks at nothing, at the contrary, one step too far or too early fails."""
+    text = (PROMETHEUS / "concordat.rules.yml").read_text()
+    start = text.index(f"alert: {alert}")
+    assert right in text[start:]
+    cases = read_yaml(PROMETHEUS / "concordat.rules.test.yml")
+    cases["tests"] = [test for test in cases["tests"] if test["name"].startswith(alert)]
+    (tmp_path / "cases.yml").write_text(yaml.safe_dump(cases))
+    for rules, is_well in ((text[start:], True), (text[start:].replace(right, wrong, 1), False)):
+        (tmp_path / "concordat.rules.yml").write_text(text[:start] + rules)
+        result = promtool("test", "rules", "cases.yml", cwd=tmp_path)
+        assert (result.returncode == 0) is is_well, result.stdout + result.stderr
 
 
 def test_queries_of_the_dashboards_are_promql(tmp_path: Path) -> None:
