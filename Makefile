@@ -9,11 +9,12 @@ READY := .venv/.ready
 NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
 	-o -name '*.[chS]')
 
-.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership delivery image-test upgrade-test fuzz fuzz-native bench bench-native bench-peers coverage lock clean
+.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership delivery image-test upgrade-test fuzz fuzz-native bench bench-scale bench-growth bench-flood \
+	bench-recovery bench-wan bench-profile bench-parts bench-native bench-peers coverage lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
-		awk -F'|' '{printf "  make %-14s%s\n", $$1, $$2}'
+		awk -F'|' '{printf "  make %-16s%s\n", $$1, $$2}'
 
 setup: $(READY) ## Make .venv: locked dependencies, compiled kernels, editable install
 	@:
@@ -73,8 +74,31 @@ fuzz: setup ## Run the slow tests, and the property tests with many more, random
 fuzz-native: setup ## Fuzz the compiled kernels for a minute under sanitizers (needs clang)
 	PYTHON=$(BIN)/python tests/native/fuzz.sh 60
 
-bench: setup ## Measure a four-validator network on this machine
+bench: setup ## Measure four validators: latency, offered rates, full load, one dead (10 minutes)
 	$(BIN)/python -m bench
+
+bench-scale: setup ## Measure 4, 7 and 10 validators, troubled ones, and other sizes of events
+	$(BIN)/python -m bench.scale
+
+bench-growth: setup ## Fill a ledger with ten million events (55 GiB of disk) and measure it at each size
+	$(BIN)/python -m bench.growth
+
+bench-flood: setup ## Watch memory for ten minutes under a client that never stops
+	$(BIN)/python -m bench.flood
+
+bench-recovery: setup ## Measure how long a killed, an absent and a new member need to be level
+	$(BIN)/python -m bench.recovery
+
+bench-wan: setup ## Measure validators that are far from each other (needs root)
+	$(BIN)/python -m bench.wan
+
+bench-profile: setup ## Say where each microsecond of an event goes (py-spy)
+	$(BIN)/python -m bench.profile
+
+bench-parts: setup ## Measure parts alone: a block's way to the log, rules of topics, consumers
+	$(BIN)/python -m bench.parts.ledger_path
+	$(BIN)/python -m bench.parts.topic_rules
+	$(BIN)/python -m bench.parts.consumers
 
 bench-native: setup ## Measure the compiled kernels alone
 	$(BIN)/python -m bench.parts.native

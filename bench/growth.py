@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,8 @@ _SIZES = (10_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000
 _STORED_BYTES = 1_200  # an event takes less than this of one member's disk
 _RESERVE = 1.1
 _SPARE_PER_S = 40_000  # events signed beyond the last size, for each second of the last window
+_SHORT_PER_S = 15_000  # a window at a small ledger ends before it has doubled at this rate
+_WINDOW_S_MIN = 2.0
 _SIGNERS = 2
 _READS = 300
 _CLIENTS = 16
@@ -97,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _measure(out: Path, events: int, shape: LoadShape, subjects: Subjects) -> Growth:
     sizes = [*(size for size in _SIZES if size < events), events]
-    spare = int(len(sizes) * shape.window_s * _SPARE_PER_S)
+    spare = int(shape.window_s * _SPARE_PER_S)
     with (
         tempfile.TemporaryDirectory(prefix="signed-", dir=out) as directory,
         fresh_network(out, validators=_VALIDATORS) as (network, source),
@@ -110,9 +113,11 @@ def _measure(out: Path, events: int, shape: LoadShape, subjects: Subjects) -> Gr
         measured = []
         for size in sizes:
             say(f"filling up to {size:,} events")
-            probes = source.bodies(int(shape.window_s / _PROBE_PAUSE_S), 1)
+            window_s = min(shape.window_s, max(_WINDOW_S_MIN, size / _SHORT_PER_S))
+            probes = source.bodies(int(window_s / _PROBE_PAUSE_S), 1)
             offer = Offer(files, probes, _until(logs, size))
-            load = measure_window(network, logs, shape, offer)
+            window = replace(shape, window_s=window_s)
+            load = measure_window(network, logs, window, offer)
             measured.append(_look(network, logs, load))
             say(f"{size:,}: {load.events_per_s:,.0f} events/s")
         return _judged(measured, files)
