@@ -9,8 +9,10 @@ READY := .venv/.ready
 NATIVE := $(shell find ledger/native -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' \
 	-o -name '*.[chS]')
 
-.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership delivery image-test upgrade-test fuzz fuzz-native bench bench-scale bench-growth bench-flood \
-	bench-recovery bench-wan bench-profile bench-parts bench-native bench-peers coverage lock clean
+.PHONY: help setup demo demo-marketplace test check sim sim-hunt bench-sim chaos membership \
+	delivery image-test upgrade-test fuzz fuzz-native bench bench-scale bench-growth \
+	bench-flood bench-recovery bench-wan bench-profile bench-parts bench-native bench-peers \
+	coverage lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \

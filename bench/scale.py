@@ -93,12 +93,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = command_parser("scale", __doc__)
     parser.add_argument("--validators", type=int, nargs="+", default=[4, 7, 10])
     parser.add_argument("--seconds", type=float, default=15, help="length of a measured window")
+    parser.add_argument("--sizes", type=int, nargs="*", default=_SIZES, help="beside 500 bytes")
     parser.add_argument("--troubles", type=Trouble, nargs="*", default=list(Trouble))
     chosen = parser.parse_args(arguments)
     wanted = tuple(chosen.troubles)
-    plan = _Plan(tuple(chosen.validators), _SIZES, 100, 4.0, chosen.seconds, _RATES, 8.0, wanted)
+    validators, sizes = tuple(chosen.validators), tuple(chosen.sizes)
+    plan = _Plan(validators, sizes, 100, 4.0, chosen.seconds, _RATES, 8.0, wanted)
     if chosen.quick:
-        plan = _Plan((4,), (4_096,), 5, 0.5, 1.5, (500,), 1.0, wanted)
+        plan = _Plan(validators[:1], sizes[-1:], 5, 0.5, 1.5, (500,), 1.0, wanted)
     recorder = Recorder("scale", chosen)
     cases: list[Case] = []
     ladders: list[LadderCase] = []

@@ -104,15 +104,18 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure all profiles, write the record, leave neither process nor namespace."""
     parser = command_parser("wan", __doc__)
     parser.add_argument("--seconds", type=float, default=20, help="length of a measured window")
+    names = [profile.name for profile in PROFILES]
+    parser.add_argument("--profiles", nargs="+", default=names, choices=names)
     chosen = parser.parse_args(arguments)
     enter_namespaces("bench.wan", sys.argv[1:])
     if not look_around().has_namespaces:
         print("bench.wan is skipped: no network namespaces can be made here (needs root or user")
         print("namespaces, /dev/net/tun, and the programs ip, unshare and mount)")
         return
-    plan = _Plan(PROFILES, 60, (_RATES, 8.0), 5.0, chosen.seconds)
+    profiles = tuple(profile for profile in PROFILES if profile.name in chosen.profiles)
+    plan = _Plan(profiles, 60, (_RATES, 8.0), 5.0, chosen.seconds)
     if chosen.quick:
-        plan = _Plan((PROFILES[2],), 5, ((50,), 1.0), 0.5, 1.5)
+        plan = _Plan(profiles[-1:], 5, ((50,), 1.0), 0.5, 1.5)
     recorder = Recorder("wan", chosen)
     netem = _netem()
     say(f"netem: {netem}")

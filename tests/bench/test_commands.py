@@ -102,7 +102,7 @@ def test_wan(tmp_path: Path) -> None:
         )
         assert "skipped" in out.stdout
         return
-    (case,) = _result(tmp_path, "wan")["cases"]
+    (case,) = _result(tmp_path, "wan", "--profiles", "europe")["cases"]
     assert case["low_load"]["final"]["p50_ms"] > case["profile"]["round_trip_ms"] == 20
     assert case["sustained"]["events"] > 0
 
