@@ -46,7 +46,7 @@ class Shape(NamedTuple):
     """
 
     chunk_rows: int = 255  # fill one page of the store
-    tail_rows: int = 1_024
+    tail_rows: int = 255
     fan_out: int = 8
     step_rows: int = 32 * 255  # take about 0.3 ms
     mask: int = 2**64 - 1
