@@ -132,7 +132,8 @@ def restore_backup(path: Path, backup: Path, keys: Path | None, watch: Watch) ->
         StorageError: the ledger in it is damaged.
     """
     manifest = read_manifest(backup)
-    _require_whole(backup, manifest, watch)
+    count = _counter(backup, manifest, watch)
+    _require_whole(backup, manifest, count)
     genesis = load_genesis(backup / "genesis.json")
     own = path / "concordat.toml"
     config = load_config(own if own.exists() else backup / "concordat.toml")
@@ -149,7 +150,7 @@ def restore_backup(path: Path, backup: Path, keys: Path | None, watch: Watch) ->
         _put_keys(keys, path / "keys")
     for name, place in _places(home):
         if name in manifest.files and not place.exists():
-            _put(backup / name, place)
+            _put(backup / name, place, count)
     # As after a lost disk: a record that is there is newer than any backup, and stays.
     if home.resolve(config.keys.validator).exists():
         recover_stores(home, genesis)
@@ -201,32 +202,44 @@ def _fill(home: Home, genesis: Genesis, part: Path, watch: Watch) -> Manifest:
     )
 
 
-def _require_whole(backup: Path, manifest: Manifest, watch: Watch) -> None:
+def _counter(backup: Path, manifest: Manifest, watch: Watch) -> Callable[[int], None]:
+    """Give what is told of each part that is read: once to be checked, once to be copied."""
     try:
-        total = sum((backup / name).stat().st_size for name in manifest.files)
-        done = 0
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            watch(done, total)
-
-        for name, digest in manifest.files.items():
-            if _digest(backup / name, count) != digest:
-                raise BackupError(f"{backup / name} is not what was backed up")
+        total = 2 * sum((backup / name).stat().st_size for name in manifest.files)
     except OSError as error:
         raise BackupError(f"{backup} is not whole: {error.filename}: {error.strerror}") from None
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        watch(done, total)
+
+    return count
 
 
-def _put(source: Path, place: Path) -> None:
+def _require_whole(backup: Path, manifest: Manifest, count: Callable[[int], None]) -> None:
+    for name, digest in manifest.files.items():
+        try:
+            is_same = _digest(backup / name, count) == digest
+        except OSError as error:
+            raise BackupError(f"cannot read {backup / name}: {error.strerror}") from None
+        if not is_same:
+            raise BackupError(f"{backup / name} is not what was backed up")
+
+
+def _put(source: Path, place: Path, count: Callable[[int], None] = lambda _bytes: None) -> None:
     """Copy a file to its place: whole, on the disk, or not at all."""
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = place.with_name(f"{place.name}.partial")
     try:
-        shutil.copyfile(source, part)
-        part.chmod(_STORE_MODE if place.suffix == ".mdb" else 0o600)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        with source.open("rb") as reading, part.open("wb") as writing:
+            part.chmod(_STORE_MODE if place.suffix == ".mdb" else 0o600)
+            while data := reading.read(_PART_BYTES):
+                writing.write(data)
+                count(len(data))
+            writing.flush()
+            os.fsync(writing.fileno())
         part.rename(place)
     except OSError as error:
         part.unlink(missing_ok=True)

@@ -51,7 +51,7 @@ def restore(*, home: Path, source: Path, keys: Path | None, as_json: bool) -> No
     member that may still run elsewhere.
     """
     require_own_packages()
-    with BytesBar("checking") as bar:
+    with BytesBar("checking and copying") as bar:
         opened = restore_backup(home, source, keys, bar.show)
     config = opened.config
     has_record = opened.resolve(config.node.safety_dir).exists()

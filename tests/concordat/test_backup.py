@@ -1,6 +1,7 @@
 """Backups of a home: what is in them, what never is, and what a restored home may do."""
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -189,7 +190,7 @@ def test_restore_that_was_cut_short_goes_on(
     """A home is one only when all of it is there; the same command again completes it."""
     new = home.with_name("new")
     with monkeypatch.context() as patched:
-        patched.setattr("shutil.copyfile", full_after(1))
+        patched.setattr("os.fsync", full_after(1))
         told = concordat("restore", new, "--from", backup, "--keys", home / "keys", code=1).stderr
         assert "No space left on device" in told
     assert "is no member home" in concordat("status", "--home", new, code=2).stderr
@@ -197,18 +198,19 @@ def test_restore_that_was_cut_short_goes_on(
     assert record(new).sit_out
 
 
-def full_after(count: int) -> Callable[[Path, Path], None]:
-    """Give a copier whose disk is full after so many files."""
-    copied = []
-    copy = shutil.copyfile
+def full_after(count: int) -> Callable[[int], None]:
+    """Give a flush whose disk is full after so many files."""
+    flushed = []
+    sync = os.fsync
 
-    def copyfile(source: Path, target: Path) -> None:
-        copy(source, target)
-        copied.append(target)
-        if len(copied) > count:
-            raise OSError(28, "No space left on device", str(target))
+    def fsync(handle: int) -> None:
+        flushed.append(handle)
+        # Of the two directories of each file that was put in its place, too.
+        if len(flushed) > 3 * count:
+            raise OSError(28, "No space left on device")
+        sync(handle)
 
-    return copyfile
+    return fsync
 
 
 def test_compact_tells_what_it_won(home: Path, concordat_json: RunJson) -> None:
