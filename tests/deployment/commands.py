@@ -10,7 +10,7 @@ from concordat.cli.main import cli
 __all__ = ["typed_commands", "unknown_words"]
 
 # A program at the start of a command, its words up to what ends one in a shell.
-_TYPED = re.compile(r"(?:^|[\s`\"=/])concordat((?:\s+(?:\\\n\s*)?[^\s`;&|#\\]+)+)", re.MULTILINE)
+_TYPED = re.compile(r"(?:^|[\s`\"=/])concordat((?:(?:[ \t]|\\\n)+[^\s`;&|#\\]+)+)", re.MULTILINE)
 
 
 def typed_commands(text: str) -> Iterator[list[str]]:

@@ -107,6 +107,8 @@ def test_prometheus_and_grafana_find_the_members(compose: dict[str, Any]) -> Non
         ("systemd/concordat@.service", 1),
         ("kubernetes/prepare.yaml", 1),
         ("kubernetes/statefulset.yaml", 1),
+        ("../docs/operations/deployment.md", 5),
+        ("../docs/operations/upgrade.md", 8),
     ],
 )
 def test_commands_of_the_files_exist(name: str, count: int) -> None:
