@@ -29,7 +29,11 @@ def test_services_are_four_members_and_what_watches_them(compose: dict[str, Any]
     """No service more, no service less; the members begin when the network is made."""
     assert set(compose["services"]) == {"init", *MEMBERS, "prometheus", "grafana"}
     assert compose["services"]["init"]["command"] == list(MEMBERS)
+    init = compose["services"]["init"]
+    assert (init["build"]["dockerfile"], init["pull_policy"]) == ("docker/Dockerfile", "build")
     for name in MEMBERS:
+        assert compose["services"][name]["image"] == init["image"]
+        assert compose["services"][name]["pull_policy"] == "never"
         waits = compose["services"][name]["depends_on"]["init"]["condition"]
         assert waits == "service_completed_successfully"
 

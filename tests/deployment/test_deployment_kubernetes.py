@@ -3,6 +3,8 @@
 Their fields were compared with Kubernetes' own types by hand: docs/operations/deployment.md.
 """
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,21 @@ def test_kustomization_applies_what_is_no_secret() -> None:
     """All manifests are listed, but those that an operator applies, or makes, on their own."""
     listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
     assert set(listed) == {path.name for path in FOLDER.glob("*.yaml")} - APART
+
+
+def test_kubectl_renders_the_kustomization() -> None:
+    """Kubectl, where this machine has it, makes all that is listed of it, in one namespace."""
+    program = shutil.which("kubectl")
+    listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
+    count = sum(len([*yaml.safe_load_all((FOLDER / name).read_text())]) for name in listed)
+    if program is not None:
+        made = subprocess.run(
+            [program, "kustomize", str(FOLDER)], check=True, capture_output=True, timeout=60
+        )
+        rows = [*yaml.safe_load_all(made.stdout)]
+        assert len(rows) == count
+        spaces = {row["metadata"].get("namespace", row["metadata"]["name"]) for row in rows}
+        assert spaces == {"concordat"}
 
 
 def test_there_is_one_pod_for_one_key() -> None:
