@@ -104,8 +104,8 @@ def main(arguments: list[str] | None = None) -> None:
     recorder = Recorder("scale", chosen)
     cases: list[Case] = []
     ladders: list[LadderCase] = []
-    for validators in plan.validators:
-        _measure_network(recorder.out, plan, (validators, ENTRY_BYTES), (cases, ladders))
+    for number in plan.validators:
+        _measure_network(recorder.out, plan, (number, ENTRY_BYTES), (cases, ladders))
     for entry_bytes in plan.sizes:
         sized = (plan.validators[0], entry_bytes)
         _measure_network(recorder.out, plan, sized, (cases, ladders))
