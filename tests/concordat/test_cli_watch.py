@@ -135,6 +135,7 @@ def test_quantiles_beyond_the_last_bound() -> None:
     assert quantile({}, {1.0: 0, float("inf"): 5}, 0.5) == 1.0
     assert quantile({1.0: 5}, {1.0: 5}, 0.5) is None
     assert quantile({}, {}, 0.5) is None
+    assert quantile({1.0: 5, 2.0: 5}, {1.0: 3, 2.0: 8}, 0.5) is None
 
 
 def test_sparkline_is_scaled_to_its_highest_value() -> None:
@@ -206,7 +207,9 @@ def url() -> Iterator[str]:
 def test_pipe_gets_a_line_for_each_look(concordat: Callable[..., Result], url: str) -> None:
     """Without a terminal each look is a line, or with --json an object, and --count ends it."""
     watch = ("status", "--url", url, "--watch", "--interval", "0.2", "--count", 2)
+    began = time.monotonic()
     lines = concordat(*watch).stdout.splitlines()
+    assert time.monotonic() - began >= 0.2
     assert len(lines) == 2
     assert "events_per_s=-" in lines[0]
     assert "events_per_s=-" not in lines[1]

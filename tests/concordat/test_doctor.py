@@ -164,7 +164,7 @@ def test_keys_that_cannot_be_used(home: Path, fault: str) -> None:
     else:
         shutil.copy(home / "keys" / "validator.json", path)
     [row] = found(home_checks.keys, patient_of(home), Level.ERROR)
-    assert "peer" in row.message
+    assert (row.check, "peer" in row.message) == ("keys", True)
 
 
 def test_keys_without_a_password(home: Path) -> None:
