@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from bench.peers.results import LATENCY, Level, PeersRun, System
+from bench.peers.results import CPU, LATENCY, Level, PeersRun, System
 
 __all__ = ["to_json", "to_markdown", "to_table"]
 
@@ -13,7 +13,7 @@ _HEAD = (
     "system", "in flight", "msg/request", "msg/s", "p50 ms", "p99 ms", "us CPU/msg",
     "written B/msg", "RSS MiB", "generator", "others",
 )  # fmt: skip
-_COMPARED = ("best", "best, batched", "100 in flight", LATENCY)
+_COMPARED = ("best", "best, batched", "100 in flight", CPU, LATENCY)
 
 
 def to_json(run: PeersRun) -> bytes:
@@ -77,11 +77,12 @@ JSON beside this page has every number of every round.
   have them all at the same time.
 - All of a peer's connections go to the member that orders the messages: the best case for it.
   Concordat's are spread over all gateways.
+- Of `CPU a message at best` and `p50 of one at a time` a ratio above one is Concordat's loss.
 - The load generator runs on the same cores; `generator` and `others` are the cores that it and
   everything else (other programs, the kernel's own threads) took in the window.
 - Times run from the request until the answer that the message is durable (Concordat: final). Those
   of a bulk request count the whole request. Of the closed loop and of 100 in flight, Concordat's
-  own harness takes no CPU per message.
+  own harness takes no CPU per message, and of the closed loop msg/s is one over the p50.
 - That the peers sync was seen by `strace`: with one message under way each calls fsync or fdatasync
   three times a message, once a replica; with many under way each takes several messages a sync.
 - Each peer's count of stored messages was compared with what it acknowledged; a loss ends the run.

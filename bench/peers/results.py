@@ -8,6 +8,7 @@ import msgspec
 from bench.report.results import Quantiles
 
 __all__ = [
+    "CPU",
     "IN_FLIGHT",
     "LATENCY",
     "LOW_LOAD",
@@ -23,7 +24,7 @@ __all__ = [
 ]
 
 LOW_LOAD, IN_FLIGHT = 1, 100
-LATENCY = "p50 of one at a time"
+LATENCY, CPU = "p50 of one at a time", "CPU a message at best"
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -98,7 +99,8 @@ class PeersRun(msgspec.Struct, frozen=True):
     """One whole run.
 
     Attributes:
-        ratios: by peer, then by what is compared: messages a second, and of LATENCY milliseconds.
+        ratios: by peer, then by what is compared: messages a second, of CPU
+            microseconds, of LATENCY milliseconds.
     """
 
     date: str
@@ -142,6 +144,7 @@ def ratios(ours: System, peer: System) -> dict[str, Ratio]:
         "best": _compare(ours, peer, (best, best_of(peer.levels, is_batched=False)), _rate),
         "best, batched": _compare(ours, peer, (best, best_of(peer.levels, is_batched=True)), _rate),
         f"{IN_FLIGHT} in flight": _compare(ours, peer, _both(ours, peer, IN_FLIGHT), _rate),
+        CPU: _compare(ours, peer, (best, best_of(peer.levels, is_batched=False)), _cpu),
         LATENCY: _compare(ours, peer, _both(ours, peer, LOW_LOAD), _p50),
     }
     return {name: ratio for name, ratio in found.items() if ratio is not None}
@@ -171,6 +174,11 @@ def _compare(
 
 def _rate(level: Level) -> float:
     return level.messages_per_s
+
+
+def _cpu(level: Level) -> float:
+    assert level.cpu_us_per_message is not None, "it is taken of every best level"
+    return level.cpu_us_per_message
 
 
 def _p50(level: Level) -> float:

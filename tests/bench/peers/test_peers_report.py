@@ -12,7 +12,7 @@ from bench.peers.cluster import Unavailable, find_program
 from bench.peers.measure import Plan, Step
 from bench.peers.plot import write_plots
 from bench.peers.report import to_json, to_markdown, to_table
-from bench.peers.results import LATENCY, Level, PeersRun, Round, System, best_of, medians
+from bench.peers.results import CPU, LATENCY, Level, PeersRun, Round, System, best_of, medians
 from bench.report.results import Quantiles
 
 _BULK = LoadShape(1, 1, wait=True, warm_up_s=0.0, window_s=0.0)
@@ -21,7 +21,8 @@ _PLAN = Plan(3, 0.0, 0.0, _BULK, [Step(1, 1)], [], [bytes(500)])
 
 def _level(in_flight: int, rate: float, p50_ms: float, messages: int = 1) -> Level:
     times = Quantiles(p50_ms, 2 * p50_ms, 3 * p50_ms, 4 * p50_ms, 10)
-    return Level(in_flight, messages, rate, times, 0.1, 0.2, 50.0, 1 << 20, 2000.0)
+    cpu_us = 25.0 if messages > 1 else 50.0
+    return Level(in_flight, messages, rate, times, 0.1, 0.2, cpu_us, 1 << 20, 2000.0)
 
 
 def _round(*levels: Level) -> Round:
@@ -94,6 +95,7 @@ def test_ratios_are_of_the_same_round(tmp_path: Path) -> None:
     assert (best.low, best.median, best.high) == (0.5, 1.5, 2.0)
     assert (latency.low, latency.median, latency.high) == (0.5, 0.67, 2.0)
     assert "best, batched" not in found["quick"]
+    assert found["quick"][CPU].median == 0.5
 
 
 def test_rounds_interleave(tmp_path: Path) -> None:
