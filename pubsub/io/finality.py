@@ -51,7 +51,8 @@ class Wait:
             self._find(reader, self._open[-1:])
             if self.decisions[self._open[-1]] is None:
                 return False
-            self._find(reader, self._open[:-1])
+            if len(self.decisions) > 1:
+                self._find(reader, self._open)
             self._open = [row for row in self._open if self.decisions[row] is None]
         return not self._open and (not self.with_proof or self._is_provable(reader))
 
@@ -60,7 +61,9 @@ class Wait:
         self._find(reader, self._open)
 
     def _find(self, reader: ChainReader, rows: list[int]) -> None:
-        if rows:
+        if len(rows) == len(self.decisions):
+            self.decisions = find_decisions(reader, self._events, self.since)
+        elif rows:
             found = find_decisions(reader, self._events.at(rows), self.since)
             for row, decision in zip(rows, found, strict=True):
                 self.decisions[row] = decision

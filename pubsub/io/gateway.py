@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 
 import anyio
@@ -178,6 +178,7 @@ def _serve(gateway: Gateway, endpoint: Endpoint) -> _Serve:
     """
     operation, handler, scope = endpoint
     seconds = gateway.metrics.seconds.labels(operation.path)
+    requests = cache(partial(gateway.metrics.requests.labels, operation.path))
 
     async def serve(request: Request) -> ASGIApp:
         begun = time.perf_counter()
@@ -193,7 +194,7 @@ def _serve(gateway: Gateway, endpoint: Endpoint) -> _Serve:
         if isinstance(answer, Response):
             status = answer.status_code
             answer.headers["x-request-id"] = request.state.request_id
-        gateway.metrics.requests.labels(operation.path, status).inc()
+        requests(status).inc()
         seconds.observe(time.perf_counter() - begun)
         return answer
 

@@ -71,6 +71,11 @@ class Protocol(HttpToolsProtocol):
         """Whether the reader must first take what it was given."""
         return self.flow.write_paused
 
+    @property
+    def has_body(self) -> bool:
+        """Whether all of the body of the request under way is here."""
+        return self._served is not None and not self._served.more_body
+
     def write(self, data: bytes) -> None:
         """Write chunks of the body of the answer under way; a lost connection drops them."""
         if not self.is_lost:

@@ -54,6 +54,11 @@ class Pipe(Protocol):
 class Answering(Protocol):
     """The connection of a request, which takes a whole answer at once."""
 
+    @property
+    def has_body(self) -> bool:
+        """Whether all of the request's body is here, so that reading it waits for nothing."""
+        ...
+
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Answer the request; say whether that was possible."""
         ...
