@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -76,6 +77,7 @@ def compact_store(path: Path, kind: str, check: Callable[[Path], None], watch: W
             before = (path / "data.mdb").stat().st_size
             _copy(environment, part, watch)
             check(part)
+            _take_after(part, path)
             _exchange(part, path)
     finally:
         environment.close()
@@ -210,6 +212,17 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
+def _take_after(copy: Path, store: Path) -> None:
+    """Give a copy the owner and modes of its store: root may do this for a service's user."""
+    try:
+        for place in (copy, *copy.iterdir()):
+            status = (store if place == copy else store / place.name).stat()
+            os.chown(place, status.st_uid, status.st_gid)
+            place.chmod(stat.S_IMODE(status.st_mode))
+    except OSError as error:
+        raise Unavailable(f"cannot give {copy} to the owner of {store}: {error}") from error
+
+
 def _exchange(one: Path, other: Path) -> None:
     """Let two directories change names, in one step."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -226,5 +239,5 @@ def _exchange(one: Path, other: Path) -> None:
         sync_names(other)
 
 
-def _pages(stat: Mapping[str, Any]) -> int:
-    return int(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])
+def _pages(table: Mapping[str, Any]) -> int:
+    return int(table["branch_pages"] + table["leaf_pages"] + table["overflow_pages"])

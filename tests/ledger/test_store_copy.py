@@ -136,6 +136,18 @@ def test_compacted_store_holds_the_same_and_less(store: Path) -> None:
     Environment.open(store, "sample").close()
 
 
+def test_compacted_store_keeps_its_owner_and_modes(store: Path) -> None:
+    """Whoever compacts it, the member's user goes on to own it, and its group to read it."""
+    owner = 12_345 if os.geteuid() == 0 else os.geteuid()
+    os.chown(store, owner, -1)
+    os.chown(store / "data.mdb", owner, -1)
+    store.chmod(0o2_770)
+    (store / "data.mdb").chmod(0o640)
+    compact_store(store, "sample", accept, quiet)
+    for place, mode in ((store, 0o2_770), (store / "data.mdb", 0o640)):
+        assert (place.stat().st_uid, place.stat().st_mode & 0o7_777) == (owner, mode)
+
+
 def test_store_in_use_is_not_compacted(store: Path) -> None:
     """Neither beside its writer nor beside a reader, of whichever process."""
     holding = "import time; held = Environment.{}; print('held', flush=True); time.sleep(60)"
