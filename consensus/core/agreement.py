@@ -338,7 +338,7 @@ class Agreement:
         if timeout is None:
             return
         if timeout is not known:
-            self._counters.give_up(self._domain.validators.members[self._schedule.leader(round_)].name)
+            self._counters.give_up(self._judge.leader_name(round_))
             self._domain.remember(timeout.check(self._domain))
             self._save(None)
         self._outbox.add(Broadcast(TimeoutMessage(timeout)))

@@ -141,9 +141,9 @@ class Dissemination:
     def _cut_one(self) -> None:
         entries = self.mempool.cut()
         self._sequence += 1
-        encoded = encode(Batch(self._index, self._sequence, tuple(e.entry for e in entries)))
+        encoded = encode(Batch(self._index, self._sequence, tuple([e.entry for e in entries])))
         held = HeldBatch(self._index, self._index, encoded, "valid")
-        held.event_ids = tuple(entry.id for entry in entries)
+        held.event_ids = tuple([entry.id for entry in entries])
         id_ = batch_id(encoded)
         self._hold(id_, held)
         self.unsent.append(id_)

@@ -60,17 +60,19 @@ class Mempool:
         Gives the verdicts back, with DUPLICATE for entries that are already waiting here.
         """
         self._reserved_entries -= len(verdicts)
-        return tuple(self._add_one(verdict) for verdict in verdicts)
-
-    def _add_one(self, verdict: Verdict) -> Verdict:
-        if isinstance(verdict, RejectCode):
-            return verdict
-        if verdict.id in self._pending:
-            return RejectCode.DUPLICATE
-        self._pending.add(verdict.id)
-        self._entries.append(verdict)
-        self._bytes += len(verdict.entry)
-        return verdict
+        pending, entries = self._pending, self._entries
+        given: list[Verdict] = []
+        for verdict in verdicts:
+            if isinstance(verdict, RejectCode):
+                given.append(verdict)
+            elif verdict.id in pending:
+                given.append(RejectCode.DUPLICATE)
+            else:
+                pending.add(verdict.id)
+                entries.append(verdict)
+                given.append(verdict)
+                self._bytes += len(verdict.entry)
+        return tuple(given)
 
     @property
     def fills_a_batch(self) -> bool:
@@ -79,6 +81,11 @@ class Mempool:
 
     def cut(self) -> list[ExaminedEntry]:
         """Take the entries of one batch; at least one when any wait."""
+        if self._bytes <= BATCH_BYTES_MAX and len(self._entries) <= BATCH_ENTRIES_MAX:
+            everything = list(self._entries)
+            self._entries.clear()
+            self._bytes = 0
+            return everything
         taken: list[ExaminedEntry] = []
         size = 0
         while self._entries and len(taken) < BATCH_ENTRIES_MAX:

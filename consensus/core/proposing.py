@@ -101,6 +101,11 @@ class Judge:
         self._parts = parts
         self._right: Vote | None = None  # found to imply its commit; the next mostly say the same
 
+    def leader_name(self, round_: Round) -> str:
+        """Give the name of the validator that leads a round."""
+        parts = self._parts
+        return parts.context.domain.validators.members[parts.schedule.leader(round_)].name
+
     def require_possible(self, block: Block) -> None:
         """Refuse what no honest leader signs, whatever this validator still lacks.
 
