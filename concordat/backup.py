@@ -32,7 +32,7 @@ from ledger.core.errors import ConcordatError
 from ledger.core.genesis import Genesis
 from ledger.core.limits import PROTOCOL_VERSION
 from ledger.io.chain_store import ChainStore
-from ledger.io.environment import FORMAT_VERSION, sync_names
+from ledger.io.environment import format_version, sync_names
 from ledger.io.keystore import write_private_file
 from ledger.io.store_copy import Watch, copy_store
 
@@ -112,11 +112,12 @@ def read_manifest(backup: Path) -> Manifest:
         raise BackupError(f"{backup} is no backup: {error.strerror}: {_MANIFEST}") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BackupError(f"{backup / _MANIFEST}: {error}") from None
-    if (manifest.format, manifest.store_format) != (_FORMAT, FORMAT_VERSION):
+    known = format_version("chain")
+    if (manifest.format, manifest.store_format) != (_FORMAT, known):
         raise BackupError(
             f"{backup} has format {manifest.format} with stores of format {manifest.store_format}, "
-            f"this program knows {_FORMAT} with {FORMAT_VERSION}: restore it with the release that "
-            f"made it, or get the ledger from other members with `concordat join`"
+            f"this program knows {_FORMAT} with {known}: restore it with the release that made it, "
+            f"or get the ledger from other members with `concordat join`"
         )
     return manifest
 
@@ -191,7 +192,7 @@ def _fill(home: Home, genesis: Genesis, part: Path, watch: Watch) -> Manifest:
     (part / "chain" / "lock.mdb").unlink()
     return Manifest(
         format=_FORMAT,
-        store_format=FORMAT_VERSION,
+        store_format=format_version("chain"),
         protocol=PROTOCOL_VERSION,
         chain_id=genesis.chain_id,
         genesis_hash=genesis.hash.hex(),
