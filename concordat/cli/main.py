@@ -108,10 +108,10 @@ def _show_version(context: click.Context, _option: click.Parameter, value: bool)
     if not value:
         return
     from ledger.core.limits import PROTOCOL_VERSION  # noqa: PLC0415 - see _LazyGroup
-    from ledger.io.environment import FORMAT_VERSION  # noqa: PLC0415
+    from ledger.io.environment import format_version  # noqa: PLC0415
 
     click.echo(f"concordat {version('concordat')}")
-    click.echo(f"protocol {PROTOCOL_VERSION}, stores {FORMAT_VERSION}")
+    click.echo(f"protocol {PROTOCOL_VERSION}, stores {format_version('chain')}")
     context.exit()
 
 
