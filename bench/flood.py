@@ -139,8 +139,8 @@ def _wait(minutes: float, sampler: Sampler) -> None:
     while (left_s := end_s - time.monotonic()) > 0:
         time.sleep(min(left_s, 30.0))
         if sampler.samples:
-            own = sampler.samples[-1].own_mib
-            say(f"{left_s / 60:.1f} minutes left; own MiB: {own}")
+            last = sampler.samples[-1]
+            say(f"second {last.second}; own MiB: {last.own_mib}; final events: {last.extra}")
 
 
 def _page(result: Flood) -> Page:
@@ -177,7 +177,22 @@ def _page(result: Flood) -> Page:
         "Flooding client",
         __doc__ or "",
         [Table(heads, trends, "Own memory"), Table(("", "value"), figures, "What went on")],
-        [Plot("memory", "Own memory under a flooding client", ("minutes", "MiB"), lines)],
+        [
+            Plot("memory", "Own memory under a flooding client", ("minutes", "MiB"), lines),
+            Plot(
+                "events",
+                "Final events of both clients",
+                ("minutes", "events in the log"),
+                [
+                    Series(
+                        name,
+                        [sample.second / 60 for sample in result.samples],
+                        [sample.extra[name] for sample in result.samples],
+                    )
+                    for name in ("log0", f"log{result.flooded}")
+                ],
+            ),
+        ],
     )
 
 
