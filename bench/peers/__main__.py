@@ -24,6 +24,7 @@ from bench.peers.measure import Plan, Step, measure_cluster
 from bench.peers.plot import write_plots
 from bench.peers.report import to_json, to_markdown, to_table
 from bench.peers.results import PeersRun, Ratio, Round, System, medians, ratios
+from bench.peers.wire import PublishError
 
 __all__ = ["Contender", "contenders", "main", "run_rounds"]
 
@@ -54,7 +55,7 @@ class Contender:
     skipped: str = ""
 
     def take_turn(self, directory: Path, plan: Plan) -> None:
-        """Add a round, or note why there is none."""
+        """Add a round, or note why there is none; a round that fails costs the run only itself."""
         if self.skipped:
             return
         try:
@@ -63,6 +64,9 @@ class Contender:
         except Unavailable as error:
             self.skipped = str(error)
             self.rounds.clear()
+        except (RuntimeError, OSError, PublishError) as error:
+            load = round(os.getloadavg()[0], 2)
+            self.rounds.append(Round([], 0, 0, 0.0, load, [f"a round failed: {error}"]))
 
     def result(self) -> System:
         """Give what was measured."""

@@ -15,11 +15,15 @@ from bench.peers.results import Level, Round
 from bench.peers.wire import PublishError
 from bench.report.results import quantiles
 
-__all__ = ["Plan", "Sampler", "Step", "measure_cluster"]
+__all__ = ["LostMessagesError", "Plan", "Sampler", "Step", "measure_cluster"]
 
 _SETTLE_S = 3.0  # a peer that refused works off what it has
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE_COLUMNS = (3, 4)  # of the processors' line: idle, and idle while a disk works
+
+
+class LostMessagesError(Exception):
+    """A peer lost what it had acknowledged: no number of that run is worth anything."""
 
 
 class Step(NamedTuple):
@@ -105,7 +109,7 @@ def measure_cluster(cluster: Cluster, steps: Sequence[Step], plan: Plan) -> Roun
     """Hold each level once; a level that the peer refuses is noted, and the next one tried.
 
     Raises:
-        RuntimeError: the peer holds fewer messages than it acknowledged.
+        LostMessagesError: the peer holds fewer messages than it acknowledged.
     """
     directory = cluster.daemons.directory
     load, disk = os.getloadavg()[0], disk_bytes(directory)
@@ -130,7 +134,7 @@ def measure_cluster(cluster: Cluster, steps: Sequence[Step], plan: Plan) -> Roun
         levels.append(sampler.level(step, window))
     stored = cluster.stored()
     if stored < acknowledged:
-        raise RuntimeError(f"{acknowledged} messages were acknowledged, {stored} are there")
+        raise LostMessagesError(f"{acknowledged} messages were acknowledged, {stored} are there")
     grown = disk_bytes(directory) - disk
     return Round(levels, stored, acknowledged, round(grown / max(stored, 1)), round(load, 2), notes)
 

@@ -93,14 +93,14 @@ def _about(system: System) -> str:
     if system.skipped:
         return f"### {system.name}\n\nSkipped: {system.skipped}.\n\n"
     lines = [f"- {name}: {value}" for name, value in system.settings.items()]
-    disk = ", ".join(f"{each.disk_bytes_per_message:,.0f}" for each in system.rounds)
+    disk = ", ".join(f"{each.disk_bytes_per_message:,.0f}" for each in system.rounds if each.levels)
     loads = ", ".join(f"{each.load_average:g}" for each in system.rounds)
     notes = sorted({note for each in system.rounds for note in each.notes})
     lines += [
         f"- does: {system.tolerates}",
         f"- disk, all replicas together, bytes a message by round: {disk}",
         f"- load average of the machine before each round: {loads}",
-        *(f"- refused: {note}" for note in notes),
+        *(f"- noted: {note}" for note in notes),
     ]
     return f"### {system.name} {system.version}\n\n" + "\n".join(lines) + "\n\n"
 

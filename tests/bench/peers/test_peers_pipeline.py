@@ -3,9 +3,13 @@
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from bench.network.sustained import LoadShape
+from bench.peers.cluster import Daemons
+from bench.peers.measure import LostMessagesError, Plan, Step, measure_cluster
 from bench.peers.pipeline import Link, keep_in_flight
 from bench.peers.wire import PublishError
 
@@ -86,6 +90,46 @@ def test_the_number_under_way_is_kept() -> None:
     assert 0 < window.messages == 2 * len(window.times_ms) < window.acknowledged
     assert window.seconds >= 0.05
     assert all(0 < ms < 1000 for ms in window.times_ms)
+
+
+class _Cluster:
+    """A cluster of echoes that holds some messages less than it acknowledged."""
+
+    def __init__(self, directory: Path, lost: int) -> None:
+        self.daemons = Daemons(directory)
+        self._lost = lost
+        self.peers: list[_Peer] = []
+
+    def links(self, count: int, puts: int = 1) -> list[Link]:
+        assert puts == 2
+        links, peers = _connected([_CountingWire() for _ in range(count)])
+        self.peers += peers
+        return links
+
+    def stored(self) -> int:
+        for peer in self.peers:
+            peer.join()
+        return 2 * sum(peer.messages for peer in self.peers) - self._lost
+
+
+def _plan() -> Plan:
+    bulk = LoadShape(1, 1, wait=True, warm_up_s=0.0, window_s=0.0)
+    return Plan(1, 0.01, 0.03, bulk, [], [], [b"payload"])
+
+
+def test_levels_are_held_one_after_the_other(tmp_path: Path) -> None:
+    """Each step gives a level with its number under way, and all messages are accounted for."""
+    steps = [Step(1, 1, 2), Step(8, 2, 2)]
+    measured = measure_cluster(_Cluster(tmp_path / "peer", 0), steps, _plan())
+    assert [level.in_flight for level in measured.levels] == [2, 16]
+    assert all(level.messages_per_s > 0 for level in measured.levels)
+    assert measured.stored == measured.acknowledged > 0
+
+
+def test_lost_messages_are_noticed(tmp_path: Path) -> None:
+    """A peer that holds one message less than it acknowledged is not measured."""
+    with pytest.raises(LostMessagesError):
+        measure_cluster(_Cluster(tmp_path / "peer", 1), [Step(1, 1, 2)], _plan())
 
 
 def test_a_refusal_ends_the_measurement() -> None:

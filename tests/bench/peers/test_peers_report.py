@@ -9,7 +9,7 @@ import pytest
 from bench.network.sustained import LoadShape
 from bench.peers.__main__ import Contender, all_ratios, run_rounds
 from bench.peers.cluster import Unavailable, find_program
-from bench.peers.measure import Plan, Step
+from bench.peers.measure import LostMessagesError, Plan, Step
 from bench.peers.plot import write_plots
 from bench.peers.report import to_json, to_markdown, to_table
 from bench.peers.results import CPU, LATENCY, Level, PeersRun, Round, System, best_of, medians
@@ -128,6 +128,36 @@ def test_a_peer_that_cannot_start_is_skipped(tmp_path: Path) -> None:
     peer = Contender("peer", "", lambda: "1", dict, measure)
     (system,) = run_rounds([peer], tmp_path, _PLAN)
     assert system == System("peer", "", {}, "", "node0 ended with 1", [], [])
+
+
+def test_a_round_that_fails_costs_only_itself(tmp_path: Path) -> None:
+    """The other rounds stand, compared with those beside them, and the page tells of the fault."""
+    ours, _ = _contender("Concordat", [1000.0, 2000.0, 1500.0])
+
+    def measure(directory: Path, plan: Plan) -> Round:
+        if directory.name.startswith("0"):
+            raise RuntimeError("out of events")
+        return _round(
+            *[_level(step.requests, 1.0, 1.0) for step in plan.steps], _level(100, 100.0, 1)
+        )
+
+    peer = Contender("peer", "", lambda: "1", dict, measure)
+    systems = run_rounds([ours, peer], tmp_path, _PLAN)
+    found = all_ratios(systems)
+    ratio = found["peer"]["100 in flight"]
+    assert (ratio.low, ratio.high) == (15.0, 20.0)
+    run = PeersRun("d", "c", "c", {}, 500, {}, systems, found)
+    assert "- noted: a round failed: out of events" in to_markdown(run, [])
+
+
+def test_lost_messages_end_the_run(tmp_path: Path) -> None:
+    """What a peer acknowledged and does not hold is no matter of one round."""
+
+    def measure(directory: Path, plan: Plan) -> Round:
+        raise LostMessagesError(f"{directory.name}, {plan.rounds}")
+
+    with pytest.raises(LostMessagesError):
+        run_rounds([Contender("peer", "", lambda: "1", dict, measure)], tmp_path, _PLAN)
 
 
 def test_a_program_that_is_not_there_is_unavailable() -> None:
