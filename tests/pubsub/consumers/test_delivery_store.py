@@ -115,7 +115,7 @@ def test_newer_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery_store, "_FORMAT", 2)
     with pytest.raises(StorageError, match="format 1"):
         DeliveryStore.open(tmp_path / "d")
-    other = Environment.create(tmp_path / "other", "other")
+    other = Environment.create(tmp_path / "other", "delivery")
     with other.write() as transaction:
         other.seal(transaction)
     other.close()
