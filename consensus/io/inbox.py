@@ -37,16 +37,23 @@ class Share:
         self._count = 0
         self._bytes = 0
         self._room: trio.Event | None = None
-        self._when_room: Callable[[], None] | None = None
+        self._when_room: dict[Callable[[], None], None] = {}
 
     @property
     def has_room(self) -> bool:
         """True while it is not used up."""
         return self._count < self._count_max and self._bytes < self._bytes_max
 
-    def when_room(self, call: Callable[[], None] | None) -> None:
-        """Have ``call`` called, once, when something was taken and there is room again."""
-        self._when_room = call
+    def when_room(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called, once, when something was taken and there is room again.
+
+        Several may wait: a share outlives the connections of its source. ``call`` may put nothing.
+        """
+        self._when_room[call] = None
+
+    def forget(self, call: Callable[[], None]) -> None:
+        """Call ``call``, and only this one, no more; as often as one likes."""
+        self._when_room.pop(call, None)
 
     async def wait_room(self) -> None:
         """Wait until the share is not used up."""
@@ -68,8 +75,8 @@ class Share:
         if self._room is not None:
             self._room.set()
             self._room = None
-        if self._when_room is not None:
-            call, self._when_room = self._when_room, None
+        calls, self._when_room = self._when_room, {}
+        for call in calls:
             call()
 
 

@@ -1,15 +1,29 @@
-"""One task that waits for many sockets and calls those who have something to read.
+"""Waits for many sockets at once and calls those who have something to read.
 
 A task for each socket would be woken, scheduled and entered anew for every message; a round brings
 several of them at nearly the same time, from different peers.
 """
 
 import select
-from collections.abc import Callable
+from typing import Final, Protocol
 
 import trio
 
-__all__ = ["ReadyPoll"]
+__all__ = ["ReadyPoll", "Watcher"]
+
+_BROKEN: Final = select.EPOLLHUP | select.EPOLLERR  # told of whatever one asks for
+
+
+class Watcher(Protocol):
+    """Who reads a socket. Neither method may raise nor wait; both may use the poll's methods."""
+
+    def read(self) -> None:
+        """Read: the socket has become readable or has ended, or there was a ``resume``."""
+        ...
+
+    def end(self) -> None:
+        """Take note that the socket is broken, though nothing of it is wanted now."""
+        ...
 
 
 class ReadyPoll:
@@ -17,27 +31,61 @@ class ReadyPoll:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._calls: dict[int, Callable[[], None]] = {}
+        self._watchers: dict[int, Watcher] = {}
+        self._due: dict[int, None] = {}  # to be called whatever their sockets do
+        self._has_due = trio.Event()
 
-    def add(self, handle: int, call: Callable[[], None]) -> None:
-        """Begin to watch a socket. ``call`` must not raise nor wait; it may use these methods."""
+    def add(self, handle: int, watcher: Watcher) -> None:
+        """Begin to watch a socket. Raises OSError when the kernel can watch no more."""
         if not self._epoll.closed:
-            self._calls[handle] = call
             self._epoll.register(handle, select.EPOLLIN)
+            self._watchers[handle] = watcher
+
+    def pause(self, handle: int) -> None:
+        """Read a watched socket no more until ``resume``; that it breaks is told all the same."""
+        self._due.pop(handle, None)
+        if not self._epoll.closed:
+            self._epoll.modify(handle, 0)
+
+    def resume(self, handle: int) -> None:
+        """Read a paused socket again, and once in any case, soon; never within this call."""
+        if not self._epoll.closed:
+            self._epoll.modify(handle, select.EPOLLIN)
+            self._due[handle] = None
+            self._has_due.set()
 
     def remove(self, handle: int) -> None:
         """Watch a socket no more; before it is closed, and as often as one likes."""
-        if self._calls.pop(handle, None) is not None and not self._epoll.closed:
+        self._due.pop(handle, None)
+        if self._watchers.pop(handle, None) is not None and not self._epoll.closed:
             self._epoll.unregister(handle)
 
     async def run(self) -> None:
         """Call back until cancelled; then nothing is watched any more."""
         try:
-            while True:
-                await trio.lowlevel.wait_readable(self._epoll.fileno())
-                for handle, _ in self._epoll.poll(0):
-                    call = self._calls.get(handle)
-                    if call is not None:  # an earlier one of these has not removed it
-                        call()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._call_due)
+                while True:
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+                    for handle, events in self._epoll.poll(0):
+                        self._call(handle, events)
         finally:
             self._epoll.close()
+
+    async def _call_due(self) -> None:
+        while True:
+            await self._has_due.wait()
+            self._has_due = trio.Event()
+            for handle in tuple(self._due):
+                if handle in self._due:  # an earlier one of these has not removed it
+                    del self._due[handle]
+                    self._call(handle, select.EPOLLIN)
+
+    def _call(self, handle: int, events: int) -> None:
+        watcher = self._watchers.get(handle)
+        if watcher is None:  # an earlier one of the same turn has removed it
+            return
+        if events & select.EPOLLIN:
+            watcher.read()
+        elif events & _BROKEN:
+            watcher.end()

@@ -43,36 +43,47 @@ class Receiver:
             PeerFault: what came is not of the protocol; OSError as in ``network.LOST``.
         """
         self._scope = scope
-        self._watch()
-        self._read()  # what came together with the greeting is not in the socket any more
+        self._ready.add(self._handle, self)
         try:
+            if self._share.has_room:
+                self.read()  # what came with the greeting is not in the socket any more
+            else:  # an older connection of the same source has used it up
+                self._wait_for_room()
             await self._ended.wait()
         finally:
             self._ended.set()
             self._ready.remove(self._handle)
-            self._share.when_room(None)
+            self._share.forget(self._go_on)
         if self._error is not None:
             raise self._error
 
-    def _watch(self) -> None:
-        self._ready.add(self._handle, self._read)
-
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Take in what has come."""
         if self._ended.is_set() or self._scope.cancel_called:
             return
         try:
             data = self._stream.receive_now(RECEIVE_BYTES_MAX)
             if data:
                 self._take_in(len(data), self._frames(data))
-            if self._stream.is_ended:
-                self._ended.set()
         except (PeerFault, *LOST) as error:
             self._error = error
             self._ended.set()
             return
-        if not self._share.has_room:
-            self._ready.remove(self._handle)
-            self._share.when_room(self._watch)
+        if self._stream.is_ended:
+            self._ended.set()
+        elif not self._share.has_room:
+            self._wait_for_room()
+
+    def end(self) -> None:
+        """End while there is no room; what was not read yet is lost with the connection."""
+        self._ended.set()
+
+    def _wait_for_room(self) -> None:
+        self._ready.pause(self._handle)
+        self._share.when_room(self._go_on)
+
+    def _go_on(self) -> None:
+        self._ready.resume(self._handle)
 
     def _frames(self, data: bytes) -> Sequence[bytes]:
         try:

@@ -14,6 +14,7 @@ from consensus.io.hello import greet
 from consensus.io.inbox import Inbox
 from consensus.io.network import Network
 from consensus.io.tls import PeerIdentity
+from consensus.io.tls_stream import TlsStream as OwnTlsStream
 from consensus.io.transport import PeerTransport
 from ledger.core.ids import NodeIndex
 
@@ -21,6 +22,7 @@ GENESIS_HASH = bytes(range(32))
 WAIT_S = 50  # never reached on a machine that is not starved
 InputType = TypeVar("InputType", bound=Input)
 TlsStream = trio.SSLStream[trio.SocketStream]
+ALICE, BOB = PeerIdentity(b"a" * 32), PeerIdentity(b"b" * 32)  # the ends of a ``tls_pair``
 _dialled: list[TlsStream] = []
 
 
@@ -29,6 +31,32 @@ async def eventually(is_so: Callable[[], bool]) -> None:
     with trio.fail_after(WAIT_S):
         while not is_so():  # noqa: ASYNC110 - the code under test has no event for it
             await trio.sleep(0.002)
+
+
+async def tcp_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Give the two ends of a connection."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        near = await trio.open_tcp_stream(*listener.socket.getsockname())
+        return near, await listener.accept()
+
+
+@asynccontextmanager
+async def tls_pair() -> AsyncIterator[tuple[OwnTlsStream, OwnTlsStream]]:
+    """Give the two ends of a connection, of ALICE and of BOB, after their handshake."""
+    near, far = await tcp_pair()
+    ends = (
+        OwnTlsStream(near, ALICE.client),
+        OwnTlsStream(far, BOB.server, server_side=True),
+    )
+    try:
+        async with trio.open_nursery() as nursery:
+            for end in ends:
+                nursery.start_soon(end.do_handshake)
+        yield ends
+    finally:
+        for end in ends:
+            end.close()
 
 
 def seed(index: int) -> bytes:

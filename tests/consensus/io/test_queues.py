@@ -1,5 +1,7 @@
 """What waits is bounded on the way out and on the way in."""
 
+from functools import partial
+
 import pytest
 import trio
 
@@ -159,12 +161,17 @@ async def test_used_up_share_waits_and_others_do_not() -> None:
 
 
 async def test_nobody_is_called_who_no_longer_wants_to_be() -> None:
-    """A connection that has ended is not told of room."""
+    """A connection that has ended is not told of room; another of the same share still is."""
     inbox, share = Inbox(), _share(count_max=1)
+    told: list[str] = []
+    ended, alive = partial(told.append, "ended"), partial(told.append, "alive")
     inbox.put(share, _inputs(1), 1)
-    share.when_room(lambda: pytest.fail("called"))
-    share.when_room(None)
+    share.when_room(ended)
+    share.when_room(alive)
+    share.forget(ended)
+    share.forget(ended)
     assert inbox.take() == _inputs(1)
+    assert told == ["alive"]
 
 
 async def test_more_than_a_share_fits_alone() -> None:

@@ -1,42 +1,15 @@
 """A connection carries bytes both ways, in any portions, until either end is gone."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 import trio
 import trio.testing
 
 from consensus.io.network import LOST
-from consensus.io.tls import PeerIdentity, peer_key
+from consensus.io.tls import peer_key
 from consensus.io.tls_stream import TlsStream
+from tests.consensus.io.loopback import ALICE, BOB, tcp_pair, tls_pair
 
-ALICE, BOB = PeerIdentity(b"a" * 32), PeerIdentity(b"b" * 32)
 CHUNK = 65_536
-
-
-async def _sockets() -> tuple[trio.SocketStream, trio.SocketStream]:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    async with listener:
-        near = await trio.open_tcp_stream(*listener.socket.getsockname())
-        return near, await listener.accept()
-
-
-@asynccontextmanager
-async def _pair() -> AsyncIterator[tuple[TlsStream, TlsStream]]:
-    near, far = await _sockets()
-    ends = (
-        TlsStream(near, ALICE.client),
-        TlsStream(far, BOB.server, server_side=True),
-    )
-    try:
-        async with trio.open_nursery() as nursery:
-            for end in ends:
-                nursery.start_soon(end.do_handshake)
-        yield ends
-    finally:
-        for end in ends:
-            end.close()
 
 
 async def _receive(stream: TlsStream, count: int) -> bytes:
@@ -48,7 +21,7 @@ async def _receive(stream: TlsStream, count: int) -> bytes:
 
 async def test_ends_know_each_other_and_speak_both_ways() -> None:
     """Each sees the other's key; what is sent at once arrives together and in order."""
-    async with _pair() as (near, far):
+    async with tls_pair() as (near, far):
         assert (peer_key(near), peer_key(far)) == (BOB.public_key, ALICE.public_key)
         assert near.send_now(b"one")
         assert near.send_now(b"two")
@@ -59,7 +32,7 @@ async def test_ends_know_each_other_and_speak_both_ways() -> None:
 
 async def test_understands_other_implementations() -> None:
     """The other end may be trio's own stream, and speak together with its handshake."""
-    plain, far = await _sockets()
+    plain, far = await tcp_pair()
     near = trio.SSLStream(plain, ALICE.client, https_compatible=True)
     stream = TlsStream(far, BOB.server, server_side=True)
     async with trio.open_nursery() as nursery:
@@ -75,7 +48,7 @@ async def test_understands_other_implementations() -> None:
 async def test_what_the_socket_does_not_take_is_sent_later() -> None:
     """A reader that is slow makes the sender wait, and loses nothing."""
     sent = bytes(range(256)) * 4_096
-    async with _pair() as (near, far):
+    async with tls_pair() as (near, far):
         pieces = 0
         while near.send_now(sent):
             pieces += 1
@@ -90,7 +63,7 @@ async def test_what_the_socket_does_not_take_is_sent_later() -> None:
 
 async def test_end_of_the_connection_is_no_bytes() -> None:
     """Bytes in front of the end arrive; after it there are none, however often one asks."""
-    async with _pair() as (near, far):
+    async with tls_pair() as (near, far):
         near.send_now(b"last")
         near.close()
         near.close()
@@ -101,7 +74,7 @@ async def test_end_of_the_connection_is_no_bytes() -> None:
 
 async def test_who_waits_is_told_when_the_stream_is_closed() -> None:
     """Closing wakes the task that receives."""
-    async with _pair() as (near, far), trio.open_nursery() as nursery:
+    async with tls_pair() as (near, far), trio.open_nursery() as nursery:
 
         async def receive() -> None:
             with pytest.raises(trio.ClosedResourceError):
@@ -116,7 +89,7 @@ async def test_who_waits_is_told_when_the_stream_is_closed() -> None:
 @pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\x17\x03\x03\x00\x02ab", b""])
 async def test_what_is_no_handshake_is_a_lost_connection(garbage: bytes) -> None:
     """Whatever a stranger says instead, or when it goes away: one of the errors of a loss."""
-    plain, far = await _sockets()
+    plain, far = await tcp_pair()
     stream = TlsStream(far, BOB.server, server_side=True)
     await plain.send_all(garbage)
     await plain.send_eof()
@@ -128,7 +101,7 @@ async def test_what_is_no_handshake_is_a_lost_connection(garbage: bytes) -> None
 
 async def test_forged_record_is_a_lost_connection() -> None:
     """Bytes that are not of the other end's key end the connection; nothing of them is given."""
-    plain, far = await _sockets()
+    plain, far = await tcp_pair()
     near, stream = (
         TlsStream(plain, ALICE.client),
         TlsStream(far, BOB.server, server_side=True),

@@ -23,7 +23,7 @@ from consensus.io.tls import PeerIdentity
 from ledger.core.codec import encode
 from ledger.core.errors import Offence
 from ledger.core.ids import BlockId, NodeIndex
-from ledger.core.limits import PEER_COOLDOWN_MS, PROTOCOL_VERSION
+from ledger.core.limits import INBOX_FRAMES_MAX, PEER_COOLDOWN_MS, PROTOCOL_VERSION
 from tests.consensus.io.loopback import (
     GENESIS_HASH,
     WAIT_S,
@@ -281,6 +281,23 @@ async def test_newer_connection_replaces_the_older() -> None:
         assert await peers[0].until(1, PeerMessage) == [PeerMessage(NodeIndex(1), urgent(5))]
 
 
+async def test_newer_connection_is_heard_though_the_older_one_waited_for_room() -> None:
+    """A peer that comes back while its share is used up is heard when there is room again."""
+    count = INBOX_FRAMES_MAX[Lane.CONSENSUS]
+    async with running(2, only=[0]) as peers:
+        place = address(peers[0].listeners)
+        old = await dial_and_greet(peers[1].network, place, Lane.CONSENSUS)
+        await old.send_all(b"".join(encode_frame(encode_message(urgent(n))) for n in range(count)))
+        share = peers[0].transport._listener._shares[NodeIndex(1), Lane.CONSENSUS]
+        await eventually(lambda: not share.has_room)
+        new = await dial_and_greet(peers[1].network, place, Lane.CONSENSUS)
+        await until_closed(old)
+        await peers[0].until(count, PeerMessage)
+        await new.send_all(encode_frame(encode_message(urgent(count))))
+        heard = await peers[0].until(count + 1, PeerMessage)
+        assert heard[-1].message == urgent(count)
+
+
 async def _fill(peer: Peer, count: int) -> None:
     for _ in range(count):
         peer.send(NodeIndex(0), BatchMessage(bytes(400_000)))
@@ -293,7 +310,7 @@ async def test_full_inbox_stops_reading_bulk_and_votes_still_pass() -> None:
         await peers[1].until(1, PeerUp)
         await _fill(peers[1], 70)
         share = peers[0].transport._listener._shares[NodeIndex(1), Lane.BULK]
-        await eventually(lambda: share._when_room is not None)  # the reader waits for room
+        await eventually(lambda: bool(share._when_room))  # the reader waits for room
         received = peers[0].transport.counters.bytes_received
         assert received < 20_000_000
         peers[1].send(NodeIndex(0), urgent(6))

@@ -1,0 +1,129 @@
+"""One task waits for many sockets; whose has something is called, and nobody else."""
+
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+import trio.testing
+
+from consensus.io.ready import ReadyPoll
+from tests.consensus.io.loopback import eventually, tcp_pair
+
+RESET = struct.pack("ii", 1, 0)  # closing with this linger sends a reset
+
+
+@dataclass
+class Watcher:
+    """Notes what it is told and reads all there is."""
+
+    near: socket.socket
+    far: socket.socket
+    told: list[bytes | str] = field(default_factory=list)
+
+    def read(self) -> None:
+        """Read."""
+        try:
+            self.told.append(self.near.recv(100))
+        except BlockingIOError:
+            self.told.append("nothing")
+
+    def end(self) -> None:
+        """Note the end."""
+        self.told.append("end")
+
+    @property
+    def handle(self) -> int:
+        """Give the number of the socket that is watched."""
+        return self.near.fileno()
+
+
+async def make_watcher() -> Watcher:
+    """Give a watcher of one end of a connection."""
+    near, far = (socket.socket(fileno=end.socket.detach()) for end in await tcp_pair())
+    near.settimeout(0)
+    return Watcher(near, far)
+
+
+@asynccontextmanager
+async def watching(count: int) -> AsyncIterator[tuple[ReadyPoll, list[Watcher]]]:
+    """Run a poll that watches ``count`` sockets."""
+    poll = ReadyPoll()
+    watchers = [await make_watcher() for _ in range(count)]
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poll.run)
+            for watcher in watchers:
+                poll.add(watcher.handle, watcher)
+            yield poll, watchers
+            nursery.cancel_scope.cancel()
+    finally:
+        for watcher in watchers:
+            watcher.near.close()
+            watcher.far.close()
+
+
+async def test_who_has_something_is_called() -> None:
+    """What arrives is told to whom it concerns, and the end of a connection too."""
+    async with watching(2) as (poll, (one, other)):
+        one.far.send(b"hello")
+        await eventually(lambda: one.told == [b"hello"])
+        other.far.close()
+        await eventually(lambda: b"" in other.told)
+        poll.remove(other.handle)
+        poll.remove(other.handle)
+        assert one.told == [b"hello"]
+
+
+async def test_paused_socket_is_not_read_until_it_is_resumed() -> None:
+    """What comes meanwhile waits; a resume calls once though nothing has come, and not at once."""
+    async with watching(2) as (poll, (one, other)):
+        poll.pause(one.handle)
+        one.far.send(b"early")
+        other.far.send(b"other")
+        await eventually(lambda: other.told == [b"other"])
+        assert one.told == []
+        poll.resume(one.handle)
+        assert one.told == []
+        await eventually(lambda: b"early" in one.told)
+        poll.pause(other.handle)
+        poll.resume(other.handle)
+        await eventually(lambda: other.told == [b"other", "nothing"])
+
+
+async def test_removed_socket_is_called_no_more() -> None:
+    """Neither for a resume that came before nor for what arrives after."""
+    async with watching(2) as (poll, (one, other)):
+        poll.pause(one.handle)
+        poll.resume(one.handle)
+        poll.remove(one.handle)
+        one.far.send(b"late")
+        other.far.send(b"other")
+        await eventually(lambda: other.told == [b"other"])
+        await trio.testing.wait_all_tasks_blocked()
+        assert one.told == []
+
+
+async def test_paused_socket_that_breaks_is_told_of() -> None:
+    """A reset is noticed though nobody may read."""
+    async with watching(1) as (poll, (one,)):
+        poll.pause(one.handle)
+        one.far.send(b"unread")
+        one.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        one.far.close()
+        await eventually(lambda: "end" in one.told)
+        assert set(one.told) == {"end"}
+        poll.remove(one.handle)
+
+
+async def test_nothing_is_watched_after_the_end() -> None:
+    """A poll that has ended takes every call and makes none."""
+    async with watching(1) as (poll, (one,)):
+        pass
+    poll.add(5, one)
+    poll.pause(5)
+    poll.resume(5)
+    poll.remove(5)
+    assert one.told == []

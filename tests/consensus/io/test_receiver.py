@@ -1,0 +1,157 @@
+"""A connection is read while its share has room, and its end is noticed whether it has or not."""
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+import trio.testing
+
+from consensus.core.inputs import Input, PeerUp
+from consensus.io.frames import FrameSplitter, encode_frame
+from consensus.io.inbox import Inbox, Share
+from consensus.io.network import LOST
+from consensus.io.ready import ReadyPoll
+from consensus.io.receiver import Receiver
+from consensus.io.tls_stream import TlsStream
+from ledger.core.ids import NodeIndex
+from ledger.core.limits import FRAME_BYTES_MAX
+from tests.consensus.io.loopback import eventually, tls_pair
+from tests.consensus.io.test_ready import RESET
+
+ROOM = 4  # inputs of a share
+
+
+@dataclass
+class Hearing:
+    """What the connections of one peer and lane share, and what they have heard."""
+
+    nursery: trio.Nursery
+    ready: ReadyPoll = field(default_factory=ReadyPoll)
+    inbox: Inbox = field(default_factory=Inbox)
+    share: Share = field(
+        default_factory=lambda: Share(count_max=ROOM, bytes_max=2**20, is_urgent=True)
+    )
+    heard: list[bytes] = field(default_factory=list)
+    portions: list[int] = field(default_factory=list)
+
+    def take_in(self, _: int, frames: Sequence[bytes]) -> None:
+        """Put one input for each frame."""
+        if frames:
+            self.heard += frames
+            self.portions.append(len(frames))
+            inputs: list[Input] = [PeerUp(NodeIndex(0)) for _ in frames]
+            self.inbox.put(self.share, inputs, sum(map(len, frames)))
+
+    async def until(self, count: int) -> None:
+        """Wait until so many frames were heard."""
+        await eventually(lambda: len(self.heard) >= count)
+
+    def hear(self, stream: TlsStream) -> "Connection":
+        """Begin to hear a connection."""
+        receiver = Receiver(
+            stream, self.ready, self.share, FrameSplitter(FRAME_BYTES_MAX), self.take_in
+        )
+        connection = Connection(receiver)
+        self.nursery.start_soon(connection.run)
+        return connection
+
+
+@dataclass
+class Connection:
+    """A receiver and how it ended."""
+
+    receiver: Receiver
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    error: BaseException | None = None
+    has_ended: bool = False
+
+    async def run(self) -> None:
+        """Receive until the end."""
+        with self.scope:
+            try:
+                await self.receiver.run(self.scope)
+            except LOST as error:
+                self.error = error
+        self.has_ended = True
+
+    def is_over(self) -> bool:
+        """Say whether it has ended."""
+        return self.has_ended
+
+
+@asynccontextmanager
+async def hearing() -> AsyncIterator[Hearing]:
+    """Run what receivers need."""
+    async with trio.open_nursery() as nursery:
+        its = Hearing(nursery)
+        nursery.start_soon(its.ready.run)
+        yield its
+        nursery.cancel_scope.cancel()
+
+
+def frames(*numbers: int) -> bytes:
+    """Give small frames as they are sent."""
+    return b"".join(encode_frame(bytes([number])) for number in numbers)
+
+
+async def test_is_read_on_when_there_is_room_again() -> None:
+    """A used up share stops the reading; what is taken lets it go on, in order."""
+    async with tls_pair() as (near, far), hearing() as its:
+        connection = its.hear(far)
+        near.send_now(frames(*range(ROOM)))
+        await its.until(ROOM)
+        near.send_now(frames(100))
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        assert len(its.heard) == ROOM
+        its.inbox.take()
+        await its.until(ROOM + 1)
+        assert its.heard == [bytes([n]) for n in (*range(ROOM), 100)]
+        assert not connection.is_over()
+
+
+async def test_newer_connection_is_heard_when_the_older_one_ended_without_room() -> None:
+    """An end concerns its own connection alone: the newer one is told of room all the same."""
+    async with tls_pair() as (near, far), tls_pair() as (near_2, far_2), hearing() as its:
+        older = its.hear(far)
+        near.send_now(frames(*range(ROOM)))
+        await its.until(ROOM)
+        near_2.send_now(frames(100))
+        newer = its.hear(far_2)
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        older.scope.cancel()
+        await eventually(older.is_over)
+        assert len(its.heard) == ROOM  # it does not use up more than it has found
+        its.inbox.take()
+        await its.until(ROOM + 1)
+        assert its.heard[-1] == bytes([100])
+        assert not newer.is_over()
+
+
+async def test_reset_is_noticed_without_room() -> None:
+    """A connection that is broken ends though its share stays used up."""
+    async with tls_pair() as (near, far), hearing() as its:
+        connection = its.hear(far)
+        near.send_now(frames(*range(ROOM)))
+        await its.until(ROOM)
+        near._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        near.close()
+        await eventually(connection.is_over)
+        assert not its.share.has_room
+
+
+async def test_end_behind_what_was_sent_is_noticed_when_there_is_room() -> None:
+    """What a peer said before it closed is heard; then the connection is over."""
+    async with tls_pair() as (near, far), hearing() as its:
+        connection = its.hear(far)
+        near.send_now(frames(*range(ROOM)))
+        await its.until(ROOM)
+        near.send_now(frames(100))
+        near.close()
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        assert not connection.is_over()
+        its.inbox.take()
+        await eventually(connection.is_over)
+        assert its.heard[-1] == bytes([100])
+        assert connection.error is None
