@@ -1,21 +1,33 @@
 """The hash index of the chain store: from an event's id, or its subject, to its places in the log.
 
 Ids and random subjects are spread over all keys, so a tree ordered by them would rewrite a page of
-4 KiB for each. Here each block appends its rows (hash, number) as one small ordered *run*, and
-runs of neighbouring blocks are merged into larger ones, so that a row is written a few times in
-pages full of others, however long the log is. Runs of one *level* are of about one size; when it
-has ``fan_out`` of them, they become one run of the next level.
+4 KiB for each. Here each block appends its rows (hash, number) as one ordered *run*, and runs are
+merged into larger ones, so that a row is written a few times in pages full of others, however long
+the log is. The rows of a run decide its *level*, whoever made it: level i has the runs from
+s = ``tail_rows`` x ``fan_out`` ** i rows on, below ``fan_out`` times as many (level 0 also the
+newest, which may be smaller). When a level has ``fan_out`` x s rows, its oldest runs of together so
+many become one run of the next level.
 
-A merge goes on in steps beside the blocks that follow, each of a bounded size, and in proportion to
-what they add: it ends before its level is full again, and nobody waits for it. While it goes on,
-rows up to its ``position`` are in its target, and all later ones in its sources.
+A merge goes on in steps beside the blocks that follow: for each row that they add, each level may
+merge two. So nobody waits for a merge, whatever the sizes of blocks are, and both are bounded:
 
-Invariants: every row stands in what ``find`` asks, at each commit; the runs of a level follow each
-other in the log, and those of a higher level come before. A hash is a hint: two values may have
-one, so whoever finds a number compares the entry itself.
+- A block writes its rows and those of the newest run, and for each level fewer rows than a step
+  and two for each of its own.
+- A level has at most ``2 f**2 / (f - 1)`` runs for a ``fan_out`` of f, 18 for 8, and the newest. A
+  merge has fewer than 2 f s rows, for at most f runs of which the last is below f s; it ends when
+  half as many were added. So a level holds no more than f s rows that waited for it, f s that came
+  meanwhile, and what the levels below held, whose sum is a geometric one.
+
+While a merge goes on, rows up to its ``position`` are in its target, and all later ones in its
+sources.
+
+Invariants: every row stands in what ``find`` asks, at each commit. Runs of different levels may
+span the same part of the log. A hash is a hint: two values may have one, so whoever finds a number
+compares the entry itself.
 """
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from secrets import token_bytes
 from typing import Annotated, Final, NamedTuple
 
@@ -41,7 +53,8 @@ class Shape(NamedTuple):
 
     Attributes:
         chunk_rows: rows stored under one key; tail_rows: a newest run below takes the next rows.
-        fan_out: runs that become one; step_rows: rows of one step of a merge.
+        fan_out: how many times as many rows a run of the next level has.
+        step_rows: rows of one step of a merge.
         mask: bits of a hash that count.
     """
 
@@ -53,13 +66,15 @@ class Shape(NamedTuple):
 
 
 SHAPE: Final = Shape()
+_MERGED_PER_ROW: Final = 2  # rows that each level merges for one that is added
 
 
 class _Run(Record, frozen=True):
-    """Ordered rows under the keys that begin with ``id``; ``last`` is the highest number."""
+    """Ordered rows under the keys that begin with ``id``; they span the numbers to ``last``."""
 
     id: UInt
     rows: UInt
+    first: UInt
     last: UInt
 
 
@@ -78,10 +93,10 @@ class _Merge(Record, frozen=True):
 
 
 class _Level(Record, frozen=True):
-    """Runs, the oldest first, and what goes on with them.
+    """Runs of a size, the one that came first at the head, and what goes on with them.
 
     Attributes:
-        credit: rows that may be merged for those that were added; fewer than a step has.
+        credit: rows that may be merged for those that were added; fewer than the next step has.
     """
 
     runs: tuple[_Run, ...]
@@ -94,7 +109,7 @@ class _State(Record, frozen=True):
 
     Attributes:
         key: of the hash of subjects, this store's secret: nobody can choose colliding ones.
-        next_run: the next run's id; levels: those of the smallest and newest runs first.
+        next_run: the next run's id; levels: the one of the smallest runs first.
     """
 
     key: Annotated[bytes, Meta(min_length=_KEY_BYTES, max_length=_KEY_BYTES)]
@@ -126,6 +141,7 @@ class HashIndex:
         self._shape = SHAPE
         stored = transaction.get(_STATE_KEY, db=meta)
         self._state = _codec.decode(b"" if stored is None else bytes(stored))
+        self._groups = _groups(self._state)
 
     def hash_of_id(self, event_id: EventId) -> int:
         """Give the hash under which an event's id stands."""
@@ -138,27 +154,27 @@ class HashIndex:
     @property
     def size(self) -> int:
         """One more than the highest number, 0 when there is none."""
-        newest = (level.runs[-1].last for level in self._state.levels if level.runs)
-        return max(newest, default=-1) + 1
+        return max((group.last for group in self._groups), default=-1) + 1
 
     def find(self, hash_: int, at_least: int) -> int | None:
         """Give the lowest number from ``at_least`` on that stands under a hash, or None."""
-        for level in reversed(self._state.levels):
-            for group in _groups(level):
-                if group.last >= at_least:
-                    found = self._seek(group, hash_, at_least)
-                    if found is not None:
-                        return found
-        return None
+        lowest: int | None = None
+        for group in self._groups:
+            if lowest is not None and group.first > lowest:
+                break
+            if group.last >= at_least:
+                found = self._seek(group, hash_, at_least)
+                if found is not None and (lowest is None or found < lowest):
+                    lowest = found
+        return lowest
 
     def numbers(self, hash_: int) -> Iterator[int]:
         """Give all numbers under a hash, those of the newest run first: not in order."""
-        for level in self._state.levels:
-            for group in reversed(_groups(level)):
-                found = self._seek(group, hash_, 0)
-                while found is not None:
-                    yield found
-                    found = self._seek(group, hash_, found + 1)
+        for group in reversed(self._groups):
+            found = self._seek(group, hash_, 0)
+            while found is not None:
+                yield found
+                found = self._seek(group, hash_, found + 1)
 
     def _seek(self, group: "_Group", hash_: int, at_least: int) -> int | None:
         """Give the lowest number of a group from ``at_least`` on."""
@@ -190,52 +206,70 @@ class HashWriter(HashIndex):
         rows = event_hash_rows(scan, first, self._state.key, self._shape.mask)
         if not rows:
             return
-        count = len(rows) // ROW_BYTES
-        self._append(rows, count, last)
-        level = 0
-        while level < len(self._state.levels):
-            self._merge(level, count)
-            level += 1
+        added = len(rows) // ROW_BYTES
+        self._append(rows, _Run(self._new_run(), added, first, last))
+        number = 0
+        while number < len(self._state.levels):
+            self._merge(number, added)
+            number += 1
         self._transaction.put(_STATE_KEY, encode(self._state), db=self._meta)
+        self._groups = _groups(self._state)
 
     # --- helpers --------------------------------------------------------------------------
 
-    def _append(self, rows: bytes, count: int, last: int) -> None:
+    def _append(self, rows: bytes, run: _Run) -> None:
         """Write rows as the newest run, together with one that is still small."""
-        level = self._state.levels[0] if self._state.levels else _EMPTY
-        runs, pieces = level.runs, [iter((rows,))]
-        if runs and runs[-1].rows < self._shape.tail_rows:
-            small, runs = runs[-1], runs[:-1]
+        level, pieces = self._level(0), [iter((rows,))]
+        if level.runs and level.runs[-1].rows < self._shape.tail_rows:
+            small = level.runs[-1]
             pieces.append(iter(list(self._pieces(small.id, b""))))
-            count += small.rows
             self._delete(small.id, None)
-        new = _Run(self._new_run(), count, last)
-        self._put(new.id, merge_rows(pieces, b"", count, self._shape.chunk_rows))
-        self._set_level(0, replace(level, runs=(*runs, new)))
+            self._set_level(0, replace(level, runs=level.runs[:-1]))
+            run = replace(run, rows=run.rows + small.rows, first=small.first)
+        self._put(run.id, merge_rows(pieces, b"", run.rows, self._shape.chunk_rows))
+        self._enter(run)
+
+    def _enter(self, run: _Run) -> None:
+        """Put a run into the level of its size."""
+        number = 0
+        while self._size(number + 1) <= run.rows:
+            number += 1
+        level = self._level(number)
+        self._set_level(number, replace(level, runs=(*level.runs, run)))
 
     def _merge(self, number: int, added: int) -> None:
         """Go on with the merges of a level after some rows were added."""
-        # A quarter more than what comes in, so that a merge ends before its level is full again.
-        credit = self._state.levels[number].credit + added + added // 4 + 1
-        while self._begin(number) and credit >= self._shape.step_rows:
+        credit = self._level(number).credit + _MERGED_PER_ROW * added
+        self._begin(number)
+        while self._level(number).merge is not None and credit >= self._next_step(number):
             credit -= self._step(number)
-        level = self._state.levels[number]
+            self._begin(number)
+        level = self._level(number)
         self._set_level(number, replace(level, credit=0 if level.merge is None else credit))
 
-    def _begin(self, number: int) -> bool:
-        """Begin a merge of a level that has enough runs; say whether one goes on."""
-        level, fan_out = self._state.levels[number], self._shape.fan_out
-        if level.merge is None:
-            closed = [run for run in level.runs if number or run.rows >= self._shape.tail_rows]
-            if len(closed) >= fan_out:
-                merge = _Merge(fan_out, self._new_run(), 0, b"")
+    def _begin(self, number: int) -> None:
+        """Begin a merge of a level that has enough rows, unless one goes on."""
+        level, rows, sources = self._level(number), 0, 0
+        if level.merge is not None:
+            return
+        for run in level.runs:
+            if run.rows >= self._size(number):  # not the newest one, which still takes rows
+                rows, sources = rows + run.rows, sources + 1
+            if rows >= self._size(number + 1):
+                merge = _Merge(sources, self._new_run(), 0, b"")
                 self._set_level(number, replace(level, merge=merge))
-                return True
-        return level.merge is not None
+                return
+
+    def _next_step(self, number: int) -> int:
+        """Give how many rows the next step of a merge has."""
+        level = self._level(number)
+        assert level.merge is not None
+        rows = sum(run.rows for run in level.runs[: level.merge.sources])
+        return min(self._shape.step_rows, rows - level.merge.rows)
 
     def _step(self, number: int) -> int:
         """Merge the next rows of a level; give how many they were."""
-        level = self._state.levels[number]
+        level = self._level(number)
         merge, runs = level.merge, level.runs
         assert merge is not None
         sources = runs[: merge.sources]
@@ -250,11 +284,9 @@ class HashWriter(HashIndex):
         if merge.rows < sum(run.rows for run in sources):
             self._set_level(number, replace(level, merge=merge))
             return made
-        target = _Run(merge.target, merge.rows, sources[-1].last)
         self._set_level(number, replace(level, runs=runs[merge.sources :], merge=None))
-        is_highest = number + 1 == len(self._state.levels)
-        above = _EMPTY if is_highest else self._state.levels[number + 1]
-        self._set_level(number + 1, replace(above, runs=(*above.runs, target)))
+        first, last = min(run.first for run in sources), max(run.last for run in sources)
+        self._enter(_Run(merge.target, merge.rows, first, last))
         return made
 
     def _pieces(self, run: int, after: bytes) -> Iterator[bytes]:
@@ -290,9 +322,18 @@ class HashWriter(HashIndex):
         self._state = replace(self._state, next_run=run + 1)
         return run
 
+    def _size(self, number: int) -> int:
+        """Give how many rows the smallest run of a level has."""
+        size: int = self._shape.tail_rows * self._shape.fan_out**number
+        return size
+
+    def _level(self, number: int) -> _Level:
+        return self._state.levels[number] if number < len(self._state.levels) else _EMPTY
+
     def _set_level(self, number: int, level: _Level) -> None:
         levels = list(self._state.levels)
-        levels[number : number + 1] = [level]
+        levels += [_EMPTY] * (number + 1 - len(levels))
+        levels[number] = level
         self._state = replace(self._state, levels=tuple(levels))
 
 
@@ -301,18 +342,21 @@ class _Group(NamedTuple):
 
     runs: tuple[_Run, ...]
     merge: _Merge | None
+    first: int
     last: int
 
 
-def _groups(level: _Level) -> list[_Group]:
-    """Give the groups of a level, the oldest first."""
-    count = _merging(level)
-    merged = [_Group(level.runs[:count], level.merge, level.runs[count - 1].last)] if count else []
-    return merged + [_Group((run,), None, run.last) for run in level.runs[count:]]
-
-
-def _merging(level: _Level) -> int:
-    return 0 if level.merge is None else level.merge.sources
+def _groups(state: _State) -> list[_Group]:
+    """Give all groups, in the order of their first numbers."""
+    groups: list[_Group] = []
+    for level in state.levels:
+        count = 0 if level.merge is None else level.merge.sources
+        if count:
+            merged = level.runs[:count]
+            first, last = min(run.first for run in merged), max(run.last for run in merged)
+            groups.append(_Group(merged, level.merge, first, last))
+        groups += [_Group((run,), None, run.first, run.last) for run in level.runs[count:]]
+    return sorted(groups, key=attrgetter("first"))
 
 
 def _packed(*numbers: int) -> bytes:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import lmdb
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.core.event import open_entry
-from ledger.core.scanning import scan_entries
+from ledger.core.scanning import Scan, scan_entries
 from ledger.io import hash_index
 from ledger.io.hash_index import HashIndex, HashWriter, Shape
 from tests.ledger.sample_network import entry
@@ -138,6 +139,77 @@ def test_work_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert store.rows() <= 4 * store.size
     assert max(written) <= 8 + levels * shape.step_rows
     assert sum(written) <= 4 * store.size * levels / 2
+
+
+def sizes_of_blocks(name: str) -> list[int]:
+    """Give how many events each block of a hostile sequence has."""
+    dice = random.Random(name)
+    match name:
+        case "burst, then trickle":
+            return [512] * 9 + [2] * 1_500
+        case "bursts and trickles":
+            return ([600] * 3 + [1] * 100 + [40] * 9 + [5] * 60) * 4
+        case "alternating":
+            return [1, 700] * 60
+        case "lone events":
+            return [1] * 3_000
+        case "largest of a size, then smallest":
+            return [size for row in (4, 16, 64, 256) for size in [4 * row - 1] * 8 + [row] * 60]
+        case "smallest of each size":
+            return [256, 64, 64, 16, 16, 16, 4, 4, 4] * 40
+    return [dice.choice((1, 1, 1, 3, 4, 15, 16, 63, 64, 800)) for _ in range(600)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "burst, then trickle",
+        "bursts and trickles",
+        "alternating",
+        "lone events",
+        "largest of a size, then smallest",
+        "smallest of each size",
+        "dice",
+    ],
+)
+def test_bounds_hold_for_any_sizes_of_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Neither runs nor what a block rewrites exceed their bounds, however large blocks are."""
+    shape = Shape(chunk_rows=4, tail_rows=8, fan_out=4, step_rows=32)
+    monkeypatch.setattr(hash_index, "SHAPE", shape)
+    dice, made, written = random.Random(name), dict[bytes, int](), [0]
+
+    def rows(count: int, first: int, _key: bytes, _mask: int) -> bytes:
+        numbers = [first + i // 2 for i in range(2 * count)]
+        keys = {dice.randbytes(8): number for number in numbers}
+        made.update(keys)
+        return b"".join(key + keys[key].to_bytes(8, "big") for key in sorted(keys))
+
+    def counting(self: HashWriter, run: int, chunks: list[bytes]) -> None:
+        written[0] += sum(map(len, chunks)) // 16
+        real(self, run, chunks)
+
+    real = HashWriter._put
+    monkeypatch.setattr(HashWriter, "_put", counting)
+    monkeypatch.setattr(hash_index, "event_hash_rows", rows)
+    store, size = Store(tmp_path), 0
+    runs_max = 2 * shape.fan_out**2 // (shape.fan_out - 1) + 1
+    with store.env.begin(write=True, buffers=True) as transaction:
+        for count in sizes_of_blocks(name):
+            written[0] = 0
+            writer = HashWriter(store.table, store.meta, transaction)
+            writer.add(cast("Scan", count), size, size + count - 1)
+            size += count
+            levels, added = writer._state.levels, 2 * count
+            assert max(len(level.runs) for level in levels) <= runs_max
+            smallest = shape.tail_rows * shape.fan_out ** (len(levels) - 1)
+            assert len(levels) == 1 or smallest <= 2 * size
+            step = len(levels) * (shape.step_rows + 2 * added)
+            assert written[0] <= added + shape.tail_rows + step
+        index = HashIndex(store.table, store.meta, transaction)
+        for key, number in dice.sample(sorted(made.items()), 500):
+            assert index.find(int.from_bytes(key, "big"), 0) == number
 
 
 def test_two_stores_have_two_keys(tmp_path: Path) -> None:
