@@ -7,7 +7,8 @@ leave the process before ``write`` has returned.
 Two files take turns, so that the one of the last write is never touched by the next one. A write
 that was cut short never returned: the other file counts. Anything else that is not as it was
 written is damage, and refused: a silently changed or older record is worse than a lost one
-(docs/decisions/0010-safety-files.md).
+(docs/decisions/0010-safety-files.md). What ``open`` gives is on the disk, too: the core sends
+again what it holds with no write before that.
 """
 
 import os
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from errno import ENOSPC
 from pathlib import Path
-from typing import Final, NoReturn, Self
+from typing import Final, Self
 
 from ledger.core.codec import Codec, Record, UInt
 from ledger.core.errors import DecodeError
@@ -24,8 +25,8 @@ from ledger.core.hashing import derived_digest
 from ledger.core.ids import BlockId, Height
 from ledger.core.limits import HASH_BYTES, SAFETY_FILE_BYTES
 from ledger.io.environment import lock_directory, sync_names
-from ledger.io.errors import StorageError, damaged, storage_errors
-from ledger.io.slot import Slot, SlotDamaged, decode_slot, encode_slot
+from ledger.io.errors import StorageError, storage_errors
+from ledger.io.slot import Slot, SlotDamaged, blank_slot, decode_slot, encode_slot
 
 __all__ = ["SafetyStore", "proposal_key"]
 
@@ -110,8 +111,9 @@ class SafetyStore:
                 os.close(lock)
                 raise
         try:
-            with storage_errors(path, "read"):
+            with storage_errors(path, "read and rewrite"):
                 store._load()
+                sync_names(path)  # a creation may have been killed before it did
         except BaseException:
             store.close()
             raise
@@ -160,61 +162,104 @@ class SafetyStore:
         self._number += 1
         data = encode_slot(self._number, _digest(body) + body)
         with storage_errors(self.path, "write"):
-            _write_synced(self._files[self._number % len(_FILES)], data)
+            handle = self._files[self._number % len(_FILES)]
+            _make_room(handle, len(data))
+            _write_synced(handle, data)
         self._is_failed = False
 
     # --- reading what an earlier process wrote ------------------------------------------------
 
     def _load(self) -> None:
         try:
-            slots = [decode_slot(_read_all(handle)) for handle in self._files]
+            contents = [_read_all(handle) for handle in self._files]
+            slots = [decode_slot(content) for content in contents]
         except SlotDamaged as error:
-            raise damaged(self.path, str(error)) from None
+            raise _damaged(self.path, str(error)) from None
         whole = [slot for slot in slots if slot.payload is not None]
+        if _is_unfinished_creation(contents):
+            raise StorageError(
+                self.path,
+                "the safety store was never completed",
+                "Delete the directory and create it again",
+            )
         if not whole:
-            self._refuse_both(slots)
+            raise _damaged(self.path, "neither of its files is whole")
         newest = max(whole)
         (other,) = [slot for slot in slots if slot is not newest]
-        follows = newest.number - 1 if other.payload is not None else newest.number + 1
-        if other.number > follows or (other.payload is not None and other.number != follows):
-            raise damaged(self.path, "its two files do not belong to each other")
+        self._require_pair(newest, other, contents)
         if slots.index(newest) != newest.number % len(_FILES):
-            raise damaged(self.path, "its two files have changed places")
+            raise _damaged(self.path, "its two files have changed places")
         stored = self._decode(newest)
+        # What was read may be in the page cache alone, after a kill between a write and its flush
+        # or a flush that failed, and a flush of pages that count as clean does nothing. So they are
+        # written again. Equal bytes cannot tear into anything else; and where the disk does not
+        # have them yet, nothing that they promise was sent, and the other file is whole there.
+        at = slots.index(newest)
+        _write_synced(self._files[at], contents[at])
         if other.payload is None and other.number:
             # The next write has the number of the one that was cut short: nothing of that may stay.
-            handle = self._files[slots.index(other)]
-            _write_synced(handle, bytes(os.fstat(handle).st_size))
+            _write_synced(self._files[1 - at], _wiped(newest.number - 1, len(contents[1 - at])))
         self._number = newest.number
         self._record = stored.record
         self._proposals = dict(stored.proposals)
 
-    def _refuse_both(self, slots: list[Slot]) -> NoReturn:
-        if max(slot.number for slot in slots) > 1:
-            raise damaged(self.path, "neither of its files is whole")
-        raise StorageError(
-            self.path,
-            "the safety store was never completed",
-            "Delete the directory and create it again",
-        )
+    def _require_pair(self, newest: Slot, other: Slot, contents: list[bytes]) -> None:
+        """Refuse another file that is neither of the write before nor of one that was cut short."""
+        if min(map(len, contents)) < SAFETY_FILE_BYTES:
+            raise _damaged(self.path, "one of its files was cut short")
+        if other.number == 0 and newest.number > 1:
+            raise _damaged(self.path, "one of its files is empty")
+        follows = newest.number - 1 if other.payload is not None else newest.number + 1
+        if other.number > follows or (other.payload is not None and other.number != follows):
+            raise _damaged(self.path, "its two files do not belong to each other")
 
     def _decode(self, slot: Slot) -> _Stored:
         assert slot.payload is not None, "only a whole one is decoded"
         body = slot.payload[HASH_BYTES:]
         if _digest(body) != slot.payload[:HASH_BYTES]:
-            raise damaged(self.path, "the safety record is not the one that was written")
+            raise _damaged(self.path, "the safety record is not the one that was written")
         version = _version_of(body)
         if version != FORMAT_VERSION:
             raise _of_other_format(self.path, version)
         try:
             return _codec.decode(body)
         except DecodeError as error:
-            raise damaged(self.path, str(error)) from None
+            raise _damaged(self.path, str(error)) from None
 
 
 def _version_of(body: bytes) -> int:
     """Give the first field, whatever follows it: MessagePack's array of up to 15, a small int."""
     return body[1] if len(body) > 1 else 0
+
+
+def _damaged(path: Path, what: str) -> StorageError:
+    return StorageError(
+        path,
+        f"the store is damaged: {what}",
+        "Stop here and keep the directory as evidence: check the disk, move it away, and start "
+        "once with --recover, which signs nothing until that is safe; never put back a copy",
+    )
+
+
+def _is_unfinished_creation(contents: list[bytes]) -> bool:
+    """Say whether the first file, or both, are as a creation leaves them that did not return.
+
+    The first was whole before the second was made, and the first record goes to the second. Any
+    vote comes later, with a write to the first.
+    """
+    if any(contents[0]) or len(contents) == 1:
+        return not any(contents[0])
+    second = decode_slot(contents[1])
+    is_begun = second.number <= 1 and second.payload is None
+    return len(contents[0]) == SAFETY_FILE_BYTES and is_begun
+
+
+def _wiped(number: int, size: int) -> bytes:
+    """Give what takes the place of a torn write: the number before, and nothing that counts.
+
+    Not zeros: those are damage beside any but the first write.
+    """
+    return blank_slot(number, size) if number else bytes(size)
 
 
 def _of_other_format(path: Path, version: int) -> StorageError:
@@ -228,15 +273,12 @@ def _of_other_format(path: Path, version: int) -> StorageError:
 def _require_unused(path: Path) -> None:
     if (path / _OLD_FILE).exists():
         raise StorageError(path, "there is a safety store already", "Move it away first")
-    for name in _FILES:
-        with suppress(FileNotFoundError, SlotDamaged):
-            slot = decode_slot((path / name).read_bytes())
-            if slot.payload is None and slot.number <= 1:
-                continue  # what an interrupted creation left
-        if (path / name).exists():
-            raise StorageError(
-                path, "there is a safety store already", "Use it, or move it away first"
-            )
+    files = [path / name for name in _FILES if (path / name).exists()]
+    with suppress(SlotDamaged):
+        contents = [file.read_bytes() for file in files]
+        if not files or (files[0].name == _FILES[0] and _is_unfinished_creation(contents)):
+            return
+    raise StorageError(path, "there is a safety store already", "Use it, or move it away first")
 
 
 def _require_store(path: Path) -> None:
@@ -269,7 +311,15 @@ def _read_all(handle: int) -> bytes:
     return data
 
 
-def _write_synced(handle: int, data: bytes) -> None:
-    if os.pwrite(handle, data, 0) != len(data):
+def _make_room(handle: int, needed: int) -> None:
+    """Let a file be long enough before a write, so that one that is too short was cut."""
+    size = os.fstat(handle).st_size
+    if size < needed:
+        grown = -(-needed // SAFETY_FILE_BYTES) * SAFETY_FILE_BYTES
+        _write_synced(handle, bytes(grown - size), size)
+
+
+def _write_synced(handle: int, data: bytes, offset: int = 0) -> None:
+    if os.pwrite(handle, data, offset) != len(data):
         raise OSError(ENOSPC, os.strerror(ENOSPC))
     os.fdatasync(handle)

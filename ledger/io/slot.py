@@ -3,13 +3,14 @@
 Owns the form alone; no files here. The file is a row of sectors of 512 bytes, the least that a disk
 writes as one. Each has a checksum and the number of the write that it belongs to. So three things
 can be told apart: what a write left that had returned, what one left that was cut short (*torn*:
-sectors of several writes, each sound), and damage (a sector that nobody wrote like that).
+sectors of several writes, each sound), and damage (a sector that nobody wrote like that). A file
+is made long enough before a write: one that ends within it was cut afterwards.
 """
 
 from typing import Final, NamedTuple
 from zlib import crc32
 
-__all__ = ["SECTOR_BYTES", "Slot", "SlotDamaged", "decode_slot", "encode_slot"]
+__all__ = ["SECTOR_BYTES", "Slot", "SlotDamaged", "blank_slot", "decode_slot", "encode_slot"]
 
 SECTOR_BYTES: Final = 512
 _CHECKSUM_BYTES: Final = 4
@@ -18,6 +19,7 @@ _HEAD_BYTES: Final = _CHECKSUM_BYTES + _NUMBER_BYTES
 _ROOM_BYTES: Final = SECTOR_BYTES - _HEAD_BYTES
 _LENGTH_BYTES: Final = 8
 _UNWRITTEN: Final = bytes(SECTOR_BYTES)
+_FIRST_WRITES: Final = 2  # of two files that take turns: one for each
 
 
 class SlotDamaged(ValueError):  # noqa: N818 - a state of the slot, which the store words
@@ -49,11 +51,17 @@ def encode_slot(number: int, payload: bytes) -> bytes:
     return b"".join(parts)
 
 
+def blank_slot(number: int, size: int) -> bytes:
+    """Give a write that fills ``size`` bytes (up to a whole sector) and says nothing."""
+    sectors = -(-size // SECTOR_BYTES)
+    return encode_slot(number, bytes(sectors * _ROOM_BYTES - _LENGTH_BYTES))
+
+
 def decode_slot(data: bytes) -> Slot:
-    """Read a file of any length; what is missing at its end was never written.
+    """Read a file of any length.
 
     Raises:
-        SlotDamaged: a sector is not one that was written.
+        SlotDamaged: a sector is not one that was written, or one that was is no longer there.
     """
     numbers: list[int] = []
     contents: list[bytes] = []
@@ -64,11 +72,15 @@ def decode_slot(data: bytes) -> Slot:
     newest = max(numbers, default=0)
     if newest == 0:
         return Slot(0, None)
+    if numbers[0] == 0 and newest > _FIRST_WRITES:
+        raise SlotDamaged("its first sector is empty")
     if numbers[0] != newest:
         return Slot(newest, None)
     length = int.from_bytes(contents[0][:_LENGTH_BYTES], "big")
     count = -(-(_LENGTH_BYTES + length) // _ROOM_BYTES)
-    if len(numbers) < count or any(number != newest for number in numbers[:count]):
+    if len(numbers) < count:
+        raise SlotDamaged("a file ends before what was written to it")
+    if any(number != newest for number in numbers[:count]):
         return Slot(newest, None)
     whole = b"".join(contents[:count])
     return Slot(newest, whole[_LENGTH_BYTES : _LENGTH_BYTES + length])

@@ -15,6 +15,7 @@ import pytest
 from ledger.core.codec import encode
 from ledger.core.hashing import derived_digest
 from ledger.core.ids import BlockId, Height
+from ledger.core.limits import SAFETY_FILE_BYTES
 from ledger.io.errors import StorageError
 from ledger.io.safety_store import FORMAT_VERSION, SafetyStore, proposal_key
 from ledger.io.slot import SECTOR_BYTES, decode_slot, encode_slot
@@ -149,7 +150,8 @@ def test_two_writes_that_were_cut_short_do_not_make_one(tmp_path: Path) -> None:
     SafetyStore.open(path).close()
     wiped = files_of(path)
     assert wiped[1 - which] == files[1 - which]
-    assert not any(wiped[which])
+    assert decode_slot(wiped[which]).number == decode_slot(old).number == 3
+    assert all(any(wiped[which][at:][:SECTOR_BYTES]) for at in range(0, len(new), SECTOR_BYTES))
     wiped[which] = wiped[which][:SECTOR_BYTES] + new[SECTOR_BYTES:]
     put(path, wiped)
     with SafetyStore.open(path) as store:
@@ -166,9 +168,56 @@ def test_changed_bit_is_damage(tmp_path: Path, file: int, place: int) -> None:
     changed[place] ^= 1
     files[file] = bytes(changed)
     put(path, files)
-    with pytest.raises(StorageError, match=r"damaged.*keep the directory as evidence"):
+    with pytest.raises(StorageError, match=r"damaged.*keep the directory as evidence.*--recover"):
         SafetyStore.open(path)
     assert files_of(path) == files
+
+
+@pytest.mark.parametrize("kept", [0, SECTOR_BYTES, SAFETY_FILE_BYTES - 1, SAFETY_FILE_BYTES])
+def test_file_that_was_cut_is_no_torn_write(tmp_path: Path, kept: int) -> None:
+    """A write that had returned is not forgotten because its file, here a grown one, was cut."""
+    path = tmp_path / "safety"
+    with SafetyStore.create(path, b"first") as store:
+        store.write(b"second", [], Height(0))
+        store.write(b"third" * SAFETY_FILE_BYTES, [], Height(0))
+    os.truncate(path / FILES[1], kept)
+    with pytest.raises(StorageError, match=r"damaged.*--recover"):
+        SafetyStore.open(path)
+
+
+@pytest.mark.parametrize("size", [SAFETY_FILE_BYTES, 8 * SECTOR_BYTES])
+def test_file_of_zeros_is_no_torn_write(tmp_path: Path, size: int) -> None:
+    """A file without its beginning is damage beside any but the first write."""
+    path = tmp_path / "safety"
+    files = after_each_write(path, 4)[-1]
+    assert decode_slot(files[1]).number == 5
+    put(path, [files[0], bytes(size) + files[1][size:]])
+    with pytest.raises(StorageError, match=r"damaged.*empty"):
+        SafetyStore.open(path)
+
+
+def test_wiped_file_is_not_an_unwritten_one(tmp_path: Path) -> None:
+    """After a torn write was wiped out, zeros in its place are still damage."""
+    path = tmp_path / "safety"
+    states = after_each_write(path, 4)
+    torn = states[-1][1][:SECTOR_BYTES] + states[-2][1][SECTOR_BYTES:]
+    put(path, [states[-2][0], torn])
+    for _ in range(2):
+        with SafetyStore.open(path) as store:
+            assert store.read()[0] == b"record 3"
+    put(path, [states[-2][0], bytes(len(torn))])
+    with pytest.raises(StorageError, match=r"damaged.*empty"):
+        SafetyStore.open(path)
+
+
+def test_torn_second_write_is_none(tmp_path: Path) -> None:
+    """What a torn write left beside the first record is wiped out to what a creation leaves."""
+    path = tmp_path / "safety"
+    states = after_each_write(path, 1)
+    put(path, [bytes(SECTOR_BYTES) + states[1][0][SECTOR_BYTES:], states[1][1]])
+    with SafetyStore.open(path) as store:
+        assert store.read()[0] == b"record 0"
+    assert files_of(path) == states[0]
 
 
 def test_changed_record_is_refused(tmp_path: Path) -> None:
@@ -178,7 +227,8 @@ def test_changed_record_is_refused(tmp_path: Path) -> None:
     for number, name in ((2, FILES[0]), (1, FILES[1])):
         payload = decode_slot((path / name).read_bytes()).payload
         assert payload is not None
-        (path / name).write_bytes(encode_slot(number, payload[:-1] + b"?"))
+        with (path / name).open("r+b") as file:
+            file.write(encode_slot(number, payload[:-1] + b"?"))
     with pytest.raises(StorageError, match="not the one that was written"):
         SafetyStore.open(path)
 
@@ -204,9 +254,8 @@ def test_other_format_is_refused(tmp_path: Path, version: int) -> None:
     path = tmp_path / "safety"
     SafetyStore.create(path, b"first").close()
     body = encode((version, b"what is", "not known"))
-    (path / FILES[1]).write_bytes(
-        encode_slot(1, derived_digest("stored safety record")(body) + body)
-    )
+    with (path / FILES[1]).open("r+b") as file:
+        file.write(encode_slot(1, derived_digest("stored safety record")(body) + body))
     before = files_of(path)
     message = f"has format {version}, this program knows {FORMAT_VERSION}. Install"
     with pytest.raises(StorageError, match=message):
@@ -228,15 +277,34 @@ def test_store_of_lmdb_is_named(tmp_path: Path) -> None:
 def test_interrupted_creation_is_made_anew(tmp_path: Path) -> None:
     """What a killed creation left is refused by opening, and made anew by creating."""
     path = tmp_path / "safety"
-    whole = after_each_write(path, 0)[0]
-    torn = [whole[0], whole[1][SECTOR_BYTES:]]
-    for files in ([bytes(100), b""], [whole[0], bytes(len(whole[1]))], torn):
-        put(path, files)
+    SafetyStore.create(path, b"first" * 300).close()
+    whole = files_of(path)
+    torn = bytes(SECTOR_BYTES) + whole[1][SECTOR_BYTES:]
+    for second in (b"", bytes(100), bytes(SAFETY_FILE_BYTES), torn):
+        put(path, [whole[0], second])
         with pytest.raises(StorageError, match=r"never completed\. Delete the directory"):
             SafetyStore.open(path)
+        SafetyStore.create(path, b"anew").close()
+        with SafetyStore.open(path) as store:
+            assert store.read() == (b"anew", [])
+    for name in FILES:
+        (path / name).unlink()
+    (path / FILES[0]).write_bytes(bytes(100))
     SafetyStore.create(path, b"anew").close()
-    with SafetyStore.open(path) as store:
-        assert store.read() == (b"anew", [])
+
+
+@pytest.mark.parametrize("emptied", [b"", bytes(100)])
+def test_store_that_may_have_voted_is_never_to_be_deleted(tmp_path: Path, emptied: bytes) -> None:
+    """Two damaged files are not taken for those of a creation, by neither opening nor creating."""
+    path = tmp_path / "safety"
+    files = after_each_write(path, 3)[-1]
+    torn = files[1][SECTOR_BYTES:] + bytes(SECTOR_BYTES)
+    for damaged in ([emptied, emptied], [files[0][SECTOR_BYTES:], torn], [emptied, torn]):
+        put(path, damaged)
+        with pytest.raises(StorageError, match=r"damaged.*--recover"):
+            SafetyStore.open(path)
+        with pytest.raises(StorageError, match="there is a safety store already"):
+            SafetyStore.create(path, b"first")
 
 
 @pytest.mark.parametrize("lost", FILES)
@@ -267,6 +335,72 @@ def test_nothing_is_written_after_a_failure(
         patched.undo()
         with pytest.raises(StorageError, match="an earlier write failed"):
             store.write(b"third", [], Height(0))
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+@pytest.mark.parametrize("end", [Killed(), OSError(errno.EIO, "disk")])
+def test_what_is_believed_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
+) -> None:
+    """A record that a process left in the page cache alone is flushed before it counts.
+
+    The process ended between write and flush, or the flush failed; then comes a power cut.
+    """
+    path = tmp_path / "safety"
+    durable: dict[int, bytes] = {}  # file number -> what a power cut leaves
+    dirty: set[int] = set()
+    flush, write = os.fdatasync, os.pwrite
+
+    def pwrite(handle: int, data: bytes, offset: int) -> int:
+        dirty.add(os.fstat(handle).st_ino)
+        return write(handle, data, offset)
+
+    def fdatasync(handle: int) -> None:
+        flush(handle)
+        found = os.fstat(handle)
+        if found.st_ino in dirty:  # pages that count as clean are not written
+            durable[found.st_ino] = os.pread(handle, found.st_size, 0)
+
+    def fail(_handle: int) -> None:
+        dirty.clear()
+        raise end
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    with SafetyStore.create(path, b"first") as store:
+        store.write(b"second", [], Height(0))
+        monkeypatch.setattr(os, "fdatasync", fail)
+        with pytest.raises((Killed, StorageError)):
+            store.write(b"third", [], Height(0))
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    with SafetyStore.open(path) as store:
+        assert store.read()[0] == b"third"
+    for name in FILES:
+        (path / name).write_bytes(durable[(path / name).stat().st_ino])
+    with SafetyStore.open(path) as store:
+        assert store.read()[0] == b"third"
+
+
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync", "fsync"])
+def test_store_whose_disk_fails_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """What cannot be made durable is not believed; nor are files whose names are not durable."""
+    path = tmp_path / "safety"
+    states = after_each_write(path, 2)
+
+    def fail(*_arguments: object) -> None:
+        raise OSError(errno.EIO, "disk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, fail)
+        with pytest.raises(StorageError, match="cannot read and rewrite"):
+            SafetyStore.open(path)
+    assert files_of(path) == states[-1]
+    SafetyStore.open(path).close()
 
 
 def test_returned_write_survives_kill(tmp_path: Path) -> None:
