@@ -18,6 +18,9 @@ __all__ = ["TlsStream"]
 
 _RECORD_BYTES: Final = 16_384  # the most that one record holds
 _HANDSHAKE_BYTES: Final = 16_384
+# What TLS may answer of itself to one read, or while the other end reads nothing. Nobody's TLS asks
+# for answers unless it is told to, and a hundred of them at once are a flood.
+_ANSWERS_BYTES_MAX: Final = 4_096
 
 
 class TlsStream:
@@ -141,6 +144,8 @@ class TlsStream:
             self._is_ended = True  # the other end said farewell
         except ssl.SSLWantReadError:
             pass
+        if self._outgoing.pending > _ANSWERS_BYTES_MAX:
+            raise trio.BrokenResourceError("it asks for more answers than it takes")
         if self._outgoing.pending and not self._unsent:
             self._push()  # an answer of TLS itself, such as to a change of keys
         return parts[0] if len(parts) == 1 else b"".join(parts)

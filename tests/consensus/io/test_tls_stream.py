@@ -1,5 +1,8 @@
 """A connection carries bytes both ways, in any portions, until either end is gone."""
 
+import _ssl
+import ctypes
+
 import pytest
 import trio
 import trio.testing
@@ -10,6 +13,7 @@ from consensus.io.tls_stream import TlsStream
 from tests.consensus.io.loopback import ALICE, BOB, tcp_pair, tls_pair
 
 CHUNK = 65_536
+_HANDLE_OFFSET = 24  # of the OpenSSL connection in what CPython makes of it
 
 
 async def _receive(stream: TlsStream, count: int) -> bytes:
@@ -114,3 +118,47 @@ async def test_forged_record_is_a_lost_connection() -> None:
         await stream.receive_some(CHUNK)
     near.close()
     stream.close()
+
+
+def _change_keys(stream: TlsStream, count: int) -> None:
+    """Change the keys so often, and ask the other end for as much; Python's ssl cannot."""
+    library = ctypes.CDLL(_ssl.__file__)  # which is linked with the OpenSSL that it uses
+    for call in (library.SSL_key_update, library.SSL_do_handshake):
+        call.argtypes = [ctypes.c_void_p] + [ctypes.c_int] * (call is library.SSL_key_update)
+    # In front of it are the head of the Python object and the socket that it does not have.
+    handle = ctypes.c_void_p.from_address(id(vars(stream._tls)["_sslobj"]) + _HANDLE_OFFSET)
+    for _ in range(count):
+        assert library.SSL_key_update(handle, 1) == 1
+        assert library.SSL_do_handshake(handle) == 1
+
+
+async def test_keys_may_be_changed() -> None:
+    """A change of keys is answered, and both ends go on."""
+    async with tls_pair() as (near, far):
+        _change_keys(near, 3)
+        near.send_now(b"after")
+        assert await far.receive_some(CHUNK) == b"after"
+        far.send_now(b"answer")
+        assert await near.receive_some(CHUNK) == b"answer"
+
+
+async def _flood(near: TlsStream, far: TlsStream, *, at_once: int) -> None:
+    for _ in range(1_000 // at_once):
+        _change_keys(near, at_once)
+        near.send_now(b"after")
+        await far.receive_some(CHUNK)
+
+
+async def test_asking_for_many_answers_at_once_is_a_lost_connection() -> None:
+    """What TLS would answer to changes of keys in one read is bounded."""
+    async with tls_pair() as (near, far):
+        with pytest.raises(LOST):
+            await _flood(near, far, at_once=1_000)
+
+
+async def test_asking_for_answers_and_not_taking_them_is_a_lost_connection() -> None:
+    """What waits to be answered to a peer that reads nothing is bounded over many reads."""
+    async with tls_pair() as (near, far):
+        far.send_now(bytes(16 * 2**20))  # more than the kernel takes for a peer that does not read
+        with pytest.raises(LOST):
+            await _flood(near, far, at_once=1)
