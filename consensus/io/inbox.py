@@ -2,8 +2,8 @@
 
 Urgent: messages of the consensus lane, timers, answers of the node's own threads. Bulk: the
 rest. Every source (one lane of one peer, one gateway) has a share; a source whose share is used
-up waits, and so does not read its socket, which makes the other end wait too. What it had read
-already is let in: a share may be exceeded by what one read gives.
+up waits, and so does not read its socket, which makes the other end wait too. A share may be
+exceeded by what its source puts at once.
 """
 
 from collections import deque
@@ -126,7 +126,7 @@ class Inbox:
             await self._filled.wait()
 
     def take(self) -> list[Input]:
-        """Give what to do next: everything urgent, then some bulk.
+        """Give what to do next: everything urgent, then at most BULK_INPUTS_MAX of bulk.
 
         Timers come after the votes that arrived before them were looked at, so that a node
         that was held up does not give up a round that has succeeded.
@@ -137,11 +137,14 @@ class Inbox:
             inputs += _release(self._urgent.popleft())
         inputs += self._timers
         self._timers.clear()
-        bulk_count = 0
-        while self._bulk and bulk_count < BULK_INPUTS_MAX:
-            bunch = _release(self._bulk.popleft())
-            bulk_count += len(bunch)
-            inputs += bunch
+        bulk_count = BULK_INPUTS_MAX
+        while self._bulk and bulk_count > 0:
+            share, waiting, size = self._bulk.popleft()
+            if len(waiting) > bulk_count:  # its bytes are held until the last of it is taken
+                self._bulk.appendleft((share, waiting[bulk_count:], size))
+                waiting, size = waiting[:bulk_count], 0
+            bulk_count -= len(waiting)
+            inputs += _release((share, waiting, size))
         if not self._bulk:
             self._filled = trio.Event()
         return inputs

@@ -18,7 +18,7 @@ class Watcher(Protocol):
     """Who reads a socket. Neither method may raise nor wait; both may use the poll's methods."""
 
     def read(self) -> None:
-        """Read: the socket has become readable or has ended, or there was a ``resume``."""
+        """Read: the socket has become readable or has ended, or this was asked for."""
         ...
 
     def end(self) -> None:
@@ -51,8 +51,12 @@ class ReadyPoll:
         """Read a paused socket again, and once in any case, soon; never within this call."""
         if not self._epoll.closed:
             self._epoll.modify(handle, select.EPOLLIN)
-            self._due[handle] = None
-            self._has_due.set()
+            self.call_soon(handle)
+
+    def call_soon(self, handle: int) -> None:
+        """Read a socket once whatever has come, when others had their turn."""
+        self._due[handle] = None
+        self._has_due.set()
 
     def remove(self, handle: int) -> None:
         """Watch a socket no more; before it is closed, and as often as one likes."""

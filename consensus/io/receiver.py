@@ -1,6 +1,12 @@
-"""Reads one connection whenever something has come and its share of the inbox has room."""
+"""Reads one connection whenever something has come and its share of the inbox has room.
 
+One read may bring tens of thousands of messages. They are taken in by portions, with everybody
+else's turn in between, and no more of them than there is room for, but for one portion.
+"""
+
+from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import trio
 
@@ -10,9 +16,41 @@ from consensus.io.network import LOST
 from consensus.io.ready import ReadyPoll
 from consensus.io.tls_stream import TlsStream
 from ledger.core.errors import DecodeError, Offence, PeerFault
-from ledger.core.limits import RECEIVE_BYTES_MAX
+from ledger.core.limits import BULK_INPUTS_MAX, RECEIVE_BYTES_MAX
 
 __all__ = ["Receiver"]
+
+_PIECE_BYTES: Final = 16_384  # looked for frames at one time: a few thousand at worst
+
+
+class _Arrived:
+    """What was read and not yet taken in."""
+
+    __slots__ = ("_frames", "_pieces", "_splitter")
+
+    def __init__(self, splitter: FrameSplitter) -> None:
+        self._splitter = splitter
+        self._pieces: deque[bytes] = deque()
+        self._frames: list[bytes] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._frames or self._pieces)
+
+    def put(self, data: bytes) -> None:
+        """Put what was read."""
+        for start in range(0, len(data), _PIECE_BYTES):
+            self._pieces.append(data[start : start + _PIECE_BYTES])
+
+    def take(self) -> list[bytes]:
+        """Give the next frames. Raises PeerFault."""
+        while self._pieces and len(self._frames) < BULK_INPUTS_MAX:
+            try:
+                self._frames += self._splitter.feed(self._pieces.popleft())
+            except DecodeError as error:
+                raise PeerFault(Offence.MALFORMED, str(error)) from None
+        portion = self._frames[:BULK_INPUTS_MAX]
+        del self._frames[:BULK_INPUTS_MAX]
+        return portion
 
 
 class Receiver:
@@ -26,12 +64,15 @@ class Receiver:
         splitter: FrameSplitter,
         take_in: Callable[[int, Sequence[bytes]], None],
     ) -> None:
-        """Call ``take_in(bytes read, frames completed)``, which may raise PeerFault."""
+        """Call ``take_in(bytes read, frames completed)``, which may raise PeerFault.
+
+        No more than BULK_INPUTS_MAX frames at one time.
+        """
         self._stream = stream
         self._handle = stream.fileno()
         self._ready = ready
         self._share = share
-        self._splitter = splitter
+        self._arrived = _Arrived(splitter)
         self._take_in = take_in
         self._ended = trio.Event()
         self._error: BaseException | None = None
@@ -58,21 +99,23 @@ class Receiver:
             raise self._error
 
     def read(self) -> None:
-        """Take in what has come."""
+        """Take in a portion of what has come."""
         if self._ended.is_set() or self._scope.cancel_called:
             return
         try:
-            data = self._stream.receive_now(RECEIVE_BYTES_MAX)
-            if data:
-                self._take_in(len(data), self._frames(data))
+            size = 0 if self._arrived else self._receive()
+            if self._arrived:
+                self._take_in(size, self._arrived.take())
         except (PeerFault, *LOST) as error:
             self._error = error
             self._ended.set()
             return
-        if self._stream.is_ended:
+        if self._stream.is_ended and not self._arrived:
             self._ended.set()
         elif not self._share.has_room:
             self._wait_for_room()
+        elif self._arrived:
+            self._ready.call_soon(self._handle)
 
     def end(self) -> None:
         """End while there is no room; what was not read yet is lost with the connection."""
@@ -85,8 +128,7 @@ class Receiver:
     def _go_on(self) -> None:
         self._ready.resume(self._handle)
 
-    def _frames(self, data: bytes) -> Sequence[bytes]:
-        try:
-            return self._splitter.feed(data)
-        except DecodeError as error:
-            raise PeerFault(Offence.MALFORMED, str(error)) from None
+    def _receive(self) -> int:
+        data = self._stream.receive_now(RECEIVE_BYTES_MAX)
+        self._arrived.put(data)
+        return len(data)

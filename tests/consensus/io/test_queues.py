@@ -139,6 +139,23 @@ async def test_bulk_is_taken_in_portions(monkeypatch: pytest.MonkeyPatch) -> Non
     assert inbox.take() == _inputs(2, 2)
 
 
+async def test_much_that_was_put_at_once_is_taken_in_portions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No take gives more bulk than allowed; each frees what it took, the last one the bytes."""
+    monkeypatch.setattr(inbox_module, "BULK_INPUTS_MAX", 2)
+    inbox, share = Inbox(), _share(count_max=3)
+    inbox.put(share, _inputs(1), 1)
+    inbox.put(share, _inputs(2, 3, 4), 5_000)
+    assert inbox.take() == _inputs(1, 2)
+    inbox.put(_share(is_urgent=True), _inputs(8), 1)
+    await inbox.wait()
+    assert not _has_room(share)
+    assert inbox.take() == _inputs(8, 3, 4)
+    assert _has_room(share)
+    assert inbox.take() == []
+
+
 async def test_used_up_share_waits_and_others_do_not() -> None:
     """A source with a full share waits until some of it was taken; another goes on."""
     inbox = Inbox()

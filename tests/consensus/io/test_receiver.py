@@ -1,8 +1,9 @@
 """A connection is read while its share has room, and its end is noticed whether it has or not."""
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import trio
@@ -16,7 +17,7 @@ from consensus.io.ready import ReadyPoll
 from consensus.io.receiver import Receiver
 from consensus.io.tls_stream import TlsStream
 from ledger.core.ids import NodeIndex
-from ledger.core.limits import FRAME_BYTES_MAX
+from ledger.core.limits import BULK_INPUTS_MAX, FRAME_BYTES_MAX
 from tests.consensus.io.loopback import eventually, tls_pair
 from tests.consensus.io.test_ready import RESET
 
@@ -155,3 +156,62 @@ async def test_end_behind_what_was_sent_is_noticed_when_there_is_room() -> None:
         await eventually(connection.is_over)
         assert its.heard[-1] == bytes([100])
         assert connection.error is None
+
+
+async def test_many_messages_of_one_read_are_taken_in_by_portions() -> None:
+    """Each portion is small and waits for room; in between others have their turn."""
+    count = 5 * BULK_INPUTS_MAX
+    turns: list[int] = []
+    async with tls_pair() as (near, far), hearing() as its:
+        near.send_now(frames(*(n % 256 for n in range(count))))
+        connection = its.hear(far)
+        await its.until(1)
+        near.close()
+        while len(its.heard) < count:
+            turns.append(len(its.heard))
+            assert not its.share.has_room
+            its.inbox.take()
+            await its.until(sum(its.portions) + 1)
+        its.inbox.take()
+        await eventually(connection.is_over)
+        assert its.heard == [bytes([n % 256]) for n in range(count)]
+        assert its.portions == [BULK_INPUTS_MAX] * 5
+        assert turns == [BULK_INPUTS_MAX * n for n in range(1, 5)]
+
+
+async def test_farewell_in_the_same_read_does_not_cut_what_came_before() -> None:
+    """A connection is over when all that arrived with its end was taken in."""
+    async with tls_pair() as (near, far), hearing() as its:
+        near._tls.write(frames(*bytes(2 * BULK_INPUTS_MAX)))
+        with suppress(ssl.SSLWantReadError):
+            near._tls.unwrap()
+        near._push()
+        connection = its.hear(far)
+        await its.until(1)
+        its.inbox.take()
+        await eventually(connection.is_over)
+        assert len(its.heard) == 2 * BULK_INPUTS_MAX
+
+
+async def test_portions_follow_each_other_when_there_is_room() -> None:
+    """What was read already is taken in though nothing more arrives, a portion a turn."""
+    share = Share(count_max=10_000, bytes_max=2**20, is_urgent=False)
+    async with tls_pair() as (near, far), hearing() as its:
+        its.share = share
+        near.send_now(frames(*bytes(3 * BULK_INPUTS_MAX)))
+        its.hear(far)
+        await its.until(3 * BULK_INPUTS_MAX)
+        assert its.portions == [BULK_INPUTS_MAX] * 3
+
+
+async def test_frame_larger_than_a_read_arrives_whole() -> None:
+    """However it is cut on the way."""
+    large = bytes(range(256)) * 4_096
+    async with tls_pair() as (near, far), hearing() as its:
+        its.hear(far)
+        near.send_now(encode_frame(large) + frames(1))
+        its.nursery.start_soon(near.drain)
+        await its.until(1)
+        its.inbox.take()
+        await its.until(2)
+        assert its.heard == [large, bytes([1])]

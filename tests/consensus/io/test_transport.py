@@ -8,6 +8,7 @@ import trio
 from consensus.core.inputs import PeerDown, PeerMessage, PeerMisbehaved, PeerUp
 from consensus.core.messages import (
     BatchMessage,
+    BlocksRequest,
     Lane,
     Message,
     ProposalRequest,
@@ -22,8 +23,14 @@ from consensus.io.network import LOST
 from consensus.io.tls import PeerIdentity
 from ledger.core.codec import encode
 from ledger.core.errors import Offence
-from ledger.core.ids import BlockId, NodeIndex
-from ledger.core.limits import INBOX_FRAMES_MAX, PEER_COOLDOWN_MS, PROTOCOL_VERSION
+from ledger.core.ids import BlockId, Height, NodeIndex
+from ledger.core.limits import (
+    BULK_INPUTS_MAX,
+    INBOX_FRAMES_MAX,
+    PEER_COOLDOWN_MS,
+    PROTOCOL_VERSION,
+    RECEIVE_BYTES_MAX,
+)
 from tests.consensus.io.loopback import (
     GENESIS_HASH,
     WAIT_S,
@@ -318,6 +325,26 @@ async def test_full_inbox_stops_reading_bulk_and_votes_still_pass() -> None:
         # Once somebody takes again, everything that was queued arrives.
         heard = await peers[0].until(71, PeerMessage)
         assert next(i for i, item in enumerate(heard) if item.message == urgent(6)) == 0
+
+
+async def test_small_messages_in_bulk_do_not_delay_votes() -> None:
+    """However many of them one read brings, little is done before votes are looked for again."""
+    frame = encode_frame(encode_message(BlocksRequest(Height(1))))
+    count = RECEIVE_BYTES_MAX // len(frame)
+    async with running(2, only=[0]) as peers:
+        inbox = peers[0].inbox
+        place = address(peers[0].listeners)
+        stream = await dial_and_greet(peers[1].network, place, Lane.BULK)
+        seen = 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_all, frame * count)
+            while seen < count:
+                await inbox.wait()
+                assert len(inbox) <= INBOX_FRAMES_MAX[Lane.BULK] + BULK_INPUTS_MAX
+                taken = inbox.take()
+                assert len(taken) <= BULK_INPUTS_MAX
+                seen += len(taken)
+        assert seen == count
 
 
 async def test_bulk_queue_refuses_the_newest_when_full() -> None:
