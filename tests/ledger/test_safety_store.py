@@ -185,6 +185,33 @@ def test_file_that_was_cut_is_no_torn_write(tmp_path: Path, kept: int) -> None:
         SafetyStore.open(path)
 
 
+def test_second_write_is_not_forgotten_when_its_file_was_cut(tmp_path: Path) -> None:
+    """An unwritten file beside the first record has the length that a creation gives it."""
+    path = tmp_path / "safety"
+    after_each_write(path, 1)
+    os.truncate(path / FILES[0], 0)
+    with pytest.raises(StorageError, match=r"damaged.*cut short"):
+        SafetyStore.open(path)
+
+
+def test_torn_write_to_a_file_that_grows_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write for which the file had to grow, and that was cut short, is not taken for damage."""
+    path, write = tmp_path / "safety", os.pwrite
+
+    def write_the_first(handle: int, data: bytes, offset: int) -> int:
+        return write(handle, data[:SECTOR_BYTES] if any(data) else data, offset)
+
+    with SafetyStore.create(path, b"first") as store, monkeypatch.context() as patched:
+        store.write(b"second", [], Height(0))
+        patched.setattr(os, "pwrite", write_the_first)
+        with pytest.raises(StorageError, match="Free space"):
+            store.write(b"third" * SAFETY_FILE_BYTES, [], Height(0))
+    with SafetyStore.open(path) as store:
+        assert store.read()[0] == b"second"
+
+
 @pytest.mark.parametrize("size", [SAFETY_FILE_BYTES, 8 * SECTOR_BYTES])
 def test_file_of_zeros_is_no_torn_write(tmp_path: Path, size: int) -> None:
     """A file without its beginning is damage beside any but the first write."""
