@@ -5,24 +5,30 @@ several of them at nearly the same time, from different peers.
 """
 
 import select
-from typing import Final, Protocol
+from typing import Protocol
 
+import structlog
 import trio
+
+from ledger.core.errors import InvariantError
 
 __all__ = ["ReadyPoll", "Watcher"]
 
-_BROKEN: Final = select.EPOLLHUP | select.EPOLLERR  # told of whatever one asks for
+_log = structlog.get_logger()
 
 
 class Watcher(Protocol):
-    """Who reads a socket. Neither method may raise nor wait; both may use the poll's methods."""
+    """Who reads a socket. Neither method may wait; both may use the poll's methods."""
 
     def read(self) -> None:
-        """Read: the socket has become readable or has ended, or this was asked for."""
+        """Read: the socket has become readable or has ended, or this was asked for.
+
+        What it raises, which is a fault of ours, ends this connection and no other.
+        """
         ...
 
     def end(self) -> None:
-        """Take note that the socket is broken, though nothing of it is wanted now."""
+        """End the connection: it is broken, or can be watched no more. Must not raise."""
         ...
 
 
@@ -48,9 +54,18 @@ class ReadyPoll:
             self._epoll.modify(handle, 0)
 
     def resume(self, handle: int) -> None:
-        """Read a paused socket again, and once in any case, soon; never within this call."""
-        if not self._epoll.closed:
+        """Read a paused socket again, and once in any case, soon; never within this call.
+
+        Never raises: who makes room for one connection must not be hurt by it.
+        """
+        if self._epoll.closed:
+            return
+        try:
             self._epoll.modify(handle, select.EPOLLIN)
+        except OSError:
+            _log.exception("connection_fault")
+            self._watchers[handle].end()
+        else:
             self.call_soon(handle)
 
     def call_soon(self, handle: int) -> None:
@@ -89,7 +104,13 @@ class ReadyPoll:
         watcher = self._watchers.get(handle)
         if watcher is None:  # an earlier one of the same turn has removed it
             return
-        if events & select.EPOLLIN:
+        if not events & select.EPOLLIN:
+            watcher.end()  # the kernel tells that it broke whatever one asks for
+            return
+        try:
             watcher.read()
-        elif events & _BROKEN:
+        except InvariantError:
+            raise
+        except Exception:  # noqa: BLE001 - a bug that one peer found must not cost the others
+            _log.exception("connection_fault")
             watcher.end()

@@ -87,7 +87,8 @@ class Receiver:
         self._ready.add(self._handle, self)
         try:
             if self._share.has_room:
-                self.read()  # what came with the greeting is not in the socket any more
+                # What came with the greeting is not in the socket any more.
+                self._ready.call_soon(self._handle)
             else:  # an older connection of the same source has used it up
                 self._wait_for_room()
             await self._ended.wait()

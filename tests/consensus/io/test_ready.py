@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import pytest
 import trio
 import trio.testing
 
 from consensus.io.ready import ReadyPoll
-from tests.consensus.io.loopback import eventually, tcp_pair
+from ledger.core.errors import InvariantError
+from tests.consensus.io.loopback import WAIT_S, eventually, tcp_pair
 
 RESET = struct.pack("ii", 1, 0)  # closing with this linger sends a reset
 
@@ -22,9 +24,12 @@ class Watcher:
     near: socket.socket
     far: socket.socket
     told: list[bytes | str] = field(default_factory=list)
+    fault: Exception | None = None
 
     def read(self) -> None:
         """Read."""
+        if self.fault is not None:
+            raise self.fault
         try:
             self.told.append(self.near.recv(100))
         except BlockingIOError:
@@ -127,3 +132,40 @@ async def test_nothing_is_watched_after_the_end() -> None:
     poll.resume(5)
     poll.remove(5)
     assert one.told == []
+
+
+async def test_fault_of_one_connection_ends_that_one_alone() -> None:
+    """Whatever it raises when it is called; the others are called on."""
+    async with watching(2) as (poll, (one, other)):
+        one.fault = ValueError("a bug")
+        one.far.send(b"hello")
+        await eventually(lambda: "end" in one.told)
+        poll.remove(one.handle)
+        other.far.send(b"other")
+        await eventually(lambda: other.told == [b"other"])
+
+
+async def test_connection_that_cannot_be_watched_again_ends_alone() -> None:
+    """Who makes room for it is not hurt by it."""
+    async with watching(2) as (poll, (one, other)):
+        poll.pause(one.handle)
+        poll._epoll.unregister(one.handle)  # so that the kernel refuses
+        poll.resume(one.handle)
+        assert one.told == ["end"]
+        poll._epoll.register(one.handle)
+        poll.remove(one.handle)
+        other.far.send(b"other")
+        await eventually(lambda: other.told == [b"other"])
+
+
+async def test_broken_rule_is_no_fault_of_a_connection() -> None:
+    """It goes on to who stops the process."""
+    poll, watcher = ReadyPoll(), await make_watcher()
+    poll.add(watcher.handle, watcher)
+    watcher.fault = InvariantError("broken")
+    watcher.far.send(b"hello")
+    with trio.fail_after(WAIT_S), pytest.raises(ExceptionGroup) as caught:
+        await poll.run()
+    watcher.near.close()
+    watcher.far.close()
+    assert caught.group_contains(InvariantError)

@@ -22,6 +22,7 @@ from tests.consensus.io.loopback import eventually, tls_pair
 from tests.consensus.io.test_ready import RESET
 
 ROOM = 4  # inputs of a share
+FAULTY = 255  # what is taken in with an exception
 
 
 @dataclass
@@ -39,6 +40,8 @@ class Hearing:
 
     def take_in(self, _: int, frames: Sequence[bytes]) -> None:
         """Put one input for each frame."""
+        if bytes([FAULTY]) in frames:
+            raise ValueError("a bug")
         if frames:
             self.heard += frames
             self.portions.append(len(frames))
@@ -163,7 +166,7 @@ async def test_many_messages_of_one_read_are_taken_in_by_portions() -> None:
     count = 5 * BULK_INPUTS_MAX
     turns: list[int] = []
     async with tls_pair() as (near, far), hearing() as its:
-        near.send_now(frames(*(n % 256 for n in range(count))))
+        near.send_now(frames(*(n % 200 for n in range(count))))
         connection = its.hear(far)
         await its.until(1)
         near.close()
@@ -174,7 +177,7 @@ async def test_many_messages_of_one_read_are_taken_in_by_portions() -> None:
             await its.until(sum(its.portions) + 1)
         its.inbox.take()
         await eventually(connection.is_over)
-        assert its.heard == [bytes([n % 256]) for n in range(count)]
+        assert its.heard == [bytes([n % 200]) for n in range(count)]
         assert its.portions == [BULK_INPUTS_MAX] * 5
         assert turns == [BULK_INPUTS_MAX * n for n in range(1, 5)]
 
@@ -215,3 +218,14 @@ async def test_frame_larger_than_a_read_arrives_whole() -> None:
         its.inbox.take()
         await its.until(2)
         assert its.heard == [large, bytes([1])]
+
+
+async def test_fault_in_what_takes_in_is_a_lost_connection() -> None:
+    """Also for what came together with the greeting; other connections go on."""
+    async with tls_pair() as (near, far), tls_pair() as (near_2, far_2), hearing() as its:
+        near.send_now(frames(FAULTY))
+        connection = its.hear(far)
+        await eventually(connection.is_over)
+        its.hear(far_2)
+        near_2.send_now(frames(1))
+        await its.until(1)
