@@ -27,24 +27,33 @@ compares the entry itself.
 """
 
 from collections.abc import Iterable, Iterator
-from operator import attrgetter
 from secrets import token_bytes
-from typing import Annotated, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import lmdb
-from msgspec import Meta
 from msgspec.structs import replace
 
-from ledger.core.codec import Codec, Record, UInt, encode
+from ledger.core.codec import encode
 from ledger.core.ids import EventId
 from ledger.core.scanning import Scan
 from ledger.io.environment import Table
+from ledger.io.hash_runs import (
+    EMPTY_LEVEL,
+    KEY_BYTES,
+    Group,
+    IndexState,
+    Level,
+    Merge,
+    Run,
+    damage,
+    groups_of,
+    read_state,
+)
 from ledger.native.hash_rows import ROW_BYTES, event_hash_rows, keyed_hash, merge_rows, number_at
 
 __all__ = ["HashIndex", "HashWriter", "Shape"]
 
 _STATE_KEY: Final = b"hash index"
-_KEY_BYTES: Final = 16
 _NUMBER_BYTES: Final = 8
 
 
@@ -69,63 +78,12 @@ SHAPE: Final = Shape()
 _MERGED_PER_ROW: Final = 2  # rows that each level merges for one that is added
 
 
-class _Run(Record, frozen=True):
-    """Ordered rows under the keys that begin with ``id``; they span the numbers to ``last``."""
-
-    id: UInt
-    rows: UInt
-    first: UInt
-    last: UInt
-
-
-class _Merge(Record, frozen=True):
-    """The first ``sources`` runs of a level on their way into one.
-
-    Attributes:
-        target: id of the new run; rows: those that it has.
-        position: the last of them, ``b""`` when it has none.
-    """
-
-    sources: UInt
-    target: UInt
-    rows: UInt
-    position: bytes
-
-
-class _Level(Record, frozen=True):
-    """Runs of a size, the one that came first at the head, and what goes on with them.
-
-    Attributes:
-        credit: rows that may be merged for those that were added; fewer than the next step has.
-    """
-
-    runs: tuple[_Run, ...]
-    merge: _Merge | None
-    credit: UInt
-
-
-class _State(Record, frozen=True):
-    """All runs of the index.
-
-    Attributes:
-        key: of the hash of subjects, this store's secret: nobody can choose colliding ones.
-        next_run: the next run's id; levels: the one of the smallest runs first.
-    """
-
-    key: Annotated[bytes, Meta(min_length=_KEY_BYTES, max_length=_KEY_BYTES)]
-    next_run: UInt
-    levels: tuple[_Level, ...]
-
-
-_codec = Codec(_State)
-_EMPTY: Final = _Level((), None, 0)
-
-
 class HashIndex:
     """What one transaction sees of the index.
 
     Raises:
-        DecodeError: it is damaged.
+        lmdb.CorruptedError: it is damaged, found at once or in any call; it leaves a transaction
+            of the environment as ``StorageError``.
     """
 
     def __init__(
@@ -140,8 +98,8 @@ class HashIndex:
         self._cursor = transaction.cursor(table)
         self._shape = SHAPE
         stored = transaction.get(_STATE_KEY, db=meta)
-        self._state = _codec.decode(b"" if stored is None else bytes(stored))
-        self._groups = _groups(self._state)
+        self._state = read_state(stored)
+        self._groups = groups_of(self._state)
 
     def hash_of_id(self, event_id: EventId) -> int:
         """Give the hash under which an event's id stands."""
@@ -176,13 +134,17 @@ class HashIndex:
                 yield found
                 found = self._seek(group, hash_, found + 1)
 
-    def _seek(self, group: "_Group", hash_: int, at_least: int) -> int | None:
+    def _seek(self, group: "Group", hash_: int, at_least: int) -> int | None:
         """Give the lowest number of a group from ``at_least`` on."""
+        runs = [run.id for run in group.runs]
         if group.merge is not None and _packed(hash_, at_least) <= group.merge.position:
             # All rows of lower hashes are in the target; of this one, those up to a later one.
-            return self._seek_run(group.merge.target, hash_, at_least)
-        founds = (self._seek_run(run.id, hash_, at_least) for run in group.runs)
-        return min((found for found in founds if found is not None), default=None)
+            runs = [group.merge.target]
+        founds = (self._seek_run(run, hash_, at_least) for run in runs)
+        lowest = min((found for found in founds if found is not None), default=None)
+        if lowest is not None and lowest > group.last:
+            raise damage(f"number {lowest} stands in a run up to {group.last}")
+        return lowest
 
     def _seek_run(self, run: int, hash_: int, at_least: int) -> int | None:
         key = _packed(run, hash_, at_least)
@@ -199,7 +161,7 @@ class HashWriter(HashIndex):
     @staticmethod
     def create(meta: Table, transaction: "lmdb.Transaction[memoryview]") -> None:
         """Begin an empty index with a key of its own."""
-        transaction.put(_STATE_KEY, encode(_State(token_bytes(_KEY_BYTES), 0, ())), db=meta)
+        transaction.put(_STATE_KEY, encode(IndexState(token_bytes(KEY_BYTES), 0, ())), db=meta)
 
     def add(self, scan: Scan, first: int, last: int) -> None:
         """Add the open entries of a scan, which have the numbers ``first`` to ``last``."""
@@ -207,17 +169,17 @@ class HashWriter(HashIndex):
         if not rows:
             return
         added = len(rows) // ROW_BYTES
-        self._append(rows, _Run(self._new_run(), added, first, last))
+        self._append(rows, Run(self._new_run(), added, first, last))
         number = 0
         while number < len(self._state.levels):
             self._merge(number, added)
             number += 1
         self._transaction.put(_STATE_KEY, encode(self._state), db=self._meta)
-        self._groups = _groups(self._state)
+        self._groups = groups_of(self._state)
 
     # --- helpers --------------------------------------------------------------------------
 
-    def _append(self, rows: bytes, run: _Run) -> None:
+    def _append(self, rows: bytes, run: Run) -> None:
         """Write rows as the newest run, together with one that is still small."""
         level, pieces = self._level(0), [iter((rows,))]
         if level.runs and level.runs[-1].rows < self._shape.tail_rows:
@@ -226,10 +188,10 @@ class HashWriter(HashIndex):
             self._delete(small.id, None)
             self._set_level(0, replace(level, runs=level.runs[:-1]))
             run = replace(run, rows=run.rows + small.rows, first=small.first)
-        self._put(run.id, merge_rows(pieces, b"", run.rows, self._shape.chunk_rows))
+        self._put(run.id, self._merged(pieces, b"", run.rows))
         self._enter(run)
 
-    def _enter(self, run: _Run) -> None:
+    def _enter(self, run: Run) -> None:
         """Put a run into the level of its size."""
         number = 0
         while self._size(number + 1) <= run.rows:
@@ -256,7 +218,7 @@ class HashWriter(HashIndex):
             if run.rows >= self._size(number):  # not the newest one, which still takes rows
                 rows, sources = rows + run.rows, sources + 1
             if rows >= self._size(number + 1):
-                merge = _Merge(sources, self._new_run(), 0, b"")
+                merge = Merge(sources, self._new_run(), 0, b"")
                 self._set_level(number, replace(level, merge=merge))
                 return
 
@@ -274,20 +236,30 @@ class HashWriter(HashIndex):
         assert merge is not None
         sources = runs[: merge.sources]
         pieces = [self._pieces(run.id, merge.position) for run in sources]
-        chunks = merge_rows(pieces, merge.position, self._shape.step_rows, self._shape.chunk_rows)
+        made = self._next_step(number)
+        chunks = self._merged(pieces, merge.position, made)
         self._put(merge.target, chunks)
         position = chunks[-1][-ROW_BYTES:]
         for run in sources:
             self._delete(run.id, position)
-        made = sum(map(len, chunks)) // ROW_BYTES
         merge = replace(merge, rows=merge.rows + made, position=position)
         if merge.rows < sum(run.rows for run in sources):
             self._set_level(number, replace(level, merge=merge))
             return made
         self._set_level(number, replace(level, runs=runs[merge.sources :], merge=None))
         first, last = min(run.first for run in sources), max(run.last for run in sources)
-        self._enter(_Run(merge.target, merge.rows, first, last))
+        self._enter(Run(merge.target, merge.rows, first, last))
         return made
+
+    def _merged(self, pieces: list[Iterator[bytes]], after: bytes, rows: int) -> list[bytes]:
+        """Give the next rows of several runs, which have so many."""
+        try:
+            chunks = merge_rows(pieces, after, rows, self._shape.chunk_rows)
+        except ValueError as error:
+            raise damage(str(error)) from error
+        if sum(map(len, chunks)) != rows * ROW_BYTES:
+            raise damage("a run has lost rows")
+        return chunks
 
     def _pieces(self, run: int, after: bytes) -> Iterator[bytes]:
         """Give the chunks of a run from the one on that has rows behind ``after``."""
@@ -327,36 +299,14 @@ class HashWriter(HashIndex):
         size: int = self._shape.tail_rows * self._shape.fan_out**number
         return size
 
-    def _level(self, number: int) -> _Level:
-        return self._state.levels[number] if number < len(self._state.levels) else _EMPTY
+    def _level(self, number: int) -> Level:
+        return self._state.levels[number] if number < len(self._state.levels) else EMPTY_LEVEL
 
-    def _set_level(self, number: int, level: _Level) -> None:
+    def _set_level(self, number: int, level: Level) -> None:
         levels = list(self._state.levels)
-        levels += [_EMPTY] * (number + 1 - len(levels))
+        levels += [EMPTY_LEVEL] * (number + 1 - len(levels))
         levels[number] = level
         self._state = replace(self._state, levels=tuple(levels))
-
-
-class _Group(NamedTuple):
-    """Runs that are asked together: one, or all that are merged into one."""
-
-    runs: tuple[_Run, ...]
-    merge: _Merge | None
-    first: int
-    last: int
-
-
-def _groups(state: _State) -> list[_Group]:
-    """Give all groups, in the order of their first numbers."""
-    groups: list[_Group] = []
-    for level in state.levels:
-        count = 0 if level.merge is None else level.merge.sources
-        if count:
-            merged = level.runs[:count]
-            first, last = min(run.first for run in merged), max(run.last for run in merged)
-            groups.append(_Group(merged, level.merge, first, last))
-        groups += [_Group((run,), None, run.first, run.last) for run in level.runs[count:]]
-    return sorted(groups, key=attrgetter("first"))
 
 
 def _packed(*numbers: int) -> bytes:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import lmdb
 
-from ledger.core.errors import DecodeError
 from ledger.core.event import entry_id, event_key
 from ledger.core.ids import EventId, EventKey, Height, Sequence
 from ledger.io.chain_schema import Location, LogRow, Tables, number_key, read_number
@@ -148,10 +147,7 @@ class LogReader:
     # --- helpers --------------------------------------------------------------------------
 
     def _hash_index(self) -> HashIndex:
-        try:
-            return HashIndex(self._tables.hashes, self._tables.meta, self._transaction)
-        except DecodeError as error:
-            raise damaged(self._path, f"hash index: {error}") from error
+        return HashIndex(self._tables.hashes, self._tables.meta, self._transaction)
 
     def _read_log_row(self, sequence: Sequence) -> LogRow | None:
         """Give the row that holds a sequence, or None when the log is shorter."""
