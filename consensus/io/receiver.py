@@ -119,7 +119,7 @@ class Receiver:
             self._ready.call_soon(self._handle)
 
     def end(self) -> None:
-        """End while there is no room; what was not read yet is lost with the connection."""
+        """End at once; what was not taken in yet is lost with the connection."""
         self._ended.set()
 
     def _wait_for_room(self) -> None:
