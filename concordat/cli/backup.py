@@ -8,9 +8,9 @@ import msgspec
 from concordat.backup import make_backup, restore_backup
 from concordat.cli.options import home_option
 from concordat.cli.output import emit, json_option
-from concordat.cli.progress import BytesBar
 from concordat.home import Home
 from concordat.preflight import require_own_packages
+from concordat.progress import BytesBar
 
 __all__ = ["backup", "restore"]
 

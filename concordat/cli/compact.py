@@ -6,9 +6,9 @@ import click
 
 from concordat.cli.options import home_option
 from concordat.cli.output import emit, json_option
-from concordat.cli.progress import BytesBar
 from concordat.home import Home
 from concordat.preflight import require_own_packages
+from concordat.progress import BytesBar
 from ledger.io.chain_store import ChainStore
 from ledger.io.store_copy import compact_store
 

@@ -1,8 +1,6 @@
 """``concordat join``: copy the ledger from other members' gateways before the first start."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import click
 from rich.console import Console
@@ -12,6 +10,7 @@ from concordat.cli.output import emit, json_option
 from concordat.compose.joining import Joining, join_network
 from concordat.home import Home
 from concordat.preflight import require_own_packages
+from concordat.progress import Shown
 from ledger.io.snapshot_store import SnapshotStore
 
 __all__ = ["join"]
@@ -59,7 +58,7 @@ def _require_http(urls: tuple[str, ...]) -> tuple[str, ...]:
     return urls
 
 
-class _Bar:
+class _Bar(Shown):
     """Shows on a terminal how many events are here, how fast they come and how long it takes."""
 
     def __init__(self) -> None:
@@ -75,18 +74,6 @@ class _Bar:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("events", total=None, rate="")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def show(self, store: SnapshotStore) -> None:
         """Show how far the copy is."""

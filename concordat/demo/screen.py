@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,13 +9,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from concordat.demo.checks import Check, Outcome
+from concordat.progress import Shown
 
 __all__ = ["Screen"]
 
 _READY, _PUBLISHED, _PROVEN = "members ready", "published, final", "followed, proven"
 
 
-class Screen:
+class Screen(Shown):
     """Shows progress while it is entered. Without a terminal only the lines are printed."""
 
     def __init__(self, members: int, events: int) -> None:
@@ -35,18 +34,6 @@ class Screen:
             name: self._progress.add_task(name, total=total, visible=False)
             for name, total in ((_READY, members), (_PUBLISHED, events), (_PROVEN, events))
         }
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def say(self, sentence: str, style: str = "") -> None:
         """Print one line above the bars."""

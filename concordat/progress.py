@@ -13,10 +13,28 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-__all__ = ["BytesBar"]
+__all__ = ["BytesBar", "Shown"]
 
 
-class BytesBar:
+class Shown:
+    """Something with bars that are on the screen while it is entered."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+
+class BytesBar(Shown):
     """A bar of bytes that were read or written, with their speed and the time that is left."""
 
     def __init__(self, what: str) -> None:
@@ -32,18 +50,6 @@ class BytesBar:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(what, total=None)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def show(self, done: int, expected: int) -> None:
         """Show how many bytes are done, of about how many."""
