@@ -19,11 +19,12 @@ import msgspec
 
 from bench.load.http import Connection
 from bench.machine.usage import read_processes
+from concordat.testnet import free_ports
 from pubsub.core.rights import Scope
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 from pubsub.io.rights import RightsSettings
 from tests.pubsub.gateway_world import Chain, sample
-from tests.pubsub.live_server import await_port, free_port
+from tests.pubsub.live_server import await_port
 
 __all__ = ["ConsumerRun", "main", "measure_consumers"]
 
@@ -111,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
         _serve(Path(chosen.serve[0]), int(chosen.serve[1]))
         return
     with tempfile.TemporaryDirectory(prefix="bench-consumers-") as name:
-        directory, port = Path(name), free_port()
+        directory, (port,) = Path(name), free_ports(1)
         _fill(directory, chosen.events)
         command = [sys.executable, "-m", "bench.parts.consumers", "--serve", name, str(port)]
         with subprocess.Popen(command) as process:

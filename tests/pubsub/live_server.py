@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from concordat.testnet import free_ports
 from ledger.core.errors import InvariantError, Unavailable
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 
@@ -42,17 +43,10 @@ class Live(NamedTuple):
             return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
-def free_port() -> int:
-    """Give a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @contextmanager
 def live_gateway(directory: Path, **settings: int) -> Iterator[Live]:
     """Run a gateway over ``directory/chain`` and ``directory/control.sock``."""
-    port = free_port()
+    (port,) = free_ports(1)
     rows = [f"{name}={value}" for name, value in settings.items()]
     command = [sys.executable, "-m", "tests.pubsub.live_server", str(directory), str(port), *rows]
     with (directory / "gateway.log").open("ab") as log:

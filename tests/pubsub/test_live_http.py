@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from concordat.testnet import free_ports
 from ledger.core.errors import Unavailable
 from ledger.core.limits import (
     GATEWAY_BODIES_BYTES_MAX,
@@ -22,7 +23,7 @@ from pubsub.io.gateway import GatewaySettings, serve_gateway
 from pubsub.io.server import listen, make_server
 from pubsub.io.state import Gateway
 from tests.pubsub.gateway_world import sample_json
-from tests.pubsub.live_server import Live, free_port, live_gateway
+from tests.pubsub.live_server import Live, live_gateway
 from tests.pubsub.test_publish import problem
 
 EVENT = b"content-type: application/cloudevents+json\r\n"
@@ -154,7 +155,7 @@ def test_odd_paths(live: Live, path: str) -> None:
 @contextmanager
 def threaded(directory: Path, **settings: int) -> Iterator[tuple[Live, Gateway]]:
     """Run a server in a thread of this process, over no store."""
-    port = free_port()
+    (port,) = free_ports(1)
     app = gateway.create_app(
         GatewaySettings(
             directory / "none",

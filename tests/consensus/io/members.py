@@ -1,8 +1,7 @@
 """Whole validators on the loopback interface for end-to-end tests, and a gateway's end of them."""
 
-import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 import trio
 
+from concordat.testnet import free_ports
 from consensus.core.control import (
     ControlReply,
     ControlRequest,
@@ -107,7 +107,7 @@ def make_settings(
     Args:
         validators: so many of them, the first, are validators from genesis on; None: all.
     """
-    ports = list(_free_ports(count_))
+    ports = free_ports(count_)
     genesis = make_genesis(ports[:validators])
     members = []
     for index, port in enumerate(ports):
@@ -127,14 +127,6 @@ def make_settings(
             )
         )
     return members
-
-
-def _free_ports(count_: int) -> Iterator[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count_)]
-    for server in held:
-        yield server.getsockname()[1]
-    for server in held:
-        server.close()
 
 
 @dataclass

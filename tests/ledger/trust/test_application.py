@@ -1,5 +1,6 @@
 """Operations as part of blocks: rights, order, receipts, the state's root, and the flat state."""
 
+import gc
 import time
 from pathlib import Path
 
@@ -96,17 +97,21 @@ def test_refusing_many_operations_costs_no_more_for_each() -> None:
     """Who may only publish makes no block of refusals slow: time grows with their number."""
     entries = [entry(number, topic="ledger.identity", data=b"x") for number in range(4_000)]
     payload = [batch(entries[start : start + 500], start) for start in range(0, 4_000, 500)]
-    seconds = {}
-    for size in (1, 8):
-        ledger = MemoryLedger()
-        ledger.batches.update(payload)
-        begin = time.process_time()
-        result = ledger.execute(payload[:size], checked=True)
-        seconds[size] = time.process_time() - begin
-        assert [item.code for item in result.refused] == [
-            RejectCode.OPERATION_MALFORMED
-        ] * 500 * size
-    assert seconds[8] < 20 * seconds[1]
+    seconds: dict[int, list[float]] = {1: [], 8: []}
+    gc.disable()  # a collection walks through whatever earlier tests left
+    try:
+        for size in (1, 8) * 5:
+            ledger = MemoryLedger()
+            ledger.batches.update(payload)
+            begin = time.process_time()
+            result = ledger.execute(payload[:size], checked=True)
+            seconds[size].append(time.process_time() - begin)
+            assert [item.code for item in result.refused] == [
+                RejectCode.OPERATION_MALFORMED
+            ] * 500 * size
+    finally:
+        gc.enable()
+    assert min(seconds[8]) < 20 * min(seconds[1])
 
 
 def test_the_store_keeps_the_state_flat_and_in_order(tmp_path: Path) -> None:

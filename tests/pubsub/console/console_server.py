@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from concordat.testnet import free_ports
 from pubsub.core.rights import Scope
 from pubsub.io.console.console import Console
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 from pubsub.io.rights import RightsSettings
-from tests.pubsub.live_server import Live, await_port, free_port
+from tests.pubsub.live_server import Live, await_port
 
 ALL = frozenset(Scope) - {Scope.PUBLIC}
 
@@ -22,7 +23,7 @@ ALL = frozenset(Scope) - {Scope.PUBLIC}
 @contextmanager
 def console_server(directory: Path) -> Iterator[Live]:
     """Run a gateway with a console over ``directory/chain``."""
-    port = free_port()
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "tests.pubsub.console.console_server", str(directory)]
     with (directory / "console.log").open("ab") as log:
         process = subprocess.Popen(

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
+from concordat.testnet import free_ports
 from tests.pubsub.consumers.kill_gateway import start
 from tests.pubsub.gateway_world import Chain, sample
-from tests.pubsub.live_server import free_port
 
 Process: TypeAlias = "subprocess.Popen[bytes]"
 
@@ -136,7 +136,7 @@ def settled(url: str, seen: dict[str, Shared]) -> dict[str, dict[str, int]]:
 @pytest.mark.process
 def test_kill(tmp_path: Path) -> None:
     """Every event arrives, no confirmed one comes again, order holds where it was asked for."""
-    chain, port = Chain(tmp_path / "chain"), free_port()
+    chain, (port,) = Chain(tmp_path / "chain"), free_ports(1)
     url = f"http://127.0.0.1:{port}"
     running = [start(tmp_path, port)]
     make(url, "shared")
