@@ -9,7 +9,7 @@ The module uses only what does not change between versions, so that two trees ca
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -17,16 +17,17 @@ from typing import TypeVar
 
 from bench.parts.native import pin
 from ledger.core.admission import examine_batch
-from ledger.core.block import Batch, Block, LedgerRoot, batch_id, block_id
+from ledger.core.block import Batch, Block, batch_id, block_id
 from ledger.core.certificate import genesis_certificate
 from ledger.core.codec import encode
 from ledger.core.event import Event, sign_event
 from ledger.core.execute import execute_block
 from ledger.core.genesis import Genesis, Governors, Participant, ParticipantKey
-from ledger.core.ids import BatchId, BlockId, Epoch, Height, NodeIndex, Round
+from ledger.core.ids import BatchId, Epoch, Height, NodeIndex, Round
 from ledger.core.signing import SeedSigner
 from ledger.core.validators import Validator
 from ledger.io.chain_store import ChainStore
+from ledger.io.chain_writer import ChainWriter
 
 T = TypeVar("T")
 
@@ -99,8 +100,9 @@ def make_batches(
     return batches
 
 
-def block_after(root: LedgerRoot, parent: BlockId, payload: tuple[BatchId, ...]) -> Block:
-    """Give the block that follows."""
+def next_block(writer: ChainWriter, payload: Sequence[BatchId], time_ms: int) -> Block:
+    """Give the block that follows the newest."""
+    root, parent = writer.root, writer.reader.head().block_id
     return Block(
         epoch=Epoch(0),
         round=Round(root.height + 1),
@@ -111,8 +113,8 @@ def block_after(root: LedgerRoot, parent: BlockId, payload: tuple[BatchId, ...])
         next_set_hash=None,
         qc=genesis_certificate(parent),
         tc=None,
-        payload=payload,
-        time_ms=START_MS + root.height,
+        payload=tuple(payload),
+        time_ms=time_ms,
         author=NodeIndex(0),
     )
 
@@ -144,8 +146,8 @@ def run(directory: Path) -> dict[str, list[float]]:
             with writing as writer:
                 for id_, encoded, _ in rows:
                     writer.store_batch(id_, encoded)
-                parent = writer.reader.head().block_id
-                block = block_after(writer.root, parent, tuple(id_ for id_, _, _ in rows))
+                time_ms = START_MS + writer.root.height
+                block = next_block(writer, [id_ for id_, _, _ in rows], time_ms)
                 result = timed(
                     times["execute"],
                     lambda: execute_block(writer, block_id(block), block, lambda _: True),  # noqa: B023

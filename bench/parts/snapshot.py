@@ -25,25 +25,24 @@ import msgspec
 from bench.load.events import ENTRY_BYTES, EventSource
 from bench.machine.description import commit_id, describe_machine
 from bench.machine.usage import disk_bytes, read_processes
+from bench.parts.ledger_path import next_block
 from concordat.process import start_child
 from ledger.core.admission import examine_batch
-from ledger.core.block import Batch, Block, batch_id, block_id
+from ledger.core.block import Batch, batch_id, block_id
 from ledger.core.certificate import (
     Commit,
     Domain,
     QuorumCertificate,
     Vote,
-    genesis_certificate,
 )
 from ledger.core.codec import encode
 from ledger.core.event import SignedEvent
 from ledger.core.execute import execute_block
-from ledger.core.ids import BatchId, BlockId, Epoch, Height, NodeIndex, Round
+from ledger.core.ids import BatchId, BlockId, Epoch, NodeIndex, Round
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.limits import SIGNATURE_BYTES
 from ledger.core.signing import SeedSigner
 from ledger.io.chain_store import ChainStore
-from ledger.io.chain_writer import ChainWriter
 from ledger.io.keystore import KeyPurpose, open_key
 from tests.support.processes import Part, RealNetwork
 
@@ -148,7 +147,8 @@ def _make_ledger(network: RealNetwork, events: int) -> tuple[float, float]:
             with store.write() as writer:
                 for row in batches:
                     writer.store_batch(*row)
-                block = _next_block(writer, [id_ for id_, _ in batches])
+                time_ms = time.time_ns() // 1_000_000
+                block = next_block(writer, [id_ for id_, _ in batches], time_ms)
                 id_ = block_id(block)
                 result = execute_block(writer, id_, block, lambda _: True)
                 assert sum(map(len, result.refused)) == 0
@@ -168,24 +168,6 @@ def _certificate(
     ]
     signatures = tuple((vote.signer, vote.signature) for vote in votes)
     return QuorumCertificate(domain.epoch, round_, child, commit, signatures)
-
-
-def _next_block(writer: ChainWriter, payload: list[BatchId]) -> Block:
-    root, parent = writer.root, writer.reader.head().block_id
-    return Block(
-        epoch=Epoch(0),
-        round=Round(root.height + 1),
-        height=Height(root.height + 1),
-        parent_id=parent,
-        executed_height=root.height,
-        ledger_root=root.digest,
-        next_set_hash=None,
-        qc=genesis_certificate(parent),
-        tc=None,
-        payload=tuple(payload),
-        time_ms=time.time_ns() // 1_000_000,
-        author=NodeIndex(0),
-    )
 
 
 def _join(network: RealNetwork) -> dict[str, object]:

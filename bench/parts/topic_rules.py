@@ -16,18 +16,18 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from bench.parts.ledger_path import block_after, did_of, make_entry, make_network
+from bench.parts.ledger_path import START_MS, did_of, make_entry, make_network, next_block
 from bench.parts.native import pin
-from ledger.core.block import Batch, Block, LedgerRoot, batch_id, block_id
+from ledger.core.block import Batch, batch_id, block_id
 from ledger.core.codec import encode
 from ledger.core.event import Event, sign_event
 from ledger.core.execute import execute_block
-from ledger.core.ids import BatchId, BlockId, NodeIndex
+from ledger.core.ids import BatchId, NodeIndex
 from ledger.core.scanning import scan_batches
 from ledger.core.signing import SeedSigner
 from ledger.core.topic_application import refuse_mismatches, rule_changes
 from ledger.core.trust.operations import GOVERNANCE_TOPIC, Propose, SetTopicRule, operation_codec
-from ledger.io.chain_store import ChainStore, ChainWriter
+from ledger.io.chain_store import ChainStore
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Ledger:
         with self.store.write() as writer:
             for id_, encoded in zip(rows.ids, rows.encoded, strict=True):
                 writer.store_batch(id_, encoded)
-            block = self.next_block(writer, rows)
+            block = next_block(writer, rows.ids, START_MS + writer.root.height)
             result = timed(
                 self.execute_us,
                 lambda: execute_block(writer, block_id(block), block, lambda _: True),
@@ -74,12 +74,6 @@ class Ledger:
             assert not result.refused, result.refused[:3]
             timed(self.apply_us, lambda: writer.apply(result))
             self.state_bytes.append(sum(32 + len(node) for node in result.nodes.values()))
-
-    def next_block(self, writer: ChainWriter, rows: Rows) -> Block:
-        """Give the block that follows."""
-        parent: BlockId = writer.reader.head().block_id
-        root: LedgerRoot = writer.root
-        return block_after(root, parent, rows.ids)
 
 
 def timed(times: list[float], work: Callable[[], T]) -> T:

@@ -10,8 +10,8 @@ from ledger.core.genesis import Genesis
 from ledger.core.ids import Height, PublicKey
 from ledger.core.limits import INT_MAX
 from ledger.io.chain_store import ChainStore
-from ledger.io.errors import StorageError, damaged
-from ledger.io.safety_store import SafetyStore
+from ledger.io.errors import StorageError
+from ledger.io.safety_store import SafetyStore, damaged_record
 
 __all__ = ["restore"]
 
@@ -29,7 +29,7 @@ def restore(genesis: Genesis, key: PublicKey, chain: ChainStore, safety: SafetyS
         record = decode_record(encoded)
         proposals = tuple(_proposals.decode(row) for row in rows)
     except DecodeError as error:
-        raise damaged(safety.path, str(error)) from error
+        raise damaged_record(safety.path, str(error)) from error
     _require_own(safety, record, genesis, key)
     with chain.read() as reader:
         restored = restored_from(record, proposals, reader)

@@ -28,7 +28,7 @@ from ledger.io.environment import lock_directory, sync_names
 from ledger.io.errors import StorageError, storage_errors
 from ledger.io.slot import Slot, SlotDamaged, blank_slot, decode_slot, encode_slot
 
-__all__ = ["SafetyStore", "proposal_key"]
+__all__ = ["SafetyStore", "damaged_record", "proposal_key"]
 
 FORMAT_VERSION: Final = 5  # up to 4 it was an environment of LMDB
 _FILES: Final = ("record-0", "record-1")
@@ -174,7 +174,7 @@ class SafetyStore:
             contents = [_read_all(handle) for handle in self._files]
             slots = [decode_slot(content) for content in contents]
         except SlotDamaged as error:
-            raise _damaged(self.path, str(error)) from None
+            raise damaged_record(self.path, str(error)) from None
         whole = [slot for slot in slots if slot.payload is not None]
         if _is_unfinished_creation(contents):
             raise StorageError(
@@ -183,12 +183,12 @@ class SafetyStore:
                 "Delete the directory and create it again",
             )
         if not whole:
-            raise _damaged(self.path, "neither of its files is whole")
+            raise damaged_record(self.path, "neither of its files is whole")
         newest = max(whole)
         (other,) = [slot for slot in slots if slot is not newest]
         self._require_pair(newest, other, contents)
         if slots.index(newest) != newest.number % len(_FILES):
-            raise _damaged(self.path, "its two files have changed places")
+            raise damaged_record(self.path, "its two files have changed places")
         stored = self._decode(newest)
         # What was read may be in the page cache alone, after a kill between a write and its flush
         # or a flush that failed, and a flush of pages that count as clean does nothing. So they are
@@ -206,25 +206,25 @@ class SafetyStore:
     def _require_pair(self, newest: Slot, other: Slot, contents: list[bytes]) -> None:
         """Refuse another file that is neither of the write before nor of one that was cut short."""
         if min(map(len, contents)) < SAFETY_FILE_BYTES:
-            raise _damaged(self.path, "one of its files was cut short")
+            raise damaged_record(self.path, "one of its files was cut short")
         if other.number == 0 and newest.number > 1:
-            raise _damaged(self.path, "one of its files is empty")
+            raise damaged_record(self.path, "one of its files is empty")
         follows = newest.number - 1 if other.payload is not None else newest.number + 1
         if other.number > follows or (other.payload is not None and other.number != follows):
-            raise _damaged(self.path, "its two files do not belong to each other")
+            raise damaged_record(self.path, "its two files do not belong to each other")
 
     def _decode(self, slot: Slot) -> _Stored:
         assert slot.payload is not None, "only a whole one is decoded"
         body = slot.payload[HASH_BYTES:]
         if _digest(body) != slot.payload[:HASH_BYTES]:
-            raise _damaged(self.path, "the safety record is not the one that was written")
+            raise damaged_record(self.path, "the safety record is not the one that was written")
         version = _version_of(body)
         if version != FORMAT_VERSION:
             raise _of_other_format(self.path, version)
         try:
             return _codec.decode(body)
         except DecodeError as error:
-            raise _damaged(self.path, str(error)) from None
+            raise damaged_record(self.path, str(error)) from None
 
 
 def _version_of(body: bytes) -> int:
@@ -232,7 +232,8 @@ def _version_of(body: bytes) -> int:
     return body[1] if len(body) > 1 else 0
 
 
-def _damaged(path: Path, what: str) -> StorageError:
+def damaged_record(path: Path, what: str) -> StorageError:
+    """Give the error for a record that is not what was written."""
     return StorageError(
         path,
         f"the store is damaged: {what}",
