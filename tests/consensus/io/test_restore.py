@@ -16,7 +16,7 @@ def test_a_record_that_cannot_be_decoded_is_never_rebuilt_from_others(tmp_path: 
     """Other validators hold no safety record: the message says how to start without one."""
     (settings,) = make_settings(tmp_path, 1)
     with (
-        ChainStore.open(settings.chain_dir) as chain,
+        ChainStore.open(settings.chain_dir, settings.genesis) as chain,
         SafetyStore.open(settings.safety_dir) as safety,
     ):
         safety.write(b"no record", (), Height(0))
