@@ -6,6 +6,7 @@
      |- Rejected         the client's fault: stable code, answered as 4xx problem+json
      |- PeerFault        a peer's fault: counted, scored, maybe disconnected; never fatal here
      |- Unavailable      the environment's fault: retry with backoff and a limit
+     |- Forgotten        this member holds no such contents any more; another one may
     InvariantError       our bug or a broken disk: stop the process, keep the evidence, never catch
 
 Only ``InvariantError`` is outside the tree, so that ``except ConcordatError`` cannot swallow it.
@@ -16,6 +17,7 @@ from enum import StrEnum
 __all__ = [
     "ConcordatError",
     "DecodeError",
+    "Forgotten",
     "InvariantError",
     "Offence",
     "PeerFault",
@@ -102,6 +104,21 @@ class PeerFault(ConcordatError):  # noqa: N818 - the protocol's word for it
 
 class Unavailable(ConcordatError):  # noqa: N818 - the protocol's word for it
     """Something outside failed for now; trying again later may succeed."""
+
+
+class Forgotten(ConcordatError):  # noqa: N818 - an answer, like Rejected
+    """The log has the entry, but this member was told to forget its contents.
+
+    Attributes:
+        sequence: what was asked for; first_held: from where on contents are held.
+    """
+
+    def __init__(self, sequence: int, first_held: int) -> None:
+        super().__init__(
+            f"this member has forgotten what is below sequence {first_held}, as its operator chose"
+        )
+        self.sequence = sequence
+        self.first_held = first_held
 
 
 class InvariantError(Exception):

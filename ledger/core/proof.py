@@ -26,7 +26,7 @@ from ledger.core.epoch_proof import (
     SetChain,
     endings_before,
 )
-from ledger.core.errors import DecodeError, InvariantError, PeerFault, ProofError
+from ledger.core.errors import DecodeError, Forgotten, InvariantError, PeerFault, ProofError
 from ledger.core.event import Event, OpenEntry, open_entry, signature_check
 from ledger.core.genesis import Genesis
 from ledger.core.ids import BlockId, EventId, Height, Sequence
@@ -55,6 +55,7 @@ __all__ = [
     "plain",
     "verify_bundle",
     "verify_entry",
+    "with_entry",
 ]
 
 
@@ -63,7 +64,8 @@ class ProofBundle(Record, frozen=True):
 
     Attributes:
         version: format of this array.
-        entry: the encoded signed event, the leaf.
+        entry: the encoded signed event, the leaf; empty where the member that made the bundle has
+            forgotten it: whoever has the entry adds it with :func:`with_entry`.
         sequence: its ledger sequence number, its position in the log.
         path: inclusion proof (RFC 9162, 2.1.3), siblings from the leaf to the root.
         root: the ledger whose log the path leads to.
@@ -165,8 +167,13 @@ def encode_bundle(bundle: ProofBundle) -> bytes:
     return _codec.encode(bundle)
 
 
+def with_entry(bundle: ProofBundle, entry: bytes) -> ProofBundle:
+    """Give a bundle of a forgotten event with the entry that its reader has kept."""
+    return msgspec.structs.replace(bundle, entry=entry)
+
+
 def build_bundle(source: ProofSource, sequence: Sequence) -> ProofBundle | None:
-    """Make the proof of the event at ``sequence``.
+    """Make the proof of the event at ``sequence``, without its entry when that is forgotten.
 
     Returns:
         None while there is no such event, or no final header with a certificate of its own
@@ -175,7 +182,10 @@ def build_bundle(source: ProofSource, sequence: Sequence) -> ProofBundle | None:
     Raises:
         InvariantError: the chain lacks what it must hold.
     """
-    entry = source.entry(sequence)
+    try:
+        entry = source.entry(sequence)
+    except Forgotten:
+        entry = b""
     if entry is None:
         return None
     found = certified_root(source, source.height_of(sequence))
@@ -217,10 +227,10 @@ def bundle_json(bundle: ProofBundle) -> bytes:
 
     Only the member ``bundle`` counts, the canonical bytes in base64; the rest is never read back.
     """
-    opened = open_entry(bundle.entry)
+    opened = open_entry(bundle.entry) if bundle.entry else None
     document = {
-        "id": opened.id.hex(),
-        "event": plain(opened.event),
+        "id": None if opened is None else opened.id.hex(),
+        "event": None if opened is None else plain(opened.event),
         **{
             name: plain(getattr(bundle, name))
             for name in (
@@ -360,6 +370,8 @@ def verify_entry(entry: bytes, chain_id: str) -> OpenEntry:
     Raises:
         ProofError: it is not.
     """
+    if not entry:
+        raise ProofError("it lacks the event, which its maker has forgotten: add the event's entry")
     try:
         opened = open_entry(entry)
     except DecodeError as error:

@@ -18,7 +18,7 @@ from ledger.core.block import Block, LedgerRoot
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.codec import Codec
 from ledger.core.epoch import EpochStart, epochs_codec
-from ledger.core.errors import DecodeError
+from ledger.core.errors import DecodeError, Forgotten
 from ledger.core.event import open_entry
 from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, Sequence
 from ledger.core.limits import STATES_REMEMBERED_MAX
@@ -166,6 +166,28 @@ class ChainReader(LogReader):
 
     # --- events ---------------------------------------------------------------------------
 
+    def height_of(self, sequence: Sequence) -> Height:
+        """Give the height of the block that took the entry at ``sequence``, also a forgotten one.
+
+        Raises:
+            LookupError: the log is shorter.
+        """
+        try:
+            return super().height_of(sequence)
+        except Forgotten:
+            return self.first_height_beyond(sequence)
+
+    def first_height_beyond(self, log_size: int) -> Height:
+        """Give the first height, of those with a ledger, whose log is longer than ``log_size``."""
+        low, high = int(self.first_height()), int(self.head_height())
+        while low < high:
+            middle = (low + high) // 2
+            if self.stored_head(Height(middle)).root.log_size > log_size:
+                high = middle
+            else:
+                low = middle + 1
+        return Height(low)
+
     def index_fault(self) -> str:
         """Say whether the indexes of ids end elsewhere than the log, at the cost of one look."""
         size = self.head().log_size
@@ -197,7 +219,7 @@ class ChainReader(LogReader):
         """Give up to ``limit`` entries that fulfil all conditions, in order of the log.
 
         Args:
-            after: only sequences above this one; -1 begins with the first.
+            after: only sequences above this one; -1 begins with the first that is held.
             until: only sequences below this one. It also bounds the work, which without it may
                 be the whole log when the conditions name much but nothing in common.
 
@@ -205,7 +227,8 @@ class ChainReader(LogReader):
             (sequence, entry) rows. Fewer than ``limit``: there are no more below ``until``.
         """
         source = LogIndex(self._tables, self._transaction, self._hash_index, self.entry)
-        return scan(source, selection, range(after + 1, self._log_size(until)), limit)
+        first = max(after + 1, self.first_held())
+        return scan(source, selection, range(first, self._log_size(until)), limit)
 
     # --- tree, state, batches -------------------------------------------------------------
 

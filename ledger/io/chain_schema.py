@@ -40,6 +40,7 @@ from ledger.io.errors import lmdb_errors
 
 __all__ = [
     "CHECKPOINT_KEY",
+    "FIRST_HELD_KEY",
     "GENESIS_KEY",
     "LOG_ROW_PLACES_MAX",
     "POSTING_NUMBERS_MAX",
@@ -79,6 +80,8 @@ POSTING_NUMBERS_MAX: Final = 250
 """Events in one row of an index: a duplicate of LMDB has at most 511 bytes."""
 GENESIS_KEY: Final = b"genesis"
 CHECKPOINT_KEY: Final = b"checkpoint"
+FIRST_HELD_KEY: Final = b"first held"
+"""Absent in a store that never forgot anything, see ``ledger.io.chain_pruning``."""
 
 
 class ChainHead(NamedTuple):

@@ -21,6 +21,7 @@ from ledger.core.ids import BatchId
 from ledger.core.limits import STORE_MAP_BYTES
 from ledger.core.state import StateMemory
 from ledger.io.chain_check import verify_head
+from ledger.io.chain_pruning import ChainPruner
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_scan import Selection
 from ledger.io.chain_schema import (
@@ -161,6 +162,10 @@ class ChainStore:
         with self._environment.write() as transaction:
             reader = ChainReader(self.path, self._tables, transaction, self._remembered)
             yield ChainWriter(self.chain_id, self._tables, transaction, reader)
+
+    def pruner(self) -> ChainPruner:
+        """Give what forgets old contents of this store, which must be open for writing."""
+        return ChainPruner(self._environment, self._tables)
 
     def has_batch(self, batch_id: BatchId) -> bool:
         """Say whether the bytes of the batch are durably here."""

@@ -1,9 +1,9 @@
 """Writing the chain store: one transaction of one thread.
 
-Owns the only code that changes ``chain/``. A block's data, ledger root, log, indexes, tiles and
-state go into one transaction, so that a store never holds a part of a block. Until the commit
-the writer is itself a ``LedgerView`` of the uncommitted ledger: block after block can be
-executed on it and made durable together.
+Owns all code that changes ``chain/`` but ``chain_pruning``, which forgets contents. A block's
+data, ledger root, log, indexes, tiles and state go into one transaction, so that a store never
+holds a part of a block. Until the commit the writer is itself a ``LedgerView`` of the uncommitted
+ledger: block after block can be executed on it and made durable together.
 
 Invariants, asserted at each write: blocks are applied without gaps on their own parent, the log
 grows by what the block accepted, and nothing stored is ever changed.

@@ -2,6 +2,9 @@
 
 Owns the questions about single events. What is common to all entries that are neighbours is read
 once: a reader keeps the last row of the log.
+
+A member may have forgotten the beginning of the log (``ledger.io.chain_pruning``): whoever asks
+for contents below ``first_held`` is told so by ``Forgotten``.
 """
 
 import struct
@@ -10,9 +13,17 @@ from pathlib import Path
 
 import lmdb
 
+from ledger.core.errors import Forgotten
 from ledger.core.event import entry_id, event_key
 from ledger.core.ids import EventId, EventKey, Height, Sequence
-from ledger.io.chain_schema import Location, LogRow, Tables, number_key, read_number
+from ledger.io.chain_schema import (
+    FIRST_HELD_KEY,
+    Location,
+    LogRow,
+    Tables,
+    number_key,
+    read_number,
+)
 from ledger.io.environment import Table
 from ledger.io.errors import damaged
 from ledger.io.hash_index import HashIndex
@@ -21,7 +32,11 @@ __all__ = ["LogReader"]
 
 
 class LogReader:
-    """A snapshot of the log and of the indexes of events."""
+    """A snapshot of the log and of the indexes of events.
+
+    Raises:
+        Forgotten: in any call that needs contents of an entry below ``first_held``.
+    """
 
     __slots__ = ("_log_row", "_path", "_tables", "_transaction")
 
@@ -32,6 +47,22 @@ class LogReader:
         self._tables = tables
         self._transaction = transaction
         self._log_row: LogRow | None = None  # the last one read: neighbours are often asked for
+
+    def first_held(self) -> Sequence:
+        """Give from where on contents are held: 0, unless the member was told to forget."""
+        value = self._transaction.get(FIRST_HELD_KEY, db=self._tables.meta)
+        return Sequence(0 if value is None else self._number(value))
+
+    def row_start(self, sequence: Sequence) -> Sequence:
+        """Give the first entry of the log's row that holds ``sequence``.
+
+        Raises:
+            LookupError: the log is shorter.
+        """
+        row = self._read_log_row(sequence)
+        if row is None:
+            raise LookupError(f"the log has no entry {sequence}")
+        return row.first
 
     def entry(self, sequence: Sequence) -> bytes | None:
         """Give the entry at ``sequence``, or None when the log is shorter."""
@@ -116,17 +147,21 @@ class LogReader:
         """Give the event's place in the log, or None when it is not there.
 
         Args:
-            time_ms: the event's, when it is known: then this is quick, also for absent events.
+            time_ms: the event's, when it is known: then this is quick, also for absent events. A
+                forgotten event is found by it for a day; without it for ever, by 64 bits of its id.
         """
         if time_ms is not None:
             value = self._transaction.get(event_key(time_ms, event_id), db=self._tables.events)
             return None if value is None else Sequence(self._number(value))
-        index = self._hash_index()
-        for number in index.numbers(index.hash_of_id(event_id)):
-            entry = self.entry(Sequence(number))
+        index, first_held, forgotten = self._hash_index(), self.first_held(), None
+        for number in map(Sequence, index.numbers(index.hash_of_id(event_id))):
+            if number < first_held:
+                forgotten = number
+                continue
+            entry = self.entry(number)
             if entry is not None and entry_id(entry) == event_id:
-                return Sequence(number)
-        return None
+                return number
+        return forgotten
 
     def topics(self) -> list[str]:
         """Give every topic that has an event, in byte order."""
@@ -150,7 +185,9 @@ class LogReader:
         return HashIndex(self._tables.hashes, self._tables.meta, self._transaction)
 
     def _read_log_row(self, sequence: Sequence) -> LogRow | None:
-        """Give the row that holds a sequence, or None when the log is shorter."""
+        """Give the row that holds a sequence, or None when the log is shorter. Raises Forgotten."""
+        if sequence < (first_held := self.first_held()):
+            raise Forgotten(sequence, first_held)
         with self._transaction.cursor(self._tables.log) as cursor:
             if not cursor.set_range(number_key(sequence)):
                 return None

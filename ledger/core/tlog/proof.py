@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from ledger.core.codec import Codec, Record
 from ledger.core.epoch_proof import EndingSource, EpochEndings, SetChain, endings_before
-from ledger.core.errors import DecodeError, ProofError
+from ledger.core.errors import DecodeError, Forgotten, ProofError
 from ledger.core.event import OpenEntry
 from ledger.core.genesis import Genesis
 from ledger.core.ids import Sequence
@@ -41,6 +41,7 @@ __all__ = [
     "is_tlog_proof",
     "parse_tlog_proof",
     "verify_tlog_proof",
+    "with_tlog_entry",
     "write_tlog_proof",
 ]
 
@@ -99,17 +100,27 @@ class ProofSource(EndingSource, Protocol):
 _extras = Codec(_Extra)
 
 
+def with_tlog_entry(proof: TlogProof, entry: bytes) -> TlogProof:
+    """Give a proof of a forgotten event with the entry that its reader has kept."""
+    return proof._replace(extra=_Extra(entry, proof.extra.epoch_ends))
+
+
 def build_tlog_proof(
     source: ProofSource, sequence: Sequence, newest: StoredCheckpoint | None
 ) -> TlogProof | None:
     """Make the proof of the event at ``sequence`` under the newest checkpoint.
+
+    It lacks the entry when that is forgotten: see :func:`with_tlog_entry`.
 
     Returns:
         None while the checkpoint does not cover the event.
     """
     if newest is None or sequence >= newest.log_size:
         return None
-    entry = source.entry(sequence)
+    try:
+        entry = source.entry(sequence)
+    except Forgotten:
+        entry = b""
     if entry is None:
         return None
     extra = _Extra(entry, endings_before(source, newest.epoch))
@@ -172,6 +183,6 @@ def verify_tlog_proof(proof: TlogProof, trusted: Policy | Genesis) -> VerifiedIn
         raise ProofError(f"the checkpoint is none: {error}") from None
     checkpoint = cosigned.checkpoint
     entry = proof.extra.entry
-    verify_inclusion(proof.sequence, checkpoint.size, leaf_hash(entry), checkpoint.root, proof.path)
     opened = verify_entry(entry, checkpoint.origin)
+    verify_inclusion(proof.sequence, checkpoint.size, leaf_hash(entry), checkpoint.root, proof.path)
     return VerifiedInclusion(opened, Sequence(proof.sequence), cosigned)

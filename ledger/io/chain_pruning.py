@@ -1,0 +1,186 @@
+"""Forgetting the contents of old events, while everything that proves them is kept.
+
+Owns which rows of the chain store go: the bytes of batches, the rows of the log and of the indexes
+of topics, publishers and types, refusals, and the keys of events that are so old that no block may
+take them again. Tiles, roots, blocks, certificates, the state and the hash index stay for ever: an
+inclusion proof needs nothing else, and an id still leads to its place in the log.
+
+Invariants:
+- What is forgotten is decided by one row of one transaction; from then on no reader shows it.
+  Deleting follows in small transactions, each of which leaves a right store. Whoever is cut short
+  sweeps again.
+- No rule of the ledger sees it: the check for duplicates keeps every key that it may ask for.
+- Bytes that a later block or an entry that is held needs are never deleted.
+
+The caller is the only writer of the store, and applies no block meanwhile.
+"""
+
+from collections.abc import Callable, Iterator
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+import lmdb
+
+from ledger.core.ids import Height, Sequence
+from ledger.core.limits import EVENT_AGE_MS_MAX
+from ledger.io.chain_reader import ChainReader
+from ledger.io.chain_schema import (
+    FIRST_HELD_KEY,
+    Tables,
+    number_key,
+    read_number,
+    refusals_codec,
+)
+from ledger.io.environment import Environment, Table
+
+__all__ = ["ChainPruner"]
+
+STEP_ROWS: Final = 8_192  # that are looked at in one transaction
+_NUMBER_BYTES: Final = 8
+_ROW_BATCH: Final = slice(_NUMBER_BYTES, 2 * _NUMBER_BYTES)  # of the batch's id, in a row's value
+_Judge = Callable[["lmdb.Transaction[memoryview]", memoryview, memoryview], "_Verdict"]
+
+
+class _Verdict(Enum):
+    """What becomes of a row. LATER: all further rows under its key stay; END: of the table."""
+
+    GOES = auto()
+    STAYS = auto()
+    LATER = auto()
+    END = auto()
+
+
+class _Forgotten(NamedTuple):
+    """What is behind the border.
+
+    Attributes:
+        first_held: the first sequence before it.
+        height: the highest block all of whose events are forgotten.
+        earliest_ms: an event of an earlier time is too old for every block to come.
+        needed: beginnings of the ids of batches that something before the border needs.
+    """
+
+    first_held: Sequence
+    height: Height
+    earliest_ms: int
+    needed: frozenset[bytes]
+
+    def judge_log(self, _: object, key: memoryview, _value: memoryview) -> _Verdict:
+        """Judge a row of the log: they are in the order of their last sequences."""
+        return _Verdict.GOES if read_number(key) < self.first_held else _Verdict.END
+
+    def judge_event(self, _: object, key: memoryview, value: memoryview) -> _Verdict:
+        """Judge the key of an event: they are in the order of the events' times."""
+        if read_number(key[:_NUMBER_BYTES]) >= self.earliest_ms:
+            return _Verdict.END
+        return _Verdict.GOES if read_number(value) < self.first_held else _Verdict.STAYS
+
+    def judge_refusal(self, _: object, _key: memoryview, value: memoryview) -> _Verdict:
+        """Judge why an event was refused."""
+        refusal = refusals_codec.decode(bytes(value))
+        return _Verdict.GOES if refusal.height <= self.height else _Verdict.STAYS
+
+    def judge_posting(self, _: object, _key: memoryview, value: memoryview) -> _Verdict:
+        """Judge a row of an index: those of a key are in the order of their last sequences."""
+        is_forgotten = read_number(value[:_NUMBER_BYTES]) < self.first_held
+        return _Verdict.GOES if is_forgotten else _Verdict.LATER
+
+
+class ChainPruner:
+    """Forgets, in an open store. Get one from ``ChainStore.pruner``."""
+
+    def __init__(self, environment: Environment, tables: Tables) -> None:
+        self._environment = environment
+        self._tables = tables
+
+    def forget_below(self, at_most: int) -> Sequence:
+        """Forget contents below ``at_most``, durably; give the first sequence that is held.
+
+        It may be a little lower, where a row of the log begins. The last entry is always held.
+        """
+        with self._environment.write() as transaction:
+            reader = self._reader(transaction)
+            first, last = reader.first_held(), reader.head().log_size - 1
+            wanted = min(at_most, last)
+            if wanted > first:
+                first = max(first, reader.row_start(Sequence(wanted)))
+                transaction.put(FIRST_HELD_KEY, number_key(first), db=self._tables.meta)
+        return first
+
+    def sweep(self) -> Iterator[int]:
+        """Delete what is forgotten; give after each durable step how many rows went."""
+        with self._environment.read() as transaction:
+            forgotten = self._forgotten(transaction)
+        tables = self._tables
+        yield from self._steps(tables.log, forgotten.judge_log)
+        yield from self._steps(tables.batches, self._judge_batch(forgotten.needed))
+        yield from self._steps(tables.events, forgotten.judge_event)
+        yield from self._steps(tables.refused, forgotten.judge_refusal)
+        for index in (tables.topics, tables.publishers, tables.types):
+            yield from self._steps(index, forgotten.judge_posting)
+
+    # --- helpers --------------------------------------------------------------------------
+
+    def _reader(self, transaction: "lmdb.Transaction[memoryview]") -> ChainReader:
+        return ChainReader(self._environment.path, self._tables, transaction, {})
+
+    def _forgotten(self, transaction: "lmdb.Transaction[memoryview]") -> _Forgotten:
+        reader = self._reader(transaction)
+        first, head = reader.first_held(), reader.head()
+        height = Height(max(0, reader.first_height_beyond(first) - 1))
+        needed: set[bytes] = set()
+        with transaction.cursor(self._tables.log) as cursor:
+            found = cursor.set_range(number_key(first))
+            while found:
+                needed.add(bytes(cursor.value()[_ROW_BATCH]))
+                found = cursor.next()
+        for number in range(height + 1, head.height + 1):
+            block = reader.block(Height(number))
+            payload = () if block is None else block.payload
+            needed.update(batch_id[:_NUMBER_BYTES] for batch_id in payload)
+        earliest_ms = max(0, head.time_ms - EVENT_AGE_MS_MAX)
+        return _Forgotten(first, height, earliest_ms, frozenset(needed))
+
+    def _judge_batch(self, needed: frozenset[bytes]) -> _Judge:
+        unordered = self._tables.unordered
+
+        def judge(
+            transaction: "lmdb.Transaction[memoryview]", key: memoryview, _value: memoryview
+        ) -> _Verdict:
+            is_needed = bytes(key[:_NUMBER_BYTES]) in needed
+            stays = is_needed or transaction.get(bytes(key), db=unordered) is not None
+            return _Verdict.STAYS if stays else _Verdict.GOES
+
+        return judge
+
+    def _steps(self, table: Table, judge: _Judge) -> Iterator[int]:
+        """Judge all rows of a table, some in each transaction."""
+        resume: bytes | None = b""
+        while resume is not None:
+            with self._environment.write() as transaction:
+                deleted, resume = _step(transaction, table, judge, resume)
+            yield deleted
+
+
+def _step(
+    transaction: "lmdb.Transaction[memoryview]", table: Table, judge: _Judge, resume: bytes
+) -> tuple[int, bytes | None]:
+    """Judge some rows; give how many went, and the key to go on from, None at the end."""
+    deleted = 0
+    with transaction.cursor(table) as cursor:
+        found = cursor.set_range(resume) if resume else cursor.first()
+        for _ in range(STEP_ROWS):
+            if not found:
+                break
+            match judge(transaction, cursor.key(), cursor.value()):
+                case _Verdict.GOES:
+                    cursor.delete()
+                    deleted += 1
+                    found = bool(cursor.key())  # of the row behind it
+                case _Verdict.STAYS:
+                    found = cursor.next()
+                case _Verdict.LATER:
+                    found = cursor.next_nodup()
+                case _Verdict.END:
+                    found = False
+        return deleted, bytes(cursor.key()) if found else None
