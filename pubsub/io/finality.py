@@ -4,8 +4,6 @@ Owns the requests that wait. A look asks for one event of a request, and for the
 that one is decided, so that the cost does not grow with the time that a request needs.
 """
 
-import anyio
-
 from ledger.core.errors import RejectCode, Rejected
 from ledger.core.ids import Height
 from ledger.core.limits import GATEWAY_WAITS_MAX
@@ -14,6 +12,7 @@ from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import Receipt
 from pubsub.core.entries import Named
 from pubsub.io.decisions import find_decisions
+from pubsub.io.signal import Signal
 from pubsub.io.store_access import StoreAccess
 
 __all__ = ["Finality", "Wait"]
@@ -43,7 +42,7 @@ class Wait:
         self.since = since
         self.with_proof = with_proof
         self.may_be_old = may_be_old
-        self.done = anyio.Event()
+        self.done = Signal()
 
     def look(self, reader: ChainReader) -> bool:
         """Look at the last event that is open, then at all; say whether the wait is over."""
@@ -110,8 +109,7 @@ class Finality:
         if not self._is_closing:
             self._waits.add(wait)
             try:
-                with anyio.move_on_after(timeout_ms / 1000):
-                    await wait.done.wait()
+                await wait.done.wait(timeout_ms)
             finally:
                 self._waits.discard(wait)
         if None in wait.decisions:

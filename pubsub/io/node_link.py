@@ -38,6 +38,7 @@ from ledger.core.limits import (
     CONTROL_TIMEOUT_MS,
     FRAME_BYTES_MAX,
 )
+from pubsub.io.signal import Signal
 
 __all__ = ["NodeLink"]
 
@@ -55,7 +56,7 @@ class _Pending:
     __slots__ = ("answer", "done")
 
     def __init__(self) -> None:
-        self.done = anyio.Event()
+        self.done = Signal()
         self.answer: _Answer | None = None
 
 
@@ -142,8 +143,7 @@ class NodeLink:
             self._outgoing.append(len(frame).to_bytes(_LENGTH_BYTES, "big") + frame)
             self._unsent_bytes += len(self._outgoing[-1])
             self._wake.set()
-            with anyio.move_on_after(CONTROL_TIMEOUT_MS / 1000):
-                await pending.done.wait()
+            await pending.done.wait(CONTROL_TIMEOUT_MS)
         finally:
             del self._pending[id_]
         if pending.answer is None:
