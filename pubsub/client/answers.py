@@ -56,6 +56,7 @@ _REFUSALS = {
         HttpCode.CONSUMER_EXISTS,
         HttpCode.CONSUMER_NOT_FOUND,
         HttpCode.FORBIDDEN,
+        HttpCode.FORGOTTEN,
         HttpCode.SETTLEMENT_REFUSED,
         HttpCode.TOO_MANY_CONSUMERS,
         HttpCode.TOO_MANY_DEAD_LETTERS,

@@ -143,15 +143,19 @@ class AsyncClient:
         """
         return await self._carrier.run(self._calls.event(event_id_of(id_)))
 
-    async def proof(self, id_: EventId | str) -> ProofBundle | None:
+    async def proof(self, id_: EventId | str, kept: bytes | None = None) -> ProofBundle | None:
         """Read the proof of one event, verified if the client has genesis.
 
         Waits for it when the event became final just now; None when the ledger does not hold it.
 
+        Args:
+            kept: the event's entry: a gateway that has forgotten it gives the rest of the proof.
+
         Raises:
             ProofError: the proof does not hold.
+            Refused: the gateway has forgotten the entry, and it is not given (FORGOTTEN).
         """
-        return await self._carrier.run(self._calls.proof(event_id_of(id_)))
+        return await self._carrier.run(self._calls.proof(event_id_of(id_), kept))
 
     async def topics(self, *, after: str = "") -> TopicsDocument:
         """Read a page of topics with their events counted, and all rules, as the gateway says."""

@@ -22,11 +22,12 @@ from ledger.core.event import OpenEntry, open_entry
 from ledger.core.genesis import Genesis, read_genesis
 from ledger.core.ids import EventId, Sequence
 from ledger.core.limits import CLIENT_BULK_BYTES_MAX, CLIENT_BULK_EVENTS_MAX
-from ledger.core.proof import ProofBundle, Verifier, decode_bundle
+from ledger.core.proof import ProofBundle, Verifier, decode_bundle, with_entry
 from pubsub.client.answers import (
     Answer,
     LedgerEvent,
     Receipt,
+    Refused,
     ledger_event,
     raise_problem,
     read_problem,
@@ -53,6 +54,7 @@ _MEDIA_ENTRY: Final = "application/vnd.concordat.event+msgpack"
 _MEDIA_PROOF: Final = "application/vnd.concordat.proof+msgpack"
 _MEDIA_STREAM: Final = "text/event-stream"
 _OK: Final = (200, 202)
+_WITHOUT_ENTRY: Final = "the gateway has forgotten the event: its proof needs the one that you kept"
 _ID_BYTES: Final = 32
 
 _read_status = msgspec.json.Decoder(Status).decode
@@ -205,14 +207,22 @@ class Calls:
             raise PeerFault(Offence.MALFORMED, "another event than the one asked for")
         return LedgerEvent(Sequence(sequence), opened.event, opened.id, opened.entry)
 
-    def proof(self, id_: EventId) -> Flow[ProofBundle | None]:
-        """Read the proof of one event, verified if there is genesis; None as for an event."""
+    def proof(self, id_: EventId, kept: bytes | None = None) -> Flow[ProofBundle | None]:
+        """Read the proof of one event, verified if there is genesis; None as for an event.
+
+        Args:
+            kept: the event's entry, for a gateway that has forgotten it.
+        """
         request = Request("GET", f"/v1/events/{id_.hex()}/proof", _MEDIA_PROOF)
         answer = yield from self._find(request)
         if answer is None:
             return None
         try:
             bundle = decode_bundle(answer.body)
+            if not bundle.entry:
+                if kept is None:
+                    raise Refused(HttpCode.FORGOTTEN, _WITHOUT_ENTRY)
+                bundle = with_entry(bundle, kept)
             self._verify(bundle, id_, None)
         except DecodeError as error:
             raise PeerFault(Offence.MALFORMED, f"not a proof: {error}") from None

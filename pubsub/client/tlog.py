@@ -19,7 +19,7 @@ from ledger.core.snapshot_manifest import epoch_starts, manifest_codec, verify_m
 from ledger.core.tlog.checkpoint import Checkpoint
 from ledger.core.tlog.policy import CosignedCheckpoint, Policy, check_checkpoint, policy_of
 from ledger.core.tlog.proof import parse_tlog_proof, verify_tlog_proof
-from pubsub.client.answers import Answer, raise_problem, read_problem
+from pubsub.client.answers import Answer, Refused, raise_problem, read_problem
 from pubsub.client.exchange import Flow, Gateways, Request
 from pubsub.client.snapshots import snapshot_request
 from pubsub.core.problems import HttpCode
@@ -115,6 +115,7 @@ class LogCalls:
 
         Raises:
             ProofError: it does not hold, or is of another event.
+            Refused: the gateway has forgotten the event (FORGOTTEN).
         """
         request = Request("GET", f"/v1/events/{id_.hex()}/tlog-proof", _TEXT)
         answer = yield from self._gateways.exchange(request)
@@ -123,7 +124,11 @@ class LogCalls:
         if answer.status != _OK:
             raise_problem(answer)
         try:
-            shown = verify_tlog_proof(parse_tlog_proof(answer.body), self._genesis)
+            proof = parse_tlog_proof(answer.body)
+            if not proof.extra.entry:
+                detail = "the gateway has forgotten the event, and what it has of the proof is bare"
+                raise Refused(HttpCode.FORGOTTEN, detail)
+            shown = verify_tlog_proof(proof, self._genesis)
         except DecodeError as error:
             raise PeerFault(Offence.MALFORMED, f"not a proof: {error}") from None
         if shown.opened.id != id_:

@@ -147,6 +147,8 @@ class ChainStatus(Struct, frozen=True):
 
     Attributes:
         age_ms: how long ago the newest block was made, by its author's clock and ours.
+        log_size: events that the log ever had. first_sequence: the first of them whose contents
+            are here; those before were forgotten by the operator's choice.
     """
 
     height: int
@@ -154,6 +156,7 @@ class ChainStatus(Struct, frozen=True):
     time_ms: int
     age_ms: int
     log_size: int
+    first_sequence: int = 0
 
 
 class GatewayStatus(Struct, frozen=True):

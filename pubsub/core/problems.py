@@ -17,6 +17,7 @@ __all__ = [
     "CHALLENGE",
     "Code",
     "HttpCode",
+    "NoLongerHeld",
     "Problem",
     "Refusal",
     "Unauthenticated",
@@ -38,6 +39,7 @@ class HttpCode(StrEnum):
     EVENT_NOT_FOUND = "event_not_found"
     EVENT_REFUSED = "event_refused"
     FORBIDDEN = "forbidden"
+    FORGOTTEN = "forgotten"
     INTERNAL_ERROR = "internal_error"
     INVALID_PARAMETER = "invalid_parameter"
     ISSUER_UNAVAILABLE = "issuer_unavailable"
@@ -98,6 +100,7 @@ _PROBLEMS: Final[dict[Code, tuple[int, str]]] = {
     HttpCode.EVENT_NOT_FOUND: (404, "There is no such event"),
     HttpCode.EVENT_REFUSED: (404, "The event was refused and is not in the ledger"),
     HttpCode.FORBIDDEN: (403, "This principal may not do that"),
+    HttpCode.FORGOTTEN: (410, "This member holds the contents no more"),
     HttpCode.INTERNAL_ERROR: (500, "The gateway failed"),
     HttpCode.INVALID_PARAMETER: (400, "A parameter is unknown or invalid"),
     HttpCode.ISSUER_UNAVAILABLE: (503, "The token's issuer cannot be asked for its keys"),
@@ -143,6 +146,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         instance: path of the request.
         receipts: what became of each event, where the request carried some and that is known.
         reason: of ``unauthenticated``, why the token that was shown proves nothing; stable, too.
+        first_sequence: of ``forgotten``, from which sequence on this member holds events.
     """
 
     type: str
@@ -153,6 +157,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     receipts: list[Receipt] | UnsetType = UNSET
     reason: str | UnsetType = UNSET
+    first_sequence: int | UnsetType = UNSET
 
 
 class Refusal(ConcordatError):  # noqa: N818 - like Rejected, it is an answer
@@ -206,6 +211,23 @@ class Unauthenticated(Refusal):
     def problem(self, instance: str) -> Problem:
         """Give the document with the reason in it."""
         return msgspec.structs.replace(super().problem(instance), reason=self.reason or UNSET)
+
+
+class NoLongerHeld(Refusal):
+    """The log has what was asked for, and this member was told to forget its contents."""
+
+    def __init__(self, first_held: int) -> None:
+        """Refuse; ``first_held`` is the first sequence whose contents are here."""
+        super().__init__(
+            HttpCode.FORGOTTEN,
+            f"this member holds events from sequence {first_held} on, and proofs of all: ask a "
+            "member that keeps more, or begin there",
+        )
+        self.first_held = first_held
+
+    def problem(self, instance: str) -> Problem:
+        """Give the document with the first sequence in it."""
+        return msgspec.structs.replace(super().problem(instance), first_sequence=self.first_held)
 
 
 def problem_status(code: Code) -> int:

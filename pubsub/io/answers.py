@@ -8,8 +8,15 @@ import structlog
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 
-from ledger.core.errors import DecodeError, InvariantError, RejectCode, Rejected, Unavailable
-from pubsub.core.problems import HttpCode, Refusal
+from ledger.core.errors import (
+    DecodeError,
+    Forgotten,
+    InvariantError,
+    RejectCode,
+    Rejected,
+    Unavailable,
+)
+from pubsub.core.problems import HttpCode, NoLongerHeld, Refusal
 
 __all__ = ["json_response", "problem_response", "refusal_of"]
 
@@ -43,6 +50,8 @@ def refusal_of(error: Exception) -> Refusal:
             return Refusal(error.code, error.detail or "see code")
         case DecodeError():
             return Refusal(RejectCode.MALFORMED, str(error))
+        case Forgotten():
+            return NoLongerHeld(error.first_held)
         case Unavailable():
             return Refusal(HttpCode.NODE_UNAVAILABLE, str(error))
         case ClientDisconnect():

@@ -141,10 +141,15 @@ _LIST = Operation(
             },
         ),
     ),
-    (HttpCode.NOT_ACCEPTABLE, *_NEEDS_STORE),
+    (HttpCode.FORGOTTEN, HttpCode.NOT_ACCEPTABLE, *_NEEDS_STORE),
     (
         *INTEREST_PARAMETERS,
-        Parameter("after", "query", "Only events behind this sequence.", {**_AFTER, "default": -1}),
+        Parameter(
+            "after",
+            "query",
+            "Only events behind this sequence; by default all that this member holds.",
+            _AFTER,
+        ),
         Parameter(
             "limit",
             "query",
@@ -178,7 +183,13 @@ _GET = Operation(
             {"Concordat-Sequence": "The event's sequence."},
         ),
     ),
-    (HttpCode.EVENT_NOT_FOUND, HttpCode.EVENT_REFUSED, HttpCode.NOT_ACCEPTABLE, *_NEEDS_STORE),
+    (
+        HttpCode.EVENT_NOT_FOUND,
+        HttpCode.EVENT_REFUSED,
+        HttpCode.FORGOTTEN,
+        HttpCode.NOT_ACCEPTABLE,
+        *_NEEDS_STORE,
+    ),
     (_EVENT_NAME,),
 )
 _PROOF = Operation(
@@ -189,7 +200,8 @@ _PROOF = Operation(
     "Get the proof of one event",
     "Gives a bundle that shows, with the genesis file alone, that the network agreed on the event "
     "at its sequence. The proof is ready one or two blocks after the event; until then the answer "
-    "is `proof_not_ready`.",
+    "is `proof_not_ready`. Where this member has forgotten the event, `entry` is empty: add the "
+    "one that you kept.",
     (
         Answer(
             200,

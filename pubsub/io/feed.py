@@ -110,8 +110,9 @@ class Feed:
 
     def read(self, reader: ChainReader, log_size: int, limit: int) -> bool:
         """Read up to ``limit`` new events into the window; say whether all are there now."""
-        if log_size - self.end > GATEWAY_FEED_EVENTS_MAX:
-            self.skip_to(log_size - GATEWAY_FEED_EVENTS_MAX)
+        earliest = max(log_size - GATEWAY_FEED_EVENTS_MAX, reader.first_held())
+        if self.end < earliest:
+            self.skip_to(earliest)
         until = min(log_size, self.end + limit)
         for number in range(self.end, until):
             sequence = Sequence(number)

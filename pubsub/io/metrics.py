@@ -76,6 +76,11 @@ class Metrics:
         self.log_size = Gauge(
             f"{_PREFIX}_log_size", "Events in the log as last seen", registry=registry
         )
+        self.first_sequence = Gauge(
+            f"{_PREFIX}_first_sequence",
+            "First sequence whose contents are held, as last seen",
+            registry=registry,
+        )
         Info(f"{_PREFIX}_build", "What runs here", registry=registry).info(
             {"version": VERSION, "python": platform.python_version()}
         )

@@ -95,11 +95,12 @@ def _chain_status(gateway: Gateway) -> ChainStatus | None:
     if not gateway.access.try_open():
         return None
     with gateway.access.store.read() as reader:
-        head = reader.head()
+        head, first = reader.head(), reader.first_held()
     return ChainStatus(
         height=head.height,
         block_id=head.block_id.hex(),
         time_ms=head.time_ms,
         age_ms=max(0, time.time_ns() // 1_000_000 - head.time_ms),
         log_size=head.log_size,
+        first_sequence=first,
     )

@@ -17,9 +17,10 @@ from ledger.core.limits import (
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore
 from pubsub.core.cloudevents import cloudevent_json
+from pubsub.core.problems import NoLongerHeld
 from pubsub.io.wanted import Wanted
 
-__all__ = ["Page", "Row", "read_page"]
+__all__ = ["Page", "Row", "first_held", "read_page", "require_held"]
 
 _SCAN_ROWS = 64  # entries that are read before their bytes are counted
 
@@ -56,12 +57,16 @@ def read_page(
 
     Args:
         bytes_max: the page ends when its JSON reaches this much.
+
+    Raises:
+        Refusal: events behind ``after`` are forgotten here.
     """
     deadline = time.monotonic() + GATEWAY_SCAN_MS_MAX / 1000
     rows: list[Row] = []
     cursor, size = after, 0
     while True:
         with store.read() as reader:
+            require_held(reader, cursor + 1)
             log_size = reader.head().log_size
             until = min(log_size, cursor + 1 + GATEWAY_SCAN_ENTRIES)
             asked = min(limit - len(rows), _SCAN_ROWS)
@@ -74,6 +79,18 @@ def read_page(
         is_full = len(rows) >= limit or size >= bytes_max
         if is_full or cursor + 1 >= log_size or time.monotonic() >= deadline:
             return Page(rows, cursor, log_size)
+
+
+def first_held(store: ChainStore) -> Sequence:
+    """Give the first sequence whose contents are here."""
+    with store.read() as reader:
+        return reader.first_held()
+
+
+def require_held(reader: ChainReader, position: int) -> None:
+    """Refuse to read from a position on where events are forgotten. Raises Refusal."""
+    if position < (first := reader.first_held()):
+        raise NoLongerHeld(first)
 
 
 def _rows(reader: ChainReader, wanted: Wanted, found: list[tuple[Sequence, bytes]]) -> list[Row]:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ledger.core.errors import Forgotten
 from ledger.core.event import OpenEntry, open_entry
 from ledger.core.ids import Epoch, EventId, Height, Sequence
 from ledger.core.limits import (
@@ -30,7 +31,7 @@ from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.rights import Principal
 from pubsub.io.answers import json_response
 from pubsub.io.guard import FOR_EVER, kept_for_ever
-from pubsub.io.pages import read_page
+from pubsub.io.pages import Page, first_held, read_page
 from pubsub.io.publish import MEDIA_BATCH, MEDIA_EVENT
 from pubsub.io.state import Gateway
 from pubsub.io.wanted import (
@@ -45,6 +46,7 @@ __all__ = [
     "MEDIA_ENTRY",
     "MEDIA_PROOF",
     "find_event",
+    "find_provable",
     "find_readable",
     "get_block",
     "get_event",
@@ -88,7 +90,7 @@ async def get_proof(gateway: Gateway, request: Request) -> Response:
 
     def read(store: ChainStore) -> ProofBundle | None:
         with store.read() as reader:
-            return build_bundle(reader, find_readable(reader, id_, principal.may_read)[0])
+            return build_bundle(reader, find_provable(reader, id_, principal.may_read))
 
     bundle = await gateway.access.in_thread(read)
     if bundle is None:
@@ -108,10 +110,12 @@ async def get_events(gateway: Gateway, request: Request) -> Response:
     after = parameters.integer("after", -1, INT_MAX)
     limit = parameters.integer("limit", 1, GATEWAY_PAGE_EVENTS_MAX) or GATEWAY_PAGE_EVENTS
     media_type = choose_media_type(_accept(request), (MEDIA_BATCH, MEDIA_JSON))
-    cursor = -1 if after is None else after
-    page = await gateway.access.in_thread(
-        lambda store: read_page(store, wanted, cursor, limit, GATEWAY_PAGE_BYTES_MAX)
-    )
+
+    def read(store: ChainStore) -> Page:
+        cursor = first_held(store) - 1 if after is None else after
+        return read_page(store, wanted, cursor, limit, GATEWAY_PAGE_BYTES_MAX)
+
+    page = await gateway.access.in_thread(read)
     headers = {
         "concordat-cursor": str(page.cursor),
         "concordat-log-size": str(page.log_size),
@@ -181,6 +185,18 @@ def find_readable(reader: ChainReader, text: str, may_read: Readable) -> tuple[S
     if not may_read(opened.event.topic):
         raise _no_event()
     return sequence, opened
+
+
+def find_provable(reader: ChainReader, text: str, may_read: Readable) -> Sequence:
+    """Find where the event of an id or a sequence is, also a forgotten one. Raises Refusal.
+
+    Nobody here knows a forgotten event's topic any more. Its proof shows hashes alone, which the
+    tiles of the log show to everybody.
+    """
+    try:
+        return find_readable(reader, text, may_read)[0]
+    except Forgotten as forgotten:
+        return Sequence(forgotten.sequence)
 
 
 def find_event(reader: ChainReader, text: str) -> tuple[Sequence, bytes]:

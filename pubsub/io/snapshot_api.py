@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ledger.core.codec import encode
+from ledger.core.errors import Forgotten
 from ledger.core.ids import Height, Sequence
 from ledger.core.limits import HASH_BYTES, INT_MAX
 from ledger.core.snapshot import (
@@ -95,7 +96,10 @@ async def get_log(gateway: Gateway, request: Request) -> Response:
     def read(reader: ChainReader) -> LogPart | None:
         return read_log(reader, first, size) if size <= reader.head().log_size else None
 
-    return _found(await _read(gateway, request, read))
+    try:
+        return _found(await _read(gateway, request, read))
+    except Forgotten as error:
+        raise Refusal(HttpCode.NOT_FOUND, f"{error}: ask another member") from None
 
 
 async def _read(

@@ -245,6 +245,7 @@ class Gateway:
         with self.access.store.read() as reader:
             head = reader.head()
             self.overload.note(head.log_size)
+            self.metrics.first_sequence.set(reader.first_held())
             if head.height != self._height:
                 # Of a quiet network's empty blocks each is final only when the next one is made.
                 if 0 <= self._log_size < head.log_size:

@@ -28,6 +28,7 @@ from pubsub.core.websocket import SUBPROTOCOL
 from pubsub.io.answers import problem_response, refusal_of
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.fanout import Wish
+from pubsub.io.pages import require_held
 from pubsub.io.state import Gateway
 from pubsub.io.stream import STREAM_HEADERS, EventStreamResponse, close_socket, serve_socket
 from pubsub.io.stream_format import SERVER_SENT_EVENTS, WEBSOCKET
@@ -97,6 +98,7 @@ _STREAM = Operation(
         ),
     ),
     (
+        HttpCode.FORGOTTEN,
         HttpCode.NOT_ACCEPTABLE,
         HttpCode.TOO_MANY_STREAMS,
         HttpCode.SHUTTING_DOWN,
@@ -186,11 +188,11 @@ def _begin(gateway: Gateway, after: int | None) -> int:
         raise Refusal(
             HttpCode.TOO_MANY_STREAMS, f"{gateway.streams_count} streams are open already"
         )
-    store = gateway.access.store
-    if after is not None:
-        return after
-    with store.read() as reader:
-        return reader.head().log_size - 1
+    with gateway.access.store.read() as reader:
+        if after is None:
+            return reader.head().log_size - 1
+        require_held(reader, after + 1)
+    return after
 
 
 STREAM_ENDPOINTS: Final = (Endpoint(_STREAM, get_stream, Scope.READ),)

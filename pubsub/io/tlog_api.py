@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ledger.core.epoch import EpochStart
+from ledger.core.errors import Forgotten
 from ledger.core.ids import Epoch, Sequence
 from ledger.core.limits import ENTRY_BYTES_MAX, HASH_BYTES, INT_MAX
 from ledger.core.merkle import TILE_WIDTH
@@ -38,7 +39,7 @@ from pubsub.core.tlog.paths import (
 )
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.guard import FOR_EVER, kept_for_ever, principal_of, require_all_topics
-from pubsub.io.reads import find_readable
+from pubsub.io.reads import find_provable
 from pubsub.io.state import Gateway
 
 __all__ = ["TLOG_ENDPOINTS"]
@@ -111,7 +112,10 @@ async def get_entries(gateway: Gateway, request: Request) -> Response:
             bundle = _entries(reader, name)
         return gzip.compress(bundle, _GZIP_LEVEL, mtime=0) if bundle and is_zipped else bundle
 
-    bundle = await gateway.access.in_bulk_thread(read)
+    try:
+        bundle = await gateway.access.in_bulk_thread(read)
+    except Forgotten as error:  # C2SP: a log answers 404 for entries that it has pruned
+        raise Refusal(HttpCode.NOT_FOUND, str(error)) from None
     if bundle is None:
         raise _not_so_long()
     headers = {"vary": "accept-encoding, authorization", **kept_for_ever(principal_of(request))}
@@ -127,7 +131,7 @@ async def get_tlog_proof(gateway: Gateway, request: Request) -> Response:
 
     def read(store: ChainStore) -> TlogProof | None:
         with store.read() as reader:
-            sequence, _ = find_readable(reader, id_, may_read)
+            sequence = find_provable(reader, id_, may_read)
             return build_tlog_proof(reader, sequence, reader.checkpoint())
 
     proof = await gateway.access.in_thread(read)
@@ -219,7 +223,8 @@ _ENTRIES = Operation(
     _TAG,
     "Get a bundle of entries",
     "The entries below one tile of level 0 (C2SP tlog-tiles): signed events, the length of each in "
-    "2 bytes before it. Needs the right to read every topic.",
+    "2 bytes before it. Needs the right to read every topic. `not_found` also where this member "
+    "has forgotten one of them.",
     (Answer(200, "The entries.", {_OCTETS: _BYTES}),),
     (HttpCode.NOT_FOUND, HttpCode.FORBIDDEN, *_NEEDS_STORE),
     (_TILE,),
@@ -244,7 +249,8 @@ _PROOF = Operation(
     "Get the transparency log's proof of one event",
     "A C2SP tlog-proof: index, path and the newest checkpoint, with the event itself as extra "
     "data. `concordat verify` checks it offline. It is ready some seconds after the event; until "
-    "then the answer is `proof_not_ready`.",
+    "then the answer is `proof_not_ready`. Where this member has forgotten the event, the entry in "
+    "it is empty: add the one that you kept.",
     (
         Answer(
             200,

@@ -45,6 +45,7 @@ from pubsub.core.topic_documents import (
 )
 from pubsub.io.answers import json_response
 from pubsub.io.guard import principal_of
+from pubsub.io.pages import require_held
 from pubsub.io.state import Gateway
 
 __all__ = [
@@ -202,6 +203,7 @@ def _rows(
     """Read up to ``limit`` rows of a window of the log; give them and where to go on."""
     deadline = time.monotonic() + GATEWAY_SCAN_MS_MAX / 1_000
     position = window.start
+    require_held(reader, position)
     rows: list[CompletenessRow] = []
     while position < window.stop and len(rows) < limit and time.monotonic() < deadline:
         until = min(window.stop, position + GATEWAY_SCAN_ENTRIES)

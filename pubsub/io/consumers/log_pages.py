@@ -16,6 +16,7 @@ from ledger.io.chain_scan import Selection
 from ledger.io.chain_store import ChainStore
 from pubsub.io.consumers.row_cache import RowCache
 from pubsub.io.feed import FeedRow
+from pubsub.io.pages import require_held
 from pubsub.io.wanted import Wanted
 
 __all__ = ["Page", "Reading", "read_page", "read_rows"]
@@ -56,13 +57,18 @@ class Page(NamedTuple):
 
 
 def read_page(store: ChainStore, reading: Reading) -> Page:
-    """Read until there is enough, the log ends, or the time is over; blocks."""
+    """Read until there is enough, the log ends, or the time is over; blocks.
+
+    Raises:
+        Refusal: the position is forgotten here.
+    """
     deadline = time.monotonic() + GATEWAY_SCAN_MS_MAX / 1000
     rows: list[FeedRow] = []
     position, size = reading.position, 0
     chunk = min(reading.limit, _SCAN_ROWS)
     while True:
         with store.read() as reader:
+            require_held(reader, position)
             log_size = reader.head().log_size
             until = min(log_size, position + GATEWAY_SCAN_ENTRIES)
             wanted_count = reading.limit - len(rows)

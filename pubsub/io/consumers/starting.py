@@ -7,7 +7,7 @@ from ledger.core.ids import Height, Sequence
 from ledger.core.limits import INT_MAX
 from ledger.io.chain_reader import ChainReader
 from pubsub.core.consumer.config import Start, StartPolicy
-from pubsub.core.problems import HttpCode, Refusal
+from pubsub.core.problems import HttpCode, NoLongerHeld, Refusal
 from pubsub.io.consumers.log_pages import Page, Reading, read_page
 from pubsub.io.consumers.row_cache import RowCache
 from pubsub.io.store_access import StoreAccess
@@ -34,24 +34,31 @@ async def find_beginning(access: StoreAccess, start: Start, wanted: Wanted) -> B
     """Look a start policy up.
 
     Raises:
-        Refusal: the store cannot be read, or the time is in the future.
+        Refusal: the store cannot be read, the time is in the future, or the place is forgotten.
     """
     with access.store.read() as reader:
-        log_size = reader.head().log_size
+        log_size, first = reader.head().log_size, reader.first_held()
     match start.policy:
         case StartPolicy.FIRST:
-            return Beginning(Sequence(0))
+            return Beginning(first)
         case StartPolicy.NEW:
             return Beginning(Sequence(log_size))
         case StartPolicy.SEQUENCE:
-            return Beginning(Sequence(start.value))
+            return Beginning(_held(first, Sequence(start.value)))
         case StartPolicy.LAST_PER_SUBJECT:
-            return Beginning(Sequence(0), log_size)
+            return Beginning(first, log_size)
         case StartPolicy.TIME:
             with access.store.read() as reader:
-                return Beginning(_at_time(reader, start.value))
+                return Beginning(_held(first, _at_time(reader, start.value)))
         case StartPolicy.LAST:
-            return Beginning(await _last(access, wanted, log_size))
+            return Beginning(await _last(access, wanted, range(first, log_size)))
+
+
+def _held(first: Sequence, position: Sequence) -> Sequence:
+    """Give a position where events are held. Raises Refusal."""
+    if position < first:
+        raise NoLongerHeld(first)
+    return position
 
 
 def _at_time(reader: ChainReader, time_ms: int) -> Sequence:
@@ -65,11 +72,11 @@ def _at_time(reader: ChainReader, time_ms: int) -> Sequence:
     return Sequence(0 if before is None else before.log_size)
 
 
-async def _last(access: StoreAccess, wanted: Wanted, log_size: int) -> Sequence:
+async def _last(access: StoreAccess, wanted: Wanted, log: range) -> Sequence:
     """Give the last matching event, or the end of the log; searches backwards in windows."""
-    end, window = log_size, _WINDOW
-    while end > 0:
-        begin = max(0, end - window)
+    end, window = log.stop, _WINDOW
+    while end > log.start:
+        begin = max(log.start, end - window)
         last: Sequence | None = None
         position = begin
         while position < end:
@@ -80,7 +87,7 @@ async def _last(access: StoreAccess, wanted: Wanted, log_size: int) -> Sequence:
         if last is not None:
             return last
         end, window = begin, min(2 * window, _WINDOW_MAX)
-    return Sequence(log_size)
+    return Sequence(log.stop)
 
 
 async def _read(access: StoreAccess, reading: Reading) -> Page:
