@@ -1,10 +1,12 @@
 """``concordat get``: one event, or its proof."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
 from concordat.cli.failure import CommandFailed, ExitCode
+from concordat.cli.kept_event import kept_event_option, read_kept
 from concordat.cli.options import Target, target_options
 from concordat.cli.output import json_option
 from concordat.cli.rest import token_option
@@ -26,6 +28,7 @@ __all__ = ["get"]
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the proof to this file. Default: standard output.",
 )
+@kept_event_option
 @json_option
 def get(  # noqa: PLR0913 - one argument for each option
     *,
@@ -36,6 +39,7 @@ def get(  # noqa: PLR0913 - one argument for each option
     event_id: str,
     proof: bool,
     output: Path | None,
+    kept: BinaryIO | None,
     as_json: bool,
 ) -> None:
     """Print the event with EVENT_ID, or its proof. Exit code 1 when there is none."""
@@ -49,7 +53,7 @@ def get(  # noqa: PLR0913 - one argument for each option
                 click.echo(event_json(event) if as_json else event_line(event))
                 return
         else:
-            bundle = client.proof(id_)
+            bundle = client.proof(id_, read_kept(kept))
             if bundle is not None:
                 _write(bundle_json(bundle), output)
                 return

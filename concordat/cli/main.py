@@ -28,6 +28,7 @@ _COMMANDS = {
     "backup": ("backup", "Copy a member's ledger and settings, while it runs."),
     "restore": ("backup", "Put a backup back; the validator signs when that is safe."),
     "compact": ("compact", "Give the disk the space back that the ledger does not use."),
+    "prune": ("prune", "Forget the contents of old events, and keep all proofs."),
     "access-node": ("access_node", "Run a member's TM Forum access node."),
     "tokens": ("tokens", "Add, list and revoke API tokens of a member's gateway."),
     "consumers": ("consumers", "Fetch events through durable consumers."),

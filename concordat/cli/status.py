@@ -107,7 +107,9 @@ def _table(found: Status) -> Table:
     if found.chain is not None:
         age_s = found.chain.age_ms / 1000
         table.add_row("chain", f"block {found.chain.height}, made {age_s:.1f} s ago")
-        table.add_row("events", str(found.chain.log_size))
+        first = found.chain.first_sequence
+        held = f" (contents from sequence {first} on)" if first else ""
+        table.add_row("events", f"{found.chain.log_size}{held}")
     table.add_row("node", _node(found))
     table.add_row("streams", str(found.gateway.streams))
     return table

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from concordat.cli.failure import CommandFailed, ExitCode
+from concordat.cli.kept_event import kept_event_option, read_kept
 from concordat.cli.output import emit, json_option, moment
 from concordat.cli.trust_output import json_text, key_in_words, value_document
 from concordat.home import load_genesis
@@ -16,7 +17,7 @@ from ledger.core.errors import DecodeError, ProofError
 from ledger.core.event import Event
 from ledger.core.genesis import Genesis
 from ledger.core.limits import POLICY_BYTES_MAX, PROOF_FILE_BYTES_MAX
-from ledger.core.proof import ProofBundle, decode_bundle, verify_bundle
+from ledger.core.proof import ProofBundle, decode_bundle, verify_bundle, with_entry
 from ledger.core.state_proof import (
     StateProofBundle,
     decode_state_bundle,
@@ -24,7 +25,13 @@ from ledger.core.state_proof import (
     verify_state_bundle,
 )
 from ledger.core.tlog.policy import Policy, parse_policy
-from ledger.core.tlog.proof import TlogProof, is_tlog_proof, parse_tlog_proof, verify_tlog_proof
+from ledger.core.tlog.proof import (
+    TlogProof,
+    is_tlog_proof,
+    parse_tlog_proof,
+    verify_tlog_proof,
+    with_tlog_entry,
+)
 
 __all__ = ["verify"]
 
@@ -49,9 +56,15 @@ class _JsonForm(msgspec.Struct, frozen=True):
     type=click.File("rb"),
     help="Trust a tlog-policy instead; for proofs of the transparency log.",
 )
+@kept_event_option
 @json_option
 def verify(
-    *, bundle: BinaryIO, genesis_file: Path | None, policy_file: BinaryIO | None, as_json: bool
+    *,
+    bundle: BinaryIO,
+    genesis_file: Path | None,
+    policy_file: BinaryIO | None,
+    kept: BinaryIO | None,
+    as_json: bool,
 ) -> None:
     """Check the proof in BUNDLE (- for standard input). Exit code 1 when it does not hold.
 
@@ -61,7 +74,7 @@ def verify(
     data = bundle.read(PROOF_FILE_BYTES_MAX + 1)
     trusted = _trusted(genesis_file, policy_file, is_log=is_tlog_proof(data))
     try:
-        document, human = _show(data, trusted)
+        document, human = _show(data, trusted, read_kept(kept))
     except DecodeError as error:
         raise CommandFailed(f"this is no proof: {error}") from None
     except ProofError as error:
@@ -91,10 +104,18 @@ def _trusted(
         raise CommandFailed(f"this is no policy: {error}", ExitCode.USAGE) from None
 
 
-def _show(data: bytes, trusted: Genesis | Policy) -> tuple[dict[str, object], str]:
+def _show(
+    data: bytes, trusted: Genesis | Policy, kept: bytes | None
+) -> tuple[dict[str, object], str]:
+    """Check a proof; ``kept`` is the entry that it may lack."""
     if not isinstance(trusted, Genesis) or is_tlog_proof(data):
-        return _show_inclusion(parse_tlog_proof(data), trusted)
+        proof = parse_tlog_proof(data)
+        if kept is not None and not proof.extra.entry:
+            proof = with_tlog_entry(proof, kept)
+        return _show_inclusion(proof, trusted)
     read = read_bundle(data)
+    if kept is not None and isinstance(read, ProofBundle) and not read.entry:
+        read = with_entry(read, kept)
     if isinstance(read, StateProofBundle):
         document, human = _show_state(read, trusted)
     else:

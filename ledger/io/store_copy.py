@@ -26,7 +26,7 @@ from ledger.core.errors import Unavailable
 from ledger.io.environment import Environment, sync_names
 from ledger.io.errors import StorageError, lmdb_errors, storage_errors
 
-__all__ = ["Watch", "compact_store", "copy_store", "leftover_path", "rows_of"]
+__all__ = ["Watch", "compact_store", "copy_store", "leftover_path", "require_no_writer", "rows_of"]
 
 Watch = Callable[[int, int], None]
 """Told again and again how many bytes are copied, of about how many."""
@@ -69,7 +69,7 @@ def compact_store(path: Path, kind: str, check: Callable[[Path], None], watch: W
         StorageError: the store or its copy is damaged. The old one is still under its name.
     """
     part = leftover_path(path)
-    _require_no_writer(path)
+    require_no_writer(path, "node")
     environment = Environment.open(path, kind)
     try:
         with _alone(path):
@@ -186,7 +186,12 @@ def _require_space(target: Path, needed: int) -> None:
         )
 
 
-def _require_no_writer(path: Path) -> None:
+def require_no_writer(path: Path, what: str) -> None:
+    """Refuse while another process writes the store: ``what``, in a word, for people.
+
+    Raises:
+        Unavailable: one does.
+    """
     lock = path / "LOCK"
     if not lock.exists():
         return
@@ -194,7 +199,7 @@ def _require_no_writer(path: Path) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Unavailable(f"the node of {path} is running: stop it first") from None
+            raise Unavailable(f"the {what} of {path} is running: stop it first") from None
 
 
 @contextmanager
