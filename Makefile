@@ -101,6 +101,7 @@ bench-parts: setup ## Measure parts alone: a block's way to the log, rules of to
 	$(BIN)/python -m bench.parts.ledger_path
 	$(BIN)/python -m bench.parts.topic_rules
 	$(BIN)/python -m bench.parts.consumers
+	$(BIN)/python -m bench.parts.pruning
 
 bench-native: setup ## Measure the compiled kernels alone
 	$(BIN)/python -m bench.parts.native

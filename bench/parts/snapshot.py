@@ -46,7 +46,7 @@ from ledger.io.chain_store import ChainStore
 from ledger.io.keystore import KeyPurpose, open_key
 from tests.support.processes import Part, RealNetwork
 
-__all__ = ["main", "measure_join"]
+__all__ = ["main", "make_ledger", "measure_join"]
 
 _BATCH_EVENTS = 500
 _BLOCK_BATCHES = 8
@@ -71,7 +71,7 @@ def measure_join(directory: Path, events: int) -> dict[str, object]:
     machine = describe_machine()
     verify_cpu_us = _verification_cpu_us(network)
     _say(f"making a ledger of {events} events of {ENTRY_BYTES} bytes")
-    replay_s, replay_cpu_s = _make_ledger(network, events)
+    replay_s, replay_cpu_s = make_ledger(network, events)
     _say("joining")
     load_begin = os.getloadavg()[0]
     join = _join(network)
@@ -122,7 +122,7 @@ def _entries(network: RealNetwork) -> Iterator[bytes]:
         yield entry
 
 
-def _make_ledger(network: RealNetwork, events: int) -> tuple[float, float]:
+def make_ledger(network: RealNetwork, events: int) -> tuple[float, float]:
     """Fill member 0's chain store; give the seconds, all and of CPU, that replaying needs."""
     genesis = network.testnet.genesis
     domain = Domain(genesis.hash, Epoch(0), genesis.validator_set())
