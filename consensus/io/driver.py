@@ -64,12 +64,20 @@ class Driver:
             InvariantError: the core halted, or a write failed.
         """
         self._do([Started(), *self._waiting])
-        while self._end is None:
-            await self._inbox.wait()
+        with self._inbox.consumed_by(self._work):
+            while self._end is None:
+                await self._inbox.wait()
+                self._work()
+        return self._end
+
+    def _work(self) -> None:
+        """Do what waits, unless the epoch has just ended."""
+        if self._end is None:
             began = time.perf_counter()
             self._do(self._inbox.take())
             self.busy_s += time.perf_counter() - began
-        return self._end
+        if self._end is not None:
+            self._inbox.wake()  # ``run`` waits there
 
     def go_on_with(self, core: Core) -> None:
         """Drive another core next. Of what waits it gets what clients handed in, and no more.

@@ -7,7 +7,9 @@ exceeded by what its source puts at once.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 import trio
 
@@ -15,6 +17,8 @@ from consensus.core.inputs import Input, TimerFired
 from ledger.core.limits import BULK_INPUTS_MAX
 
 __all__ = ["Inbox", "Share"]
+
+_PASSES: Final = 2  # of a turn: what is examined or committed at once answers within it
 
 
 class Share:
@@ -84,11 +88,17 @@ _Bunch = tuple[Share | None, Sequence[Input], int]
 
 
 class Inbox:
-    """The queue in front of the core; one task takes from it."""
+    """The queue in front of the core; one consumer takes from it.
 
-    __slots__ = ("_bulk", "_filled", "_own", "_timers", "_urgent")
+    Its task waits for what is put. Whoever puts much and often has it consumed in a ``turn``
+    instead, within the call: to wake a task costs the event loop a round of its own.
+    """
+
+    __slots__ = ("_bulk", "_consume", "_filled", "_is_in_turn", "_own", "_timers", "_urgent")
 
     def __init__(self) -> None:
+        self._consume: Callable[[], None] | None = None
+        self._is_in_turn = False
         self._own: deque[Input] = deque()
         self._timers: deque[Input] = deque()
         self._urgent: deque[_Bunch] = deque()
@@ -102,7 +112,7 @@ class Inbox:
         """
         share.use(len(inputs), size)
         (self._urgent if share.is_urgent else self._bulk).append((share, inputs, size))
-        self._filled.set()
+        self._wake()
 
     def __len__(self) -> int:
         """Give what waits; what a source put at once counts as one."""
@@ -111,12 +121,49 @@ class Inbox:
     def put_own(self, item: Input) -> None:
         """Put an input that the node itself made; the effects that ask for them bound these."""
         (self._timers if isinstance(item, TimerFired) else self._own).append(item)
-        self._filled.set()
+        self._wake()
 
     def put_bulk(self, item: Input) -> None:
         """Put a bulk input of a source that bounds itself."""
         self._bulk.append((None, (item,), 0))
+        self._wake()
+
+    def wake(self) -> None:
+        """End a wait of the consumer's task, which looks after what there is."""
         self._filled.set()
+
+    def _wake(self) -> None:
+        if not self._is_in_turn:
+            self._filled.set()
+
+    @contextmanager
+    def consumed_by(self, consume: Callable[[], None]) -> Iterator[None]:
+        """Have ``consume`` called at the end of each turn, meanwhile."""
+        self._consume = consume
+        try:
+            yield
+        finally:
+            self._consume = None
+
+    def turn(self, feed: Callable[[], None]) -> None:
+        """Call ``feed``, and have what it puts consumed at once if somebody does that.
+
+        Raises:
+            InvariantError: as the consumer does.
+        """
+        if self._consume is None:
+            feed()
+            return
+        self._is_in_turn = True
+        try:
+            feed()
+            for _ in range(_PASSES):
+                if len(self):
+                    self._consume()
+        finally:
+            self._is_in_turn = False
+        if len(self):
+            self.wake()
 
     async def wait(self) -> None:
         """Wait until something was put; always a checkpoint."""
@@ -145,7 +192,9 @@ class Inbox:
                 waiting, size = waiting[:bulk_count], 0
             bulk_count -= len(waiting)
             inputs += _release((share, waiting, size))
-        if not self._bulk:
+        if self._bulk:
+            self._filled.set()
+        elif self._filled.is_set():
             self._filled = trio.Event()
         return inputs
 

@@ -71,7 +71,7 @@ class Listener:
         self._index_of_key = {key: index for index, key in network.keys.items()}
         self._strangers: dict[trio.CancelScope, None] = {}
         self._connected: dict[_Source, trio.CancelScope] = {}
-        self._ready = ReadyPoll()
+        self._ready = ReadyPoll(inbox.turn)
         self._silenced_until: dict[NodeIndex, float] = {}
         self._shares = {
             (peer, lane): Share(

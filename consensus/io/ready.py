@@ -5,6 +5,7 @@ several of them at nearly the same time, from different peers.
 """
 
 import select
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -35,7 +36,9 @@ class Watcher(Protocol):
 class ReadyPoll:
     """Calls back for each socket that has become readable, or has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn: Callable[[Callable[[], None]], None]) -> None:
+        """Call back within ``turn``, all that have something at the same time in one."""
+        self._turn = turn
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
         self._due: dict[int, None] = {}  # to be called whatever their sockets do
@@ -86,8 +89,7 @@ class ReadyPoll:
                 nursery.start_soon(self._call_due)
                 while True:
                     await trio.lowlevel.wait_readable(self._epoll.fileno())
-                    for handle, events in self._epoll.poll(0):
-                        self._call(handle, events)
+                    self._turn(self._call_ready)
         finally:
             self._epoll.close()
 
@@ -95,10 +97,17 @@ class ReadyPoll:
         while True:
             await self._has_due.wait()
             self._has_due = trio.Event()
-            for handle in tuple(self._due):
-                if handle in self._due:  # an earlier one of these has not removed it
-                    del self._due[handle]
-                    self._call(handle, select.EPOLLIN)
+            self._turn(self._call_those_due)
+
+    def _call_ready(self) -> None:
+        for handle, events in self._epoll.poll(0):
+            self._call(handle, events)
+
+    def _call_those_due(self) -> None:
+        for handle in tuple(self._due):
+            if handle in self._due:  # an earlier one of these has not removed it
+                del self._due[handle]
+                self._call(handle, select.EPOLLIN)
 
     def _call(self, handle: int, events: int) -> None:
         watcher = self._watchers.get(handle)

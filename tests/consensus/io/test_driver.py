@@ -12,6 +12,7 @@ from consensus.core.effects import (
     Broadcast,
     CancelTimer,
     Effect,
+    EndEpoch,
     Halt,
     Persist,
     Reply,
@@ -113,6 +114,43 @@ async def test_effects_are_carried_out_in_order(nursery: trio.Nursery) -> None:
     assert bench.core.inputs == [Started()]
     assert bench.done == effects
     assert bench.flushed == [4]
+
+
+async def test_a_turn_is_done_within_its_call(nursery: trio.Nursery) -> None:
+    """What a turn puts is given to the core before the turn returns, and what it says has left."""
+    bench = Bench([], [out(1)])
+    nursery.start_soon(bench.driver.run)
+    await trio.testing.wait_all_tasks_blocked()
+    bench.inbox.turn(lambda: bench.inbox.put_own(PeerUp(NodeIndex(1))))
+    assert bench.core.inputs == [Started(), PeerUp(NodeIndex(1))]
+    assert (bench.done, bench.flushed) == ([out(1)], [1])
+
+
+async def test_an_epoch_may_end_in_a_turn(nursery: trio.Nursery) -> None:
+    """Then the driver's task ends with it, and what comes afterwards waits for the next core."""
+    end = EndEpoch((), ())
+    bench = Bench([], [end])
+    ends: list[EndEpoch] = []
+
+    async def run() -> None:
+        ends.append(await bench.driver.run())
+
+    nursery.start_soon(run)
+    await trio.testing.wait_all_tasks_blocked()
+    bench.inbox.turn(lambda: bench.inbox.put_own(PeerUp(NodeIndex(1))))
+    await trio.testing.wait_all_tasks_blocked()
+    assert ends == [end]
+    bench.inbox.turn(lambda: bench.inbox.put_own(PeerUp(NodeIndex(2))))
+    assert bench.core.inputs == [Started(), PeerUp(NodeIndex(1))]
+
+
+async def test_a_turn_ends_with_a_halt(nursery: trio.Nursery) -> None:
+    """A core that halts in a turn ends whoever makes the turn."""
+    bench = Bench([], [Halt("two chains")])
+    nursery.start_soon(bench.driver.run)
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(InvariantError, match="two chains"):
+        bench.inbox.turn(lambda: bench.inbox.put_own(PeerUp(NodeIndex(1))))
 
 
 async def test_halt_stops_everything() -> None:

@@ -1,9 +1,11 @@
 """What waits is bounded on the way out and on the way in."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import pytest
 import trio
+import trio.testing
 
 from consensus.core.inputs import BatchStored, Input, PeerUp, TimerFired
 from consensus.core.inputs import Timer as TimerName
@@ -201,3 +203,73 @@ async def test_more_than_a_share_fits_alone() -> None:
     assert scope.cancelled_caught
     assert inbox.take() == _inputs(1)
     await share.wait_room()
+
+
+async def test_what_a_turn_puts_is_consumed_within_it(nursery: trio.Nursery) -> None:
+    """A turn wakes no task: its end consumes what it put; without a consumer a task is woken."""
+    inbox = Inbox()
+    taken: list[Sequence[Input]] = []
+    woken: list[str] = []
+
+    async def wait() -> None:
+        await inbox.wait()
+        woken.append("task")
+
+    nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    with inbox.consumed_by(lambda: taken.append(inbox.take())):
+        inbox.turn(lambda: inbox.put_own(_inputs(1)[0]))
+        inbox.turn(lambda: None)
+        await trio.testing.wait_all_tasks_blocked()
+    assert taken == [_inputs(1)]
+    assert woken == []
+    inbox.turn(lambda: inbox.put(_share(), _inputs(2), 1))
+    await trio.testing.wait_all_tasks_blocked()
+    assert woken == ["task"]
+    assert inbox.take() == _inputs(2)
+
+
+async def test_what_a_turn_leaves_wakes_the_task(
+    monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    """Bulk beyond a portion is not consumed in the turn: the consumer's task goes on with it."""
+    monkeypatch.setattr(inbox_module, "BULK_INPUTS_MAX", 2)
+    inbox = Inbox()
+    woken: list[str] = []
+
+    async def wait() -> None:
+        await inbox.wait()
+        woken.append("task")
+
+    nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    taken: list[Sequence[Input]] = []
+    with inbox.consumed_by(lambda: taken.append(inbox.take())):
+        inbox.turn(lambda: inbox.put(_share(), _inputs(1, 2, 3, 4, 5), 1))
+        await trio.testing.wait_all_tasks_blocked()
+    assert taken == [_inputs(1, 2), _inputs(3, 4)]
+    assert woken == ["task"]
+    assert inbox.take() == _inputs(5)
+
+
+async def test_what_a_turn_brings_about_is_consumed_within_it(nursery: trio.Nursery) -> None:
+    """An answer that consuming puts at once is consumed in the same turn; no task is woken."""
+    inbox = Inbox()
+    taken: list[Input] = []
+
+    def consume() -> None:
+        items = inbox.take()
+        taken.extend(items)
+        if items == _inputs(1):
+            inbox.put_own(_inputs(2)[0])
+
+    async def wait() -> None:
+        await inbox.wait()
+        taken.append(_inputs(99)[0])
+
+    nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    with inbox.consumed_by(consume):
+        inbox.turn(lambda: inbox.put_own(_inputs(1)[0]))
+        await trio.testing.wait_all_tasks_blocked()
+    assert taken == _inputs(1, 2)

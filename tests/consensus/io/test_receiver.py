@@ -19,7 +19,7 @@ from consensus.io.tls_stream import TlsStream
 from ledger.core.ids import NodeIndex
 from ledger.core.limits import BULK_INPUTS_MAX, FRAME_BYTES_MAX
 from tests.consensus.io.loopback import eventually, tls_pair
-from tests.consensus.io.test_ready import RESET
+from tests.consensus.io.test_ready import RESET, at_once
 
 ROOM = 4  # inputs of a share
 FAULTY = 255  # what is taken in with an exception
@@ -30,7 +30,7 @@ class Hearing:
     """What the connections of one peer and lane share, and what they have heard."""
 
     nursery: trio.Nursery
-    ready: ReadyPoll = field(default_factory=ReadyPoll)
+    ready: ReadyPoll = field(default_factory=lambda: ReadyPoll(at_once))
     inbox: Inbox = field(default_factory=Inbox)
     share: Share = field(
         default_factory=lambda: Share(count_max=ROOM, bytes_max=2**20, is_urgent=True)
