@@ -8,13 +8,15 @@ An unanswered submission has no known outcome: the node may have taken it. Sendi
 entries again is always safe, because an event id is applied once.
 """
 
+import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 import structlog
-from anyio.abc import ByteStream
+from anyio.abc import SocketAttribute
 
 from consensus.core.control import (
     ControlReply,
@@ -29,6 +31,7 @@ from consensus.core.control import (
     decode_reply,
     encode_control,
 )
+from consensus.io.frames import FrameSplitter, encode_frame
 from ledger.core.errors import DecodeError, RejectCode, Rejected, Unavailable
 from ledger.core.limits import (
     CONTROL_BYTES_MAX,
@@ -38,11 +41,11 @@ from ledger.core.limits import (
     CONTROL_TIMEOUT_MS,
     FRAME_BYTES_MAX,
 )
+from pubsub.io.readiness import while_readable
 from pubsub.io.signal import Signal
 
 __all__ = ["NodeLink"]
 
-_LENGTH_BYTES = 4
 _READ_BYTES = 65_536
 
 _log = structlog.get_logger("gateway.node_link")
@@ -76,7 +79,7 @@ class NodeLink:
         self._unsent_bytes = 0
         self._next_id = 0
         self._outgoing: list[bytes] = []
-        self._wake = anyio.Event()
+        self._wake = Signal()
         self.is_connected = False
         self.error: str | None = f"{path}: not connected yet"
 
@@ -87,14 +90,10 @@ class NodeLink:
             try:
                 async with await anyio.connect_unix(self._path) as stream:
                     delay_ms = CONTROL_RECONNECT_MS
-                    await self._serve(stream)
+                    await self._serve(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no database
                 self.error = "the node closed the connection"
-            except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-                self.error = (
-                    f"{self._path}: {error.strerror or error}"
-                    if isinstance(error, OSError)
-                    else "the connection to the node broke"
-                )
+            except OSError as error:
+                self.error = f"{self._path}: {error.strerror or error}"
             except DecodeError as error:
                 self.error = f"the node sent something malformed: {error}"
                 _log.warning("control_malformed", error=str(error))
@@ -139,9 +138,9 @@ class NodeLink:
         id_ = self._next_id
         pending = self._pending[id_] = _Pending()
         try:
-            frame = encode_control(make(id_))
-            self._outgoing.append(len(frame).to_bytes(_LENGTH_BYTES, "big") + frame)
-            self._unsent_bytes += len(self._outgoing[-1])
+            frame = encode_frame(encode_control(make(id_)))
+            self._outgoing.append(frame)
+            self._unsent_bytes += len(frame)
             self._wake.set()
             await pending.done.wait(CONTROL_TIMEOUT_MS)
         finally:
@@ -152,16 +151,17 @@ class NodeLink:
             raise Unavailable("the node answered another question")
         return pending.answer
 
-    async def _serve(self, stream: ByteStream) -> None:
-        """Use one connection until it ends."""
+    async def _serve(self, connection: socket.socket) -> None:
+        """Use one connection until it ends. Raises DecodeError, OSError."""
         self._outgoing.clear()
         self._unsent_bytes = 0
         self.is_connected, self.error = True, None
         _log.info("control_connected", path=str(self._path))
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._write, stream)
-                await self._read(stream)
+                group.start_soon(self._write, connection)
+                frames = FrameSplitter(FRAME_BYTES_MAX)
+                await while_readable(connection, partial(self._read, connection, frames))
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -171,37 +171,32 @@ class NodeLink:
                 pending.done.set()
             _log.info("control_disconnected", path=str(self._path))
 
-    async def _write(self, stream: ByteStream) -> None:
+    async def _write(self, connection: socket.socket) -> None:
         """Send what is waiting, many small frames in one piece."""
         while True:
             if not self._outgoing:
-                self._wake = anyio.Event()
+                self._wake = Signal()
                 await self._wake.wait()
             frames, self._outgoing = self._outgoing, []
-            data = b"".join(frames)
-            await stream.send(data)
-            self._unsent_bytes -= len(data)
+            unsent = memoryview(b"".join(frames))
+            while unsent:
+                try:
+                    sent = connection.send(unsent)
+                except BlockingIOError:
+                    await anyio.wait_writable(connection)
+                    continue
+                self._unsent_bytes -= sent
+                unsent = unsent[sent:]
 
-    async def _read(self, stream: ByteStream) -> None:
-        """Take frames apart until the node closes. Raises DecodeError."""
-        buffer = bytearray()
-        while True:
-            try:
-                buffer += await stream.receive(_READ_BYTES)
-            except anyio.EndOfStream:
-                return
-            start = 0
-            while len(buffer) - start >= _LENGTH_BYTES:
-                length = int.from_bytes(buffer[start : start + _LENGTH_BYTES], "big")
-                if length > FRAME_BYTES_MAX:
-                    msg = f"a frame of {length} bytes"
-                    raise DecodeError(msg)
-                end = start + _LENGTH_BYTES + length
-                if len(buffer) < end:
-                    break
-                self._on_reply(decode_reply(bytes(buffer[start + _LENGTH_BYTES : end])))
-                start = end
-            del buffer[:start]
+    def _read(self, connection: socket.socket, frames: FrameSplitter) -> bool:
+        """Take what came; False: the node closed. Raises DecodeError, OSError."""
+        try:
+            data = connection.recv(_READ_BYTES)
+        except BlockingIOError:
+            return True
+        for frame in frames.feed(data):
+            self._on_reply(decode_reply(frame))
+        return bool(data)
 
     def _on_reply(self, reply: ControlReply) -> None:
         if isinstance(reply, Head):

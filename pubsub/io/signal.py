@@ -32,8 +32,8 @@ class Signal:
         if self._wake is not None:
             self._wake()
 
-    async def wait(self, timeout_ms: int) -> None:
-        """Return when it is set, or when the time is over."""
+    async def wait(self, timeout_ms: int | None = None) -> None:
+        """Return when it is set, or when the time is over, if there is one."""
         if self.is_set:
             return
         try:
@@ -43,16 +43,19 @@ class Signal:
             return
         future: asyncio.Future[None] = loop.create_future()
         self._wake = lambda: _settle(future)
+        if timeout_ms is None:
+            await future
+            return
         timer = loop.call_later(timeout_ms / 1000, _settle, future)
         try:
             await future
         finally:
             timer.cancel()
 
-    async def _wait_elsewhere(self, timeout_ms: int) -> None:
+    async def _wait_elsewhere(self, timeout_ms: int | None) -> None:
         event = anyio.Event()
         self._wake = event.set
-        with anyio.move_on_after(timeout_ms / 1000):
+        with anyio.move_on_after(None if timeout_ms is None else timeout_ms / 1000):
             await event.wait()
 
 

@@ -41,6 +41,7 @@ from pubsub.io.metrics import HostCollector, Metrics, OidcCollector
 from pubsub.io.node_link import NodeLink
 from pubsub.io.overload import Overload
 from pubsub.io.rights import Rights, RightsSettings
+from pubsub.io.signal import Signal
 from pubsub.io.store_access import StoreAccess
 from pubsub.io.webhooks.outreach import Outreach
 from pubsub.io.webhooks.service import Webhooks
@@ -113,7 +114,7 @@ class Gateway:
         self.fatal: InvariantError | None = None
         self.on_fatal: Callable[[], None] = lambda: None
         self._results: dict[str, Counter] = {}
-        self._notice = anyio.Event()
+        self._notice = Signal()
         self._height = self._log_size = -1  # not looked at yet
         self._delivery: DeliveryStore | None = None
         self._consumers: Consumers | None = None
@@ -234,9 +235,8 @@ class Gateway:
 
     async def _watch(self) -> None:
         while True:
-            with anyio.move_on_after(GATEWAY_POLL_MS / 1000):
-                await self._notice.wait()
-            self._notice = anyio.Event()
+            await self._notice.wait(GATEWAY_POLL_MS)
+            self._notice = Signal()
             if self.access.try_open():
                 await self._advance()
 
