@@ -14,7 +14,7 @@ once for all entries that equal each other in what rights depend on, not once fo
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from ledger.core.errors import DecodeError, RejectCode
 from ledger.core.event import OpenEntry, id_of_key, open_entry
@@ -105,7 +105,7 @@ def judge(
     latest = min(INT_MAX, where.time_ms + EVENT_FUTURE_MS_MAX)
     scan.refuse_after(latest, verdict(RejectCode.TIME_IN_FUTURE))
     duplicate = verdict(RejectCode.DUPLICATE)
-    known = known_events([EventKey(key) for key in scan.event_keys()])
+    known = known_events(cast("list[EventKey]", scan.event_keys()))
     scan.refuse_known(set(map(id_of_key, known)), duplicate)
     scan.refuse_forged(verify_rows, verdict(RejectCode.BAD_SIGNATURE), trusted)
     scan.refuse_repeats(duplicate)

@@ -24,7 +24,7 @@ from ledger.core.event import id_of_key
 from ledger.core.genesis import Genesis
 from ledger.core.ids import BatchId, BlockId, EventId, EventKey, Height
 from ledger.core.ids import Sequence as SequenceNumber
-from ledger.core.merkle import EMPTY_ROOT, append, leaf_hashes, root, with_tiles
+from ledger.core.merkle import EMPTY_ROOT, append, root, scanned_leaf_hashes, with_tiles
 from ledger.core.scanning import Scan, code, scan_batches
 from ledger.core.state import StateView, genesis_changes, genesis_state
 from ledger.core.topic_application import refuse_mismatches, rule_changes
@@ -105,19 +105,22 @@ class AcceptedEvents:
         first: sequence number of the first of them.
         batch_ids: the block's batches.
         scan: of those batches; its open entries are the events.
-        entries: their bytes.
     """
 
-    __slots__ = ("batch_ids", "entries", "first", "scan")
+    __slots__ = ("batch_ids", "first", "scan")
 
     def __init__(self, first: SequenceNumber, batch_ids: Sequence[BatchId], scan: Scan) -> None:
         self.first = first
         self.batch_ids = batch_ids
         self.scan = scan
-        self.entries: list[bytes] = scan.entries()
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return self.scan.open_count()
+
+    @property
+    def entries(self) -> list[bytes]:
+        """Their bytes, copied."""
+        return self.scan.entries()
 
     def __iter__(self) -> Iterator[Accepted]:
         rows = zip(self.scan.ids(), self.entries, self.scan.places(), strict=True)
@@ -229,7 +232,7 @@ def execute_block(
         changes |= change
     changes |= refuse_mismatches(scan, view.state, before.log_size)
     accepted = AcceptedEvents(SequenceNumber(before.log_size), block.payload, scan)
-    leaves = leaf_hashes(accepted.entries)
+    leaves = scanned_leaf_hashes(scan)
     tiles = append(view.read_tile, before.log_size, leaves)
     changes |= rule_changes(scan, view.state, before.log_size, leaves, changes)
     state_root = before.state_root

@@ -20,6 +20,7 @@ from typing import Final
 from ledger.core.errors import InvariantError, ProofError
 from ledger.core.limits import HASH_BYTES, INT_MAX
 from ledger.native import merkle as kernel
+from ledger.native.scan import Scan
 
 __all__ = [
     "EMPTY_ROOT",
@@ -34,6 +35,7 @@ __all__ = [
     "leaf_hashes",
     "node_hash",
     "root",
+    "scanned_leaf_hashes",
     "with_tiles",
 ]
 
@@ -55,8 +57,12 @@ def leaf_hash(entry: bytes) -> bytes:
 
 def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
     """Hash many entries as leaves, in order."""
-    hashes = kernel.leaf_hashes(tuple(entries))
-    return [hashes[offset : offset + HASH_BYTES] for offset in range(0, len(hashes), HASH_BYTES)]
+    return _separate(kernel.leaf_hashes(tuple(entries)))
+
+
+def scanned_leaf_hashes(scan: Scan) -> list[bytes]:
+    """Hash the open entries of a scan as leaves, in order."""
+    return _separate(kernel.scanned_leaf_hashes(scan))
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -163,6 +169,10 @@ def consistency_proof(read_tile: TileReader, old_size: int, new_size: int) -> li
         path.append(_range_root(read_tile, start, end))
     path.reverse()
     return path
+
+
+def _separate(hashes: bytes) -> list[bytes]:
+    return [hashes[offset : offset + HASH_BYTES] for offset in range(0, len(hashes), HASH_BYTES)]
 
 
 def _left_width(width: int) -> int:

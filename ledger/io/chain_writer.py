@@ -228,7 +228,7 @@ class ChainWriter:
     def _read_back(self, accepted: AcceptedEvents) -> None:
         """Check that the last stored place leads to its entry: offsets are computed, not parsed."""
         sequence = Sequence(accepted.first + len(accepted) - 1)
-        if self.reader.entry(sequence) != accepted.entries[-1]:
+        if self.reader.entry(sequence) != accepted.scan.last_entry():
             raise InvariantError(f"entry {sequence} is not where the log says")
 
 

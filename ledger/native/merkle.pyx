@@ -12,6 +12,7 @@ from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, malloc
 
 from ledger.native.choice import chosen
+from ledger.native.scan cimport SCAN_OPEN, Scan, scan_entry
 
 cdef extern from "c/sha256.h" nogil:
     ctypedef struct sha256_item:
@@ -29,7 +30,14 @@ cdef extern from "c/sha256.h" nogil:
     void sha256_many_pairs(
         const uint8_t *pairs, size_t count, uint8_t prefix, uint8_t *digests, sha256_path path)
 
-__all__ = ["implementation", "implementations", "leaf_hashes", "node_hashes", "subtree_root"]
+__all__ = [
+    "implementation",
+    "implementations",
+    "leaf_hashes",
+    "node_hashes",
+    "scanned_leaf_hashes",
+    "subtree_root",
+]
 
 cdef enum:
     DIGEST_BYTES = 32
@@ -63,11 +71,7 @@ def leaf_hashes(entries, *, implementation=None):
     cdef sha256_path path = _path(implementation)
     cdef tuple held = tuple(entries)
     cdef Py_ssize_t i, count = PyTuple_GET_SIZE(held)
-    cdef bytes digests = PyBytes_FromStringAndSize(NULL, count * DIGEST_BYTES)
-    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(digests)
-    cdef sha256_item *items = <sha256_item *>malloc((count + 1) * sizeof(sha256_item))
-    if items == NULL:
-        raise MemoryError
+    cdef sha256_item *items = _room(count)
     try:
         for i in range(count):
             entry = <object>PyTuple_GET_ITEM(held, i)
@@ -75,10 +79,42 @@ def leaf_hashes(entries, *, implementation=None):
                 raise TypeError("entries are bytes")
             items[i].data = <const uint8_t *>PyBytes_AS_STRING(entry)
             items[i].length = PyBytes_GET_SIZE(entry)
-        with nogil:
-            sha256_many(items, count, LEAF_PREFIX, out, path)
+        return _leaves(items, count, path)
     finally:
         free(items)
+
+
+def scanned_leaf_hashes(Scan scan not None, *, implementation=None):
+    """Give `leaf_hashes` of the open entries of a scan, which are not copied for it."""
+    cdef sha256_path path = _path(implementation)
+    cdef sha256_item *items = _room(scan._columns.count)
+    cdef scan_entry *entry
+    cdef size_t i
+    cdef Py_ssize_t count = 0
+    try:
+        for i in range(scan._columns.count):
+            entry = &scan._columns.entries[i]
+            if entry.verdict == SCAN_OPEN:
+                items[count].data = entry.data
+                items[count].length = entry.length
+                count += 1
+        return _leaves(items, count, path)
+    finally:
+        free(items)
+
+
+cdef sha256_item *_room(Py_ssize_t count) except NULL:
+    cdef sha256_item *items = <sha256_item *>malloc((count + 1) * sizeof(sha256_item))
+    if items == NULL:
+        raise MemoryError
+    return items
+
+
+cdef bytes _leaves(const sha256_item *items, Py_ssize_t count, sha256_path path):
+    cdef bytes digests = PyBytes_FromStringAndSize(NULL, count * DIGEST_BYTES)
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(digests)
+    with nogil:
+        sha256_many(items, count, LEAF_PREFIX, out, path)
     return digests
 
 

@@ -312,6 +312,18 @@ cdef class Scan:
                 for i in range(self._columns.count)
                 if self._columns.entries[i].verdict == SCAN_OPEN]
 
+    def open_count(self):
+        """Give how many entries are open."""
+        return self._open_count()
+
+    def last_entry(self):
+        """Give the bytes of the last open entry, or None."""
+        cdef size_t i
+        for i in range(self._columns.count, 0, -1):
+            if self._columns.entries[i - 1].verdict == SCAN_OPEN:
+                return self._entry(&self._columns.entries[i - 1])
+        return None
+
     def places(self):
         """Give, for each open entry, the index of its batch and where it begins there."""
         cdef size_t i

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.core.errors import RejectCode
+from ledger.core.scanning import scan_entries, verdict
 from ledger.native import merkle
+from tests.ledger.sample_network import entry
 
 every_path = pytest.mark.parametrize("path", merkle.implementations())
 
@@ -27,8 +30,8 @@ def nodes(level: bytes) -> bytes:
 def test_leaf_of_every_length(path: str) -> None:
     """Every length to five blocks agrees, alone and beside a leaf of another length."""
     entries = [random.Random(length).randbytes(length) for length in range(321)]
-    for entry in entries:
-        assert merkle.leaf_hashes([entry], implementation=path) == leaves([entry])
+    for leaf in entries:
+        assert merkle.leaf_hashes([leaf], implementation=path) == leaves([leaf])
     for step in range(1, 130, 7):
         pair = [entries[step], entries[-step]]
         assert merkle.leaf_hashes(pair, implementation=path) == leaves(pair)
@@ -40,6 +43,19 @@ def test_leaf_of_every_length(path: str) -> None:
 def test_leaves_of_any_lengths(path: str, entries: list[bytes]) -> None:
     """Any list of leaves agrees."""
     assert merkle.leaf_hashes(entries, implementation=path) == leaves(entries)
+
+
+@every_path
+def test_leaves_of_a_scan(path: str) -> None:
+    """The leaves of a scan are those of its open entries, none of the refused ones."""
+    entries = [entry(number) for number in range(40)]
+    scanned = scan_entries([b"none", *entries[:20], b"", *entries[20:], entries[5]])
+    assert merkle.scanned_leaf_hashes(scanned, implementation=path) == leaves(
+        [*entries, entries[5]]
+    )
+    scanned.refuse_repeats(verdict(RejectCode.DUPLICATE))
+    assert merkle.scanned_leaf_hashes(scanned, implementation=path) == leaves(entries)
+    assert merkle.scanned_leaf_hashes(scan_entries([b"none"]), implementation=path) == b""
 
 
 @every_path

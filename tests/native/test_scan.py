@@ -199,6 +199,16 @@ def test_refusals_leave_earlier_ones() -> None:
     keys = [open_entry(item).key for item in data[1:]]
     assert scanned.refused() == [(None, 2), *zip(keys, [14, 15, 13, 14, 15], strict=True)]
     assert (scanned.ids(), scanned.entries(), scanned.places()) == ([], [], [])
+    assert (scanned.open_count(), scanned.last_entry()) == (0, None)
+
+
+def test_last_entry_and_count_leave_out_the_refused() -> None:
+    """How many entries are open, and which is the last of them, follow each refusal."""
+    data = [entry(1, time_ms=5), entry(2, time_ms=6), b"none", entry(3, time_ms=9)]
+    scanned = SCANNERS["portable"].scan_entries(data)
+    assert (scanned.open_count(), scanned.last_entry()) == (3, data[3])
+    scanned.refuse_after(8, 12)
+    assert (scanned.open_count(), scanned.last_entry()) == (2, data[1])
 
 
 def test_time_limits_are_inclusive() -> None:
