@@ -1,7 +1,6 @@
 """Request bodies: whole, in time, and together never more than a fixed number of bytes."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import anyio
@@ -18,69 +17,95 @@ _CLOSE: Final = {"connection": "close"}  # what else comes on this connection be
 
 
 class _Reading:
-    """What was read of one body."""
+    """The body of one request: read when the block begins, held until it ends.
 
-    __slots__ = ("chunks", "held", "is_whole")
+    A class of its own and no generator: every request reads one.
+    """
 
-    def __init__(self) -> None:
-        self.chunks: list[bytes] = []
+    __slots__ = ("_bodies", "_bytes_max", "_chunks", "_is_whole", "_request", "held")
+
+    def __init__(self, bodies: "Bodies", request: Request, bytes_max: int) -> None:
+        self._bodies = bodies
+        self._request = request
+        self._bytes_max = bytes_max
+        self._chunks: list[bytes] = []
+        self._is_whole = False
         self.held = 0
-        self.is_whole = False
+
+    async def __aenter__(self) -> bytes:
+        try:
+            await self._read()
+        except BaseException:
+            self._bodies.release(self.held)
+            raise
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    async def __aexit__(self, *_exception: object) -> None:
+        self._bodies.release(self.held)
+
+    async def _read(self) -> None:
+        headers = self._request.headers
+        if headers.get("content-encoding", "identity") != "identity":
+            raise Refusal(
+                HttpCode.UNSUPPORTED_MEDIA_TYPE, "the body must not have a content encoding"
+            )
+        _require_length(headers.get("content-length", "0"), self._bytes_max)
+        connection = answering_of(self._request.scope)
+        if connection is not None and connection.has_body:
+            await self._take()  # it waits for nobody
+        if not self._is_whole:
+            with anyio.move_on_after(GATEWAY_BODY_READ_MS_MAX / 1000):
+                while not self._is_whole:
+                    await self._take()
+        if not self._is_whole:
+            detail = f"{self.held} bytes came in time, then nothing"
+            raise Refusal(HttpCode.BODY_TIMEOUT, detail, None, _CLOSE)
+
+    async def _take(self) -> None:
+        """Take the next piece of the body."""
+        message = await self._request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        self.held += len(chunk)
+        self._bodies.hold(len(chunk))
+        self._require_room()
+        self._chunks.append(chunk)
+        self._is_whole = not message.get("more_body", False)
+
+    def _require_room(self) -> None:
+        if self.held > self._bytes_max:
+            raise _too_large(self._bytes_max)
+        if self._bodies.held_bytes > GATEWAY_BODIES_BYTES_MAX:
+            raise Refusal(RejectCode.OVERLOADED, "too many request bodies at once", None, _CLOSE)
 
 
 class Bodies:
-    """The bodies that are held at one time, over all requests of a gateway."""
+    """The bodies that are held at one time, over all requests of a gateway.
+
+    Attributes:
+        held_bytes: of all of them.
+    """
 
     def __init__(self) -> None:
-        self._held_bytes = 0
+        self.held_bytes = 0
 
-    @asynccontextmanager
-    async def read(self, request: Request, bytes_max: int) -> AsyncIterator[bytes]:
+    def read(self, request: Request, bytes_max: int) -> AbstractAsyncContextManager[bytes]:
         """Read the body and hold it while the block runs.
 
         Raises:
             Refusal: it is encoded, longer than ``bytes_max``, late, or too much is held already.
             starlette.requests.ClientDisconnect: the client left.
         """
-        headers = request.headers
-        if headers.get("content-encoding", "identity") != "identity":
-            raise Refusal(
-                HttpCode.UNSUPPORTED_MEDIA_TYPE, "the body must not have a content encoding"
-            )
-        _require_length(headers.get("content-length", "0"), bytes_max)
-        reading = _Reading()
-        try:
-            connection = answering_of(request.scope)
-            if connection is not None and connection.has_body:
-                await self._take(request, reading, bytes_max)  # it waits for nobody
-            if not reading.is_whole:
-                with anyio.move_on_after(GATEWAY_BODY_READ_MS_MAX / 1000):
-                    while not reading.is_whole:
-                        await self._take(request, reading, bytes_max)
-            if not reading.is_whole:
-                detail = f"{reading.held} bytes came in time, then nothing"
-                raise Refusal(HttpCode.BODY_TIMEOUT, detail, None, _CLOSE)
-            yield b"".join(reading.chunks)
-        finally:
-            self._held_bytes -= reading.held
+        return _Reading(self, request, bytes_max)
 
-    async def _take(self, request: Request, reading: _Reading, bytes_max: int) -> None:
-        """Take the next piece of a body."""
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        reading.held += len(chunk)
-        self._held_bytes += len(chunk)
-        self._require_room(reading.held, bytes_max)
-        reading.chunks.append(chunk)
-        reading.is_whole = not message.get("more_body", False)
+    def hold(self, size: int) -> None:
+        """Count bytes that came."""
+        self.held_bytes += size
 
-    def _require_room(self, held: int, bytes_max: int) -> None:
-        if held > bytes_max:
-            raise _too_large(bytes_max)
-        if self._held_bytes > GATEWAY_BODIES_BYTES_MAX:
-            raise Refusal(RejectCode.OVERLOADED, "too many request bodies at once", None, _CLOSE)
+    def release(self, size: int) -> None:
+        """Count bytes that nobody holds any longer."""
+        self.held_bytes -= size
 
 
 def _require_length(content_length: str, bytes_max: int) -> None:

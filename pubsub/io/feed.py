@@ -61,7 +61,7 @@ class Feed:
     def __init__(self) -> None:
         self._rows: deque[FeedRow] = deque()
         self._bytes = 0
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None  # of those who wait
         self.end = 0
 
     @property
@@ -100,6 +100,8 @@ class Feed:
     async def wait_beyond(self, cursor: int) -> None:
         """Return when the log is known to go on behind ``cursor``, or at :meth:`wake`."""
         if self.end <= cursor + 1:
+            if self._changed is None:
+                self._changed = anyio.Event()
             await self._changed.wait()
 
     def skip_to(self, log_size: int) -> None:
@@ -127,8 +129,9 @@ class Feed:
 
     def wake(self) -> None:
         """Let everybody who waits look around, because the log grew or the gateway ends."""
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     def _advance_end(self, log_size: int) -> None:
         if log_size != self.end:

@@ -202,7 +202,7 @@ def test_slow_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = b"POST /v1/events HTTP/1.1\r\n" + HOST + EVENT + b"content-length: 100\r\n\r\n{"
     with threaded(tmp_path) as (live, state):
         assert answer_code(live.exchange(data)) == (408, "body_timeout")
-        assert state.bodies._held_bytes == 0
+        assert state.bodies.held_bytes == 0
 
 
 TRAILED = b"POST /v1/nothing HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n"
@@ -271,12 +271,12 @@ def test_too_many_bodies(tmp_path: Path) -> None:
         def post() -> httpx.Response:
             return httpx.post(f"{live.url}/v1/events", content=sample_json(), headers=headers)
 
-        state.bodies._held_bytes = GATEWAY_BODIES_BYTES_MAX
+        state.bodies.held_bytes = GATEWAY_BODIES_BYTES_MAX
         problem(post(), 429, "overloaded")
-        assert state.bodies._held_bytes == GATEWAY_BODIES_BYTES_MAX
-        state.bodies._held_bytes = 0
+        assert state.bodies.held_bytes == GATEWAY_BODIES_BYTES_MAX
+        state.bodies.held_bytes = 0
         problem(post(), 503, "node_unavailable")
-        assert state.bodies._held_bytes == 0
+        assert state.bodies.held_bytes == 0
 
 
 def test_too_many_connections(tmp_path: Path) -> None:
