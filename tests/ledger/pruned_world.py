@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.core.block import Block, block_id
 from ledger.core.execute import BlockResult, execute_block
-from ledger.core.ids import Height
+from ledger.core.ids import BatchId, Height
 from ledger.core.limits import EVENT_AGE_MS_MAX
 from ledger.io.chain_store import ChainStore
 from tests.ledger.sample_network import GENESIS, START_MS, batch, block_after, certificate_of, entry
@@ -41,6 +41,7 @@ class Twins:
         self.complete = ChainStore.create(directory / "complete", GENESIS)
         self.entries: list[bytes] = []
         self.offered: list[bytes] = []
+        self._batches: list[tuple[BatchId, bytes]] = []
         self.time_ms = START_MS
 
     def close(self) -> None:
@@ -55,7 +56,7 @@ class Twins:
         self.forgetful = ChainStore.open(path, GENESIS)
 
     def grow(self, blocks: int, hours: int = 0) -> list[BlockResult]:
-        """Apply blocks of new events and of repetitions, so many hours between one and the next."""
+        """Apply blocks so many hours apart, of new events, old events, now and then old batches."""
         results = []
         for _ in range(blocks):
             self.time_ms += hours * HOUR_MS + 1_000
@@ -63,6 +64,9 @@ class Twins:
                 batch([self._event() for _ in range(size)], self.dice.getrandbits(40))
                 for size in self.dice.choices((0, 1, 2, 20), k=2)
             ]
+            if self._batches and self.dice.random() < 0.3:
+                rows.append(self.dice.choice(self._batches))
+            self._batches += rows
             with self.complete.read() as reader:
                 head, height = reader.head(), reader.head_height()
                 root = reader.stored_head(height).root
@@ -94,10 +98,10 @@ class Twins:
         return made
 
 
-def _apply(store: ChainStore, block: Block, rows: Sequence[tuple[bytes, bytes]]) -> BlockResult:
+def _apply(store: ChainStore, block: Block, rows: Sequence[tuple[BatchId, bytes]]) -> BlockResult:
     with store.write() as writer:
         for id_, encoded in rows:
-            writer.store_batch(id_, encoded)  # type: ignore[arg-type] # a BatchId
+            writer.store_batch(id_, encoded)
         result = execute_block(writer, block_id(block), block, lambda _: False)
         writer.apply(result, certificate_of(result.block_id, block.height))
     return result
