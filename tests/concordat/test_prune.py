@@ -259,6 +259,16 @@ def test_running_member_is_not_pruned(chain: Chain, home: Path, concordat: Run) 
     concordat("prune", "--home", home, code=2)
 
 
+def test_restored_member_has_forgotten_the_same(
+    chain: Chain, network: testnet.Testnet, home: Path, concordat: Run, tmp_path: Path
+) -> None:
+    """A backup holds what the member holds."""
+    concordat("prune", "--home", home, "--keep-events", 40)
+    concordat("backup", "--home", home, "--to", tmp_path / "backup")
+    concordat("restore", tmp_path / "new", "--from", tmp_path / "backup", "--keys", home / "keys")
+    assert Chain(network, tmp_path / "new").first_held() == chain.first_held() == 60
+
+
 def test_compact_gives_the_space_back(chain: Chain, home: Path, concordat_json: RunJson) -> None:
     """After a pruning the store's file is smaller by what was forgotten, and its proofs hold."""
     chain.grow(150)
