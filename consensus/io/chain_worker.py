@@ -1,20 +1,26 @@
 """The one writer of the chain store.
 
-Jobs that wait together become one synced transaction, whose uncommitted state the later blocks of
-the group are executed on. A root is reported as soon as it is computed (execution is
+Jobs that are begun together become one synced transaction, whose uncommitted state the later blocks
+of the group are executed on. A root is reported as soon as it is computed (execution is
 deterministic, so it would be the same again after a crash), durability only after the commit.
 Blocks without a payload, which leaders make to finish the one before, wait a moment for company, as
-do checkpoints: only a proof waits for their durability, and a commit each would double a quiet
-network's work.
-Any error ends the process.
+do checkpoints: their roots are known without them, only a proof waits for their durability, and a
+commit each would double a quiet network's work.
+
+A thread does all this, because a commit takes a while, unless it is little and nothing is under
+way: then to change threads and back would cost more than the work, and such a commit waits for the
+disk no longer than the safety record does in the same thread. Any error ends the process.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
 import structlog
+import trio
 
 from consensus.core.effects import Execute, RecordEvidence, StoreBatch
 from consensus.core.inputs import BatchStored, ChainDurable, Executed, Input
@@ -25,6 +31,8 @@ from ledger.core.execute import execute_block
 from ledger.core.ids import BatchId, Height
 from ledger.core.limits import (
     CHECKED_BATCHES_REMEMBERED,
+    COMMIT_AT_ONCE_BYTES_MAX,
+    COMMIT_AT_ONCE_MS_MAX,
     COMMIT_BYTES_MAX,
     EMPTY_COMMIT_DELAY_MS,
 )
@@ -34,8 +42,10 @@ from ledger.io.chain_store import ChainStore, ChainWriter, Evidence
 __all__ = ["ChainCounters", "ChainJob", "ChainWorker"]
 
 _log = structlog.get_logger()
+_JOB_BYTES: Final = 512  # what a job without bytes counts for, compared with others
 
 ChainJob = StoreBatch | Execute | RecordEvidence | StoredCheckpoint
+_Tell = Callable[[Callable[[], object]], None]  # has something called in trio's thread
 
 
 @dataclass
@@ -58,7 +68,7 @@ class ChainWorker:
     """Stores batches, applies blocks, keeps evidence and checkpoints, in the order of ``put``.
 
     Attributes:
-        thread: run it in a nursery.
+        thread: part of ``run``; its length is the number of jobs that wait for it.
         counters: totals since the start.
     """
 
@@ -73,12 +83,66 @@ class ChainWorker:
         self._report = report
         self._on_durable = on_durable
         self._checked: dict[BatchId, None] = {}
+        self._put: list[ChainJob] = []
+        self._wait_end = 0.0  # of what was put, when all of it may wait
+        self._has_waiting = trio.Event()
+        # Numbers of jobs since the start. The second is written by whoever commits.
+        self._begun = self._committed = self._announced = 0
+        self._is_quick = True  # the last commit was
         self.thread: WorkerThread[ChainJob] = WorkerThread("chain", self._do)
         self.counters = ChainCounters()
 
     def put(self, job: ChainJob) -> None:
-        """Hand over a job; never waits."""
-        self.thread.put(job)
+        """Take a job; it is begun with :meth:`flush`, or when it has waited for company."""
+        if not self._put:
+            self._wait_end = trio.current_time() + EMPTY_COMMIT_DELAY_MS / 1_000
+        self._put.append(job)
+        if _may_wait(job):
+            self._has_waiting.set()
+
+    def flush(self) -> None:
+        """Begin what was put, unless it may wait. Little is done within the call.
+
+        Raises:
+            InvariantError: it failed; nothing of it is kept.
+        """
+        jobs = self._put
+        if jobs and not (all(map(_may_wait, jobs)) and _is_little(jobs)):
+            self._begin()
+
+    async def run(self) -> None:
+        """Do what is put until cancelled; what waits for company then is done last.
+
+        Raises:
+            InvariantError: a job failed, alone or in a group. Nothing was done after it.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.thread.run)
+                nursery.start_soon(self._end_waits)
+        finally:
+            if self._put and self._committed == self._begun:
+                self._commit(self._put, _call)
+
+    async def _end_waits(self) -> None:
+        """Begin what has waited for company long enough."""
+        while True:
+            await self._has_waiting.wait()
+            while self._put:
+                await trio.sleep_until(self._wait_end)
+                if self._put and trio.current_time() >= self._wait_end:
+                    self._begin()
+            self._has_waiting = trio.Event()
+
+    def _begin(self) -> None:
+        jobs, self._put = self._put, []
+        is_idle = self._announced == self._begun
+        self._begun += len(jobs)
+        if is_idle and self._is_quick and _is_little(jobs):
+            self._commit(jobs, _call)
+        else:
+            for job in jobs:
+                self.thread.put(job)
 
     def mark_checked(self, batch_id: BatchId) -> None:
         """Remember that all signatures of a batch are valid, so that applying skips them."""
@@ -88,52 +152,48 @@ class ChainWorker:
 
     def _do(self, jobs: list[ChainJob]) -> None:
         for group in _groups(jobs):
-            self._commit(group)
+            self._commit(group, self.thread.post)
 
-    def _commit(self, jobs: list[ChainJob]) -> None:
-        began, waited_s = time.perf_counter(), 0.0
+    def _commit(self, jobs: list[ChainJob], tell: _Tell) -> None:
+        began = time.perf_counter()
         stored: list[BatchId] = []
         durable: tuple[Height, int] | None = None
         with self._store.write() as writer:
-            while jobs:
-                for job in jobs:
-                    if isinstance(job, StoreBatch):
-                        writer.store_batch(job.batch_id, job.batch)
-                        stored.append(job.batch_id)
-                    elif isinstance(job, Execute):
-                        durable = self._execute(writer, job)
-                    elif isinstance(job, StoredCheckpoint):
-                        writer.put_checkpoint(job)
-                    else:
-                        evidence = Evidence(
-                            job.offender, job.kind, job.first, job.second, job.epoch
-                        )
-                        writer.put_evidence(evidence)
-                        _log.warning(
-                            "evidence", offender=job.offender, kind=job.kind, epoch=job.epoch
-                        )
-                now = time.perf_counter()
-                left_s = began + EMPTY_COMMIT_DELAY_MS / 1_000 - now
-                may_wait = left_s > 0 and all(map(_may_wait, jobs))
-                jobs = self.thread.take_more(left_s) if may_wait else []
-                waited_s += time.perf_counter() - now
-        self.counters.timings.observe(time.perf_counter() - began - waited_s)
+            for job in jobs:
+                if isinstance(job, StoreBatch):
+                    writer.store_batch(job.batch_id, job.batch)
+                    stored.append(job.batch_id)
+                elif isinstance(job, Execute):
+                    durable = self._execute(writer, job, tell)
+                elif isinstance(job, StoredCheckpoint):
+                    writer.put_checkpoint(job)
+                else:
+                    evidence = Evidence(job.offender, job.kind, job.first, job.second, job.epoch)
+                    writer.put_evidence(evidence)
+                    _log.warning("evidence", offender=job.offender, kind=job.kind, epoch=job.epoch)
+        took_s = time.perf_counter() - began
+        self._is_quick = took_s < COMMIT_AT_ONCE_MS_MAX / 1_000
+        self.counters.timings.observe(took_s)
         self.counters.batches_stored += len(stored)
-        self.thread.post(lambda: self._announce(stored, durable))
+        self._committed += len(jobs)
+        tell(partial(self._announce, len(jobs), stored, durable))
 
-    def _execute(self, writer: ChainWriter, job: Execute) -> tuple[Height, int]:
+    def _execute(self, writer: ChainWriter, job: Execute, tell: _Tell) -> tuple[Height, int]:
         for batch_id, batch in job.batches:
             writer.store_batch(batch_id, batch)
         result = execute_block(writer, job.block_id, job.block, self._checked.__contains__)
         answer = Executed(result.height, result.block_id, result.root, result.pending)
-        self.thread.post(lambda: self._report(answer))
+        tell(partial(self._report, answer))
         writer.apply(result, job.certificate)
         self.counters.blocks += 1
         self.counters.events_accepted += len(result.accepted)
         self.counters.events_refused.update(refused.code for refused in result.refused)
         return result.height, result.root.log_size
 
-    def _announce(self, stored: list[BatchId], durable: tuple[Height, int] | None) -> None:
+    def _announce(
+        self, jobs_count: int, stored: list[BatchId], durable: tuple[Height, int] | None
+    ) -> None:
+        self._announced += jobs_count
         for batch_id in stored:
             self._report(BatchStored(batch_id))
         if durable is not None:
@@ -141,8 +201,28 @@ class ChainWorker:
             self._on_durable(*durable)
 
 
+def _call(call: Callable[[], object]) -> None:
+    call()
+
+
 def _may_wait(job: ChainJob) -> bool:
-    return isinstance(job, StoredCheckpoint) or (isinstance(job, Execute) and not job.block.payload)
+    """Say whether nobody waits for a job: of a block that ends the epoch the root is not known."""
+    if isinstance(job, Execute):
+        return not job.block.payload and job.block.next_set_hash is None
+    return isinstance(job, StoredCheckpoint)
+
+
+def _is_little(jobs: list[ChainJob]) -> bool:
+    """Say whether jobs take about as long as the disk does; stored batches are not seen here."""
+    size = 0
+    for job in jobs:
+        if isinstance(job, Execute):
+            if len(job.batches) < len(job.block.payload):
+                return False
+        elif not isinstance(job, StoredCheckpoint):
+            return False
+        size += max(_bytes_of(job), _JOB_BYTES)
+    return size <= COMMIT_AT_ONCE_BYTES_MAX
 
 
 def _groups(jobs: list[ChainJob]) -> Iterator[list[ChainJob]]:

@@ -186,7 +186,7 @@ class _Node:
         """Run all parts until this validator has left the network; any error ends them all."""
         async with trio.open_nursery() as nursery:
             for part in (
-                self._chain.thread.run,
+                self._chain.run,
                 self._examiner.run,
                 self._server.run,
                 self._timers.run,
@@ -292,6 +292,7 @@ class _Node:
 
     def _flush(self) -> None:
         self._transport.flush()  # the one of the present epoch
+        self._chain.flush()  # after what others wait for
 
     def _send_frame(self, peer: NodeIndex, lane: Lane, frame: bytes) -> None:
         self._transport.send_frame(peer, lane, frame)  # the one of the present epoch

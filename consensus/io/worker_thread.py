@@ -40,18 +40,6 @@ class WorkerThread(Generic[Job]):
         """Hand over a job."""
         self._jobs.put(job)
 
-    def take_more(self, wait_s: float | None) -> list[Job]:
-        """From the thread: give the jobs that wait, or the first ones to come in ``wait_s``.
-
-        None waits for ever. Empty when none came, or when ``run`` is ending.
-        """
-        jobs: list[Job] = []
-        with suppress(queue.Empty):
-            while (job := self._jobs.get(block=not jobs, timeout=wait_s)) is not None:
-                jobs.append(job)
-            self._jobs.put(None)  # leave the sign of the end where it is
-        return jobs
-
     def post(self, call: Callable[[], object]) -> None:
         """From the thread: have ``call`` (which must not raise) done in trio's thread."""
         assert self._token is not None, "jobs are done only while run() is active"
@@ -80,9 +68,18 @@ class WorkerThread(Generic[Job]):
     def _loop(self) -> None:
         try:
             while not self._is_stopping:
-                jobs = self.take_more(None)
+                jobs = self._take()
                 if jobs:
                     self._do(jobs)
         except BaseException as error:  # noqa: BLE001 - whatever it is, run() raises it
             self._error = error
             self.post(self._ended.set)
+
+    def _take(self) -> list[Job]:
+        """Give the jobs that wait, or the first one to come; none when ``run`` is ending."""
+        jobs: list[Job] = []
+        with suppress(queue.Empty):
+            while (job := self._jobs.get(block=not jobs)) is not None:
+                jobs.append(job)
+            self._jobs.put(None)  # leave the sign of the end where it is
+        return jobs

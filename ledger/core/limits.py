@@ -1,8 +1,6 @@
 """Every limit of the system, with its unit and its reason.
 
-[C] marks consensus-relevant limits: all members must use the same value, because it decides
-whether a block, batch or event is valid. The others may differ from member to member and most
-of them can be set in the member's configuration file.
+[C] marks those that decide what is valid: all members must use the same. Others may differ.
 """
 
 from typing import Final
@@ -109,6 +107,8 @@ EXAMINE_INLINE_INTERVAL_MS: Final = 1  # and no more often than this
 EXAMINE_ENTRIES_MAX: Final = 4_096  # submissions verified in one call, together
 EMPTY_COMMIT_DELAY_MS: Final = 50  # blocks without a payload wait this long for company
 COMMIT_BYTES_MAX: Final = 16 * 2**20  # batch bytes of one transaction of the chain store
+COMMIT_AT_ONCE_BYTES_MAX: Final = 4_096  # so little is committed without a change of thread,
+COMMIT_AT_ONCE_MS_MAX: Final = 10  # unless the commit before took longer
 CHECKED_BATCHES_REMEMBERED: Final = 4_096  # batches whose signatures need no second look
 CONTROL_CLIENTS_MAX: Final = 16  # gateways connected to one node
 CONTROL_CLIENT_ENTRIES_MAX: Final = 16_384  # one gateway's entries that wait for an answer

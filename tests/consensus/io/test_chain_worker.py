@@ -49,22 +49,28 @@ class Work:
         )
 
     async def do(self, *jobs: ChainJob, reports_count: int) -> None:
-        """Put jobs and wait for so many reports."""
-        for job in jobs:
-            self.worker.put(job)
+        """Put jobs, begin them together and wait for so many reports."""
+        self.begin(*jobs)
         with trio.fail_after(50):
             while len(self.reports) < reports_count:  # noqa: ASYNC110 - reports come from a thread
                 await trio.sleep(0.001)
+
+    def begin(self, *jobs: ChainJob) -> list[type]:
+        """Put jobs and begin them together; give the kinds of what is reported at once."""
+        before = len(self.reports)
+        for job in jobs:
+            self.worker.put(job)
+        self.worker.flush()
+        return [type(report) for report in self.reports[before:]]
 
 
 @asynccontextmanager
 async def working(store: ChainStore, *first: ChainJob) -> AsyncIterator[Work]:
     """Run a worker that finds the ``first`` jobs waiting together."""
     work = Work(store)
-    for job in first:
-        work.worker.put(job)
+    work.begin(*first)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(work.worker.thread.run)
+        nursery.start_soon(work.worker.run)
         yield work
         nursery.cancel_scope.cancel()
 
@@ -104,14 +110,13 @@ async def test_refused_events_are_counted_by_reason(store: ChainStore) -> None:
 async def test_empty_blocks_wait_for_company(
     store: ChainStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Blocks without a payload tell their roots at once and share the next commit."""
+    """Blocks without a payload are executed with the next one that has one, in one commit."""
     monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 5_000)
     first, second, third = make_chain(GENESIS, 3, certified=[], empty=[1, 2])
     async with working(store, first) as work:
-        await work.do(reports_count=1)
-        await work.do(second, reports_count=2)
-        assert [type(report) for report in work.reports] == [Executed, Executed]
+        assert work.begin(second) == []
         await work.do(third, reports_count=5)
+    assert [type(report) for report in work.reports[:3]] == [Executed] * 3
     assert work.reports[-2:] == [ChainDurable(Height(3)), (3, 1)]
     assert work.worker.counters.commits == 1
 
@@ -123,17 +128,101 @@ async def test_empty_blocks_do_not_wait_for_ever(
     monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 20)
     first, second = make_chain(GENESIS, 2, certified=[], empty=[1, 2])
     async with working(store, first) as work:
+        assert work.reports == []
         await work.do(reports_count=3)
         monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 60_000)
-        with trio.fail_after(50):
-            await work.do(second, reports_count=4)
+        assert work.begin(second) == []
+    assert work.reports[-2:] == [ChainDurable(Height(2)), (2, 0)]
     with store.read() as reader:
         assert reader.head_height() == 2
+
+
+async def test_empty_blocks_wait_until_they_are_many(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that catches up on empty blocks is not held up by each few of them."""
+    monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 60_000)
+    monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_BYTES_MAX", 2 * 512)
+    work = Work(store)
+    assert work.begin(*make_chain(GENESIS, 2, certified=[], empty=[1, 2])) == []
+    (*_, third) = make_chain(GENESIS, 3, certified=[], empty=[1, 2, 3])
+    assert work.begin(third) == []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work.worker.run)
+        await work.do(reports_count=5)
+        nursery.cancel_scope.cancel()
+    assert work.worker.counters.commits == 1
+
+
+async def test_the_last_block_of_an_epoch_does_not_wait(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no payload, but what comes out of it is not known without it."""
+    monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 60_000)
+    [job] = make_chain(GENESIS, 1, certified=[], empty=[1])
+    last = msgspec.structs.replace(job.block, next_set_hash=bytes(32))
+    work = Work(store)
+    with pytest.raises(InvariantError, match="nobody approved"):
+        work.begin(Execute(block_id(last), last, None, ()))
+
+
+async def test_little_is_committed_at_once(store: ChainStore) -> None:
+    """A small block is durable when it has been begun: no thread runs, and none is needed."""
+    work = Work(store)
+    (first,) = make_chain(GENESIS, 1, certified=[1])
+    assert work.begin(first) == [Executed, ChainDurable, tuple]
+    with store.read() as reader:
+        assert reader.head_height() == 1
+
+
+async def test_much_is_left_to_the_thread(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many bytes do not hold up the votes."""
+    monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_BYTES_MAX", 600)
+    async with working(store) as work:
+        assert work.begin(*make_chain(GENESIS, 2, certified=[])) == []
+        await work.do(reports_count=4)
+
+
+async def test_a_block_whose_batches_are_stored_is_left_to_the_thread(store: ChainStore) -> None:
+    """Such a block brings no bytes along, and yet may be the largest of all."""
+    (first,) = make_chain(GENESIS, 1, certified=[])
+    async with working(store) as work:
+        await work.do(StoreBatch(*first.batches[0]), reports_count=1)
+        assert work.begin(msgspec.structs.replace(first, batches=())) == []
+        await work.do(reports_count=4)
+
+
+async def test_little_follows_what_is_under_way(store: ChainStore) -> None:
+    """While the thread has work, later jobs go there too: their order is kept."""
+    id_, batch = make_batch(GENESIS, [77])
+    first, second = make_chain(GENESIS, 2, certified=[])
+    async with working(store) as work:
+        assert work.begin(StoreBatch(id_, batch)) == []
+        assert work.begin(first) == []
+        await work.do(reports_count=4)
+        assert work.begin(second) == [Executed, ChainDurable, tuple]
+
+
+async def test_a_slow_disk_is_left_to_the_thread(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a commit that took long the next one is the thread's, which may find it quick again."""
+    monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_MS_MAX", 0)
+    first, second, third = make_chain(GENESIS, 3, certified=[])
+    async with working(store) as work:
+        assert work.begin(first) == [Executed, ChainDurable, tuple]
+        monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_MS_MAX", 60_000)
+        assert work.begin(second) == []
+        await work.do(reports_count=6)
+        assert work.begin(third) == [Executed, ChainDurable, tuple]
 
 
 async def test_large_groups_are_cut(store: ChainStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction takes a bounded number of bytes; the rest follows in the next."""
     monkeypatch.setattr(chain_worker_module, "COMMIT_BYTES_MAX", 1)
+    monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_BYTES_MAX", 1)
     async with working(store, *make_chain(GENESIS, 3, certified=[])) as work:
         await work.do(reports_count=9)
     assert work.worker.counters.commits == 3
@@ -164,8 +253,7 @@ async def test_missing_bytes_end_the_process(store: ChainStore) -> None:
     """A final block without its batch is a broken promise: nothing of the group is kept."""
     first, second = make_chain(GENESIS, 2, certified=[])
     work = Work(store)
-    work.worker.put(first)
-    work.worker.put(msgspec.structs.replace(second, batches=()))
+    assert work.begin(first, msgspec.structs.replace(second, batches=())) == []
     with pytest.raises(InvariantError, match="not in the store"), trio.fail_after(50):
         await work.worker.thread.run()
     assert not any(isinstance(report, ChainDurable) for report in work.reports)
