@@ -1,6 +1,7 @@
 """A member of a real network forgets, gives the space back, and goes on among members that keep."""
 
 import json
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -115,3 +116,36 @@ def test_member_forgets_and_goes_on(tmp_path: Path, concordat: Run) -> None:
         root = reader.stored_head(head.height).root
     with ChainStore.open_readonly(network.chain_dir(0)) as store, store.read() as reader:
         assert reader.root(head.height) == root
+
+
+def test_others_help_who_was_away_and_who_joins(tmp_path: Path, concordat: Run) -> None:
+    """What one member has forgotten comes from another: block by block, and as a whole copy."""
+    network = RealNetwork.create(tmp_path / "net", settings={"log": {"level": "warning"}})
+    publisher = Publisher(*network.publisher(0), network.testnet.genesis.chain_id)
+    away, url = 3, network.url(PRUNED)
+    name = network.home(away).name
+    with network.running():
+        network.wait_ready()
+        network.kill((away, Part.NODE), (away, Part.GATEWAY))
+        with Client(network.url(0)) as client:
+            client.publish_many(events(publisher, COUNT), "final")
+        wait_for(url, COUNT)
+        wait_cosigned(network.chain_dir(PRUNED), COUNT)
+        network.kill((PRUNED, Part.NODE), (PRUNED, Part.GATEWAY))
+        options = ("--home", network.home(PRUNED), "--keep-events", KEPT, "--json")
+        held = json.loads(concordat("prune", *options).stdout)
+        assert name in held["held_back_by"][0]["who"]
+        assert held["first_held"] == 0
+        pruned = json.loads(concordat("prune", *options, "--without", name).stdout)
+        assert pruned["first_held"] > COUNT / 3
+        network.start_all()
+        wait_for(network.url(away), COUNT)
+        network.kill((away, Part.NODE), (away, Part.GATEWAY))
+        shutil.rmtree(network.home(away) / "data")
+        sources = ("--from", url, "--from", network.url(0))
+        joined = json.loads(concordat("join", network.home(away), *sources, "--json").stdout)
+        assert joined["events"] >= COUNT
+        assert network.stop_all() == []
+    with ChainStore.open_readonly(network.chain_dir(away)) as store, store.read() as reader:
+        assert reader.first_held() == 0
+        assert len(reader.entries(reader.first_held(), COUNT, 10**9)) == COUNT
