@@ -25,6 +25,7 @@ from ledger.core.trust.operations import GOVERNANCE_TOPIC, IDENTITY_TOPIC
 __all__ = [
     "GOVERNORS_KEY",
     "PARTICIPANT_PREFIX",
+    "PENDING_VALIDATORS_KEY",
     "VALIDATORS_KEY",
     "Rights",
     "StateMemory",
@@ -35,9 +36,11 @@ __all__ = [
 ]
 
 VALIDATORS_KEY: Final = b"validators"
+PENDING_VALIDATORS_KEY: Final = b"pending validators"
 GOVERNORS_KEY: Final = b"governors"
 PARTICIPANT_PREFIX: Final = b"participant/"
 
+_REMEMBERED: Final = frozenset({RULES_KEY, PENDING_VALIDATORS_KEY})
 _OPEN_TOPICS: Final = frozenset({GOVERNANCE_TOPIC, IDENTITY_TOPIC})
 
 _participants = Codec(Participant)
@@ -86,18 +89,21 @@ class StateMemory:
     Attributes:
         rights: DID -> rights of participants.
         rules: of topics, or None when nobody asked for them yet.
+        pending_validators: the set that waits (``b""``: none), or None when nobody asked.
     """
 
-    __slots__ = ("rights", "rules")
+    __slots__ = ("pending_validators", "rights", "rules")
 
     def __init__(self) -> None:
         self.rights: dict[str, Rights] = {}
         self.rules: TopicRules | None = None
+        self.pending_validators: bytes | None = None
 
     def after(self, changes: Iterable[bytes]) -> "StateMemory":
         """Give the memory of the state in which these keys have changed."""
         for key in changes:
-            if key.startswith(PARTICIPANT_PREFIX) or key == RULES_KEY:
+            # Whether it was asked for or not: older views of this memory may ask for it later.
+            if key.startswith(PARTICIPANT_PREFIX) or key in _REMEMBERED:
                 return StateMemory()
         return self
 
@@ -158,6 +164,13 @@ class StateView:
             remembered.clear()
         remembered[did] = rights
         return rights
+
+    def pending_validators(self) -> bytes:
+        """Give the encoded validator set that waits for its epoch; ``b""`` when none does."""
+        pending = self.memory.pending_validators
+        if pending is None:
+            pending = self.memory.pending_validators = self.get(PENDING_VALIDATORS_KEY) or b""
+        return pending
 
     def topic_rules(self) -> TopicRules:
         """Give the patterns of the topic rules in force.

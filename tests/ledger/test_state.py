@@ -9,6 +9,7 @@ from ledger.core.genesis import Participant, ParticipantKey
 from ledger.core.limits import TOPIC_RIGHTS_REMEMBERED_MAX
 from ledger.core.state import (
     GOVERNORS_KEY,
+    PENDING_VALIDATORS_KEY,
     VALIDATORS_KEY,
     Rights,
     StateMemory,
@@ -156,11 +157,23 @@ def test_memory_of_participants_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_memory_serves_the_next_root_until_what_it_holds_changes() -> None:
-    """A change of a participant or of the rules begins a new memory; any other change does not."""
+    """A change of what it may hold begins a new memory; any other change does not."""
     memory = StateMemory()
     assert memory.after([b"entity/x", b"topic-rule/a", VALIDATORS_KEY]) is memory
     assert memory.after([b"x", participant_key("did:web:x")]) is not memory
     assert memory.after([RULES_KEY]) is not memory
+    assert memory.after([PENDING_VALIDATORS_KEY]) is not memory
+
+
+def test_validators_that_wait_are_read_once() -> None:
+    """Also that none wait is remembered."""
+    memory = StateMemory()
+    assert StateView(read_node, ROOT, memory).pending_validators() == b""
+    assert StateView(lambda _: b"", ROOT, memory).pending_validators() == b""
+    root, nodes = statemap.update(lambda _: b"", bytes(32), {PENDING_VALIDATORS_KEY: b"set"})
+    memory = StateMemory()
+    assert StateView(nodes.__getitem__, root, memory).pending_validators() == b"set"
+    assert StateView(lambda _: b"", root, memory).pending_validators() == b"set"
 
 
 def test_rules_are_read_once_and_broken_ones_stop_the_process() -> None:

@@ -15,7 +15,12 @@ from ledger.core.genesis import Governors, Participant
 from ledger.core.ids import EventId
 from ledger.core.limits import PROPOSAL_LIFE_MS_MAX, PROPOSALS_OPEN_MAX
 from ledger.core.signing import is_acceptable_key
-from ledger.core.state import GOVERNORS_KEY, VALIDATORS_KEY, participant_key
+from ledger.core.state import (
+    GOVERNORS_KEY,
+    PENDING_VALIDATORS_KEY,
+    VALIDATORS_KEY,
+    participant_key,
+)
 from ledger.core.trust.operations import (
     Action,
     Approve,
@@ -46,7 +51,6 @@ __all__ = [
     "propose",
 ]
 
-PENDING_VALIDATORS_KEY = b"pending validators"
 OPEN_PROPOSALS_PREFIX = b"open proposals\0"
 PARAMETER_PREFIX = b"parameter\0"
 _governors = Codec(Governors)

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from ledger.core.errors import DecodeError, InvariantError
-from ledger.core.state import VALIDATORS_KEY, StateView
-from ledger.core.trust.governance import PENDING_VALIDATORS_KEY
+from ledger.core.state import PENDING_VALIDATORS_KEY, VALIDATORS_KEY, StateView
 from ledger.core.validators import Validator, members_codec, set_hash
 
 __all__ = ["end_of_epoch", "pending_set_hash"]
@@ -16,7 +15,7 @@ def pending_set_hash(
     """Give the digest of the set that waits in ``state`` after ``changes``, or None."""
     encoded = (changes or {}).get(PENDING_VALIDATORS_KEY)
     if encoded is None:
-        encoded = state.get(PENDING_VALIDATORS_KEY)
+        encoded = state.pending_validators()
     return set_hash(encoded) if encoded else None
 
 
@@ -28,7 +27,7 @@ def end_of_epoch(
     Raises:
         InvariantError: another set than the named one waits in ``state``, or none.
     """
-    encoded = state.get(PENDING_VALIDATORS_KEY) or b""
+    encoded = state.pending_validators()
     if set_hash(encoded) != next_set_hash:
         raise InvariantError("a final block ends the epoch with a set that nobody approved")
     try:
