@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, cast
 
+import msgspec
+
 from ledger.core.errors import DecodeError, RejectCode
 from ledger.core.event import OpenEntry, id_of_key, open_entry
 from ledger.core.ids import EventId, EventKey
@@ -39,7 +41,7 @@ __all__ = [
 ]
 
 
-class ExaminedEntry(NamedTuple):
+class ExaminedEntry(msgspec.Struct, frozen=True, gc=False):
     """An entry that is canonical, correctly signed and admissible now."""
 
     entry: bytes
@@ -140,8 +142,11 @@ def examine_entries(
     # What would change is dropped: application is the truth.
     carry_out_operations(scan, state, now_ms)
     refuse_mismatches(scan, state, INT_MAX - len(entries))
-    taken = map(ExaminedEntry, scan.entries(), map(EventId, scan.ids()))
-    return tuple(code(number) or next(taken) for number in scan.verdicts())
+    taken = map(ExaminedEntry, scan.entries(), cast("list[EventId]", scan.ids()))
+    numbers = scan.verdicts()
+    if not any(numbers):
+        return tuple(taken)
+    return tuple(code(number) or next(taken) for number in numbers)
 
 
 def examine_batch(entries: Sequence[bytes], chain_id: str) -> bool:
