@@ -214,19 +214,21 @@ class Calls:
             kept: the event's entry, for a gateway that has forgotten it.
         """
         request = Request("GET", f"/v1/events/{id_.hex()}/proof", _MEDIA_PROOF)
-        answer = yield from self._find(request)
-        if answer is None:
-            return None
-        try:
-            bundle = decode_bundle(answer.body)
-            if not bundle.entry:
-                if kept is None:
-                    raise Refused(HttpCode.FORGOTTEN, _WITHOUT_ENTRY)
-                bundle = with_entry(bundle, kept)
-            self._verify(bundle, id_, None)
-        except DecodeError as error:
-            raise PeerFault(Offence.MALFORMED, f"not a proof: {error}") from None
-        return bundle
+        for _ in self.gateways.urls:
+            answer = yield from self._find(request)
+            if answer is None:
+                return None
+            try:
+                bundle = decode_bundle(answer.body)
+                if not bundle.entry and kept is None:
+                    self.gateways.leave(self.gateways.url)  # another member may keep more
+                    continue
+                bundle = bundle if bundle.entry else with_entry(bundle, kept or b"")
+                self._verify(bundle, id_, None)
+            except DecodeError as error:
+                raise PeerFault(Offence.MALFORMED, f"not a proof: {error}") from None
+            return bundle
+        raise Refused(HttpCode.FORGOTTEN, _WITHOUT_ENTRY)
 
     def _verify(self, bundle: ProofBundle, id_: EventId, sequence: Sequence | None) -> None:
         """Hold a proof to the event that it was asked for. Raises ProofError, DecodeError."""

@@ -34,6 +34,7 @@ __all__ = [
     "Pause",
     "Request",
     "Timing",
+    "has_forgotten",
     "may_pass",
     "pause_ms",
     "retry_after_ms",
@@ -42,6 +43,7 @@ __all__ = [
 T = TypeVar("T")
 
 _REQUEST_TIMEOUT: Final = 408
+_GONE: Final = 410
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_FAULTS: Final = 500
 _SECOND_MS: Final = 1_000
@@ -145,6 +147,7 @@ class Gateways:
         """
         give_up_at = self.timing.now_ms() + self.timing.give_up_ms
         attempt = 0
+        forgetful: set[str] = set()
         while True:
             if request.method == "POST" and (wait_ms := self._turn()):
                 # An earlier request was told that there is too much of this kind.
@@ -156,6 +159,11 @@ class Gateways:
             if outcome is None:
                 raise InvariantError("a call was answered like a pause")
             if isinstance(outcome, Answer) and not may_pass(outcome.status):
+                if request.method == "GET" and has_forgotten(outcome):
+                    forgetful.add(url)
+                    if len(forgetful) < len(self.urls):
+                        self.leave(url)  # another member may keep more
+                        continue
                 return outcome
             attempt += 1
             pause, reason = self._after(url, outcome, attempt)
@@ -189,6 +197,11 @@ class Gateways:
         order = [(self._current + step) % count for step in range(count)]
         self._current = min(order, key=lambda index: waits[index])  # the first of equals
         return waits[self._current]
+
+
+def has_forgotten(answer: Answer) -> bool:
+    """Say whether a gateway answers that its member holds the contents no more."""
+    return answer.status == _GONE and read_problem(answer).code == HttpCode.FORGOTTEN
 
 
 def may_pass(status: int) -> bool:

@@ -12,7 +12,7 @@ from ledger.core.limits import CLIENT_BACKOFF_MS_MAX
 from pubsub.client.answers import Answer, LedgerEvent, raise_problem, read_problem
 from pubsub.client.calls import Calls, stream_request
 from pubsub.client.checking import LogChecker, is_fork
-from pubsub.client.exchange import Call, Flow, may_pass, pause_ms
+from pubsub.client.exchange import Call, Flow, has_forgotten, may_pass, pause_ms
 from pubsub.client.following import Follower
 from pubsub.client.topic_calls import TopicChecker
 
@@ -51,6 +51,7 @@ class Session:
         self._attempt = 0
         self._url = calls.gateways.url
         self._liars: set[str] = set()
+        self._forgetful: set[str] = set()  # gateways whose members hold no such old events
         self.last_error = ""
         self.losses = 0
 
@@ -81,7 +82,10 @@ class Session:
         """
         if answer.status == _OK:
             return
-        if may_pass(answer.status):
+        if has_forgotten(answer):
+            self._forgetful.add(self._url)
+        is_elsewhere = 0 < len(self._forgetful) < len(self._calls.gateways.urls)
+        if may_pass(answer.status) or (has_forgotten(answer) and is_elsewhere):
             raise Unavailable(f"answered {answer.status}: {read_problem(answer).detail}")
         raise_problem(answer)
 
@@ -98,6 +102,7 @@ class Session:
         if self._follower.cursor != before:
             self._attempt = 0
             self._liars.clear()
+            self._forgetful.clear()
 
     def lost(self, error: Exception) -> int:
         """Note that the connection is gone; give the pause in ms before the next one.

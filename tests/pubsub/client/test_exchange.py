@@ -79,6 +79,19 @@ def test_other_gateways_are_asked_at_once() -> None:
     assert gateways.url == "http://c"  # and is used from now on
 
 
+def test_what_one_member_has_forgotten_is_asked_of_others() -> None:
+    """Each gateway is asked once, without a pause; that all have forgotten it is an answer, too."""
+    clock = Clock()
+    gateways = Gateways(["http://a", "http://b", "http://c"], clock.timing)
+    gone = problem(HttpCode.FORGOTTEN)
+    assert play(clock, gateways, [gone, GOOD]) == (GOOD, ["http://a", "http://b"])
+    assert gateways.url == "http://b"
+    answer, steps = play(clock, gateways, [gone, gone, gone])
+    assert (answer, steps) == (gone, ["http://b", "http://c", "http://a"])
+    post = Request("POST", "/v1/consumers", "application/json")
+    assert play(clock, gateways, [gone], post) == (gone, ["http://a"])
+
+
 @pytest.mark.parametrize(
     "code",
     [
