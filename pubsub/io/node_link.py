@@ -31,7 +31,6 @@ from consensus.core.control import (
     decode_reply,
     encode_control,
 )
-from consensus.io.frames import FrameSplitter, encode_frame
 from ledger.core.errors import DecodeError, RejectCode, Rejected, Unavailable
 from ledger.core.limits import (
     CONTROL_BYTES_MAX,
@@ -46,6 +45,7 @@ from pubsub.io.signal import Signal
 
 __all__ = ["NodeLink"]
 
+_LENGTH_BYTES = 4
 _READ_BYTES = 65_536
 
 _log = structlog.get_logger("gateway.node_link")
@@ -138,7 +138,8 @@ class NodeLink:
         id_ = self._next_id
         pending = self._pending[id_] = _Pending()
         try:
-            frame = encode_frame(encode_control(make(id_)))
+            frame = encode_control(make(id_))
+            frame = len(frame).to_bytes(_LENGTH_BYTES, "big") + frame
             self._outgoing.append(frame)
             self._unsent_bytes += len(frame)
             self._wake.set()
@@ -160,8 +161,7 @@ class NodeLink:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._write, connection)
-                frames = FrameSplitter(FRAME_BYTES_MAX)
-                await while_readable(connection, partial(self._read, connection, frames))
+                await while_readable(connection, partial(self._read, connection, bytearray()))
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -188,14 +188,25 @@ class NodeLink:
                 self._unsent_bytes -= sent
                 unsent = unsent[sent:]
 
-    def _read(self, connection: socket.socket, frames: FrameSplitter) -> bool:
-        """Take what came; False: the node closed. Raises DecodeError, OSError."""
+    def _read(self, connection: socket.socket, buffer: bytearray) -> bool:
+        """Take what came apart; False: the node closed. Raises DecodeError, OSError."""
         try:
             data = connection.recv(_READ_BYTES)
         except BlockingIOError:
             return True
-        for frame in frames.feed(data):
-            self._on_reply(decode_reply(frame))
+        buffer += data
+        start = 0
+        while len(buffer) - start >= _LENGTH_BYTES:
+            length = int.from_bytes(buffer[start : start + _LENGTH_BYTES], "big")
+            if length > FRAME_BYTES_MAX:
+                msg = f"a frame of {length} bytes"
+                raise DecodeError(msg)
+            end = start + _LENGTH_BYTES + length
+            if len(buffer) < end:
+                break
+            self._on_reply(decode_reply(bytes(buffer[start + _LENGTH_BYTES : end])))
+            start = end
+        del buffer[:start]
         return bool(data)
 
     def _on_reply(self, reply: ControlReply) -> None:
