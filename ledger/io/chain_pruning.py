@@ -174,9 +174,12 @@ def _step(
                 break
             match judge(transaction, cursor.key(), cursor.value()):
                 case _Verdict.GOES:
+                    # After a deletion among several rows of one key, LMDB's cursor (0.9.36) may
+                    # stand on another row than the next one: find that anew.
+                    key = bytes(cursor.key())
                     cursor.delete()
                     deleted += 1
-                    found = bool(cursor.key())  # of the row behind it
+                    found = cursor.set_range(key)
                 case _Verdict.STAYS:
                     found = cursor.next()
                 case _Verdict.LATER:

@@ -33,6 +33,7 @@ class Twins:
         forgetful, complete: the stores.
         entries: of the log.
         offered: everything that was ever offered to them, also what was refused.
+        topics: of the events to come.
     """
 
     def __init__(self, directory: Path, seed: int) -> None:
@@ -41,6 +42,7 @@ class Twins:
         self.complete = ChainStore.create(directory / "complete", GENESIS)
         self.entries: list[bytes] = []
         self.offered: list[bytes] = []
+        self.topics: tuple[str, ...] = (*TOPICS, "news")  # Alice may not publish news
         self._batches: list[tuple[BatchId, bytes]] = []
         self.time_ms = START_MS
 
@@ -89,7 +91,7 @@ class Twins:
         number = len(self.offered)
         made = entry(
             number,
-            topic=self.dice.choice((*TOPICS, "news")),  # Alice may not publish news
+            topic=self.dice.choice(self.topics),
             subject=f"s{self.dice.randrange(5)}",
             type=f"t{self.dice.randrange(3)}",
             time_ms=self.time_ms - self.dice.choice((0, 0, HOUR_MS, EVENT_AGE_MS_MAX)),
