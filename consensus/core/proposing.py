@@ -3,6 +3,8 @@
 The flush rule: a block is final only after the next round's certificate, so while something is
 ordered and not yet final the leader proposes at once, even an empty block. While only its root is
 not yet final it waits a moment, because the next event would have to wait behind the empty block.
+The gathering rule: small batches wait while another payload is not yet final, since a block of few
+events costs as much as one of many and delays what is under way; certified batches never wait.
 The idle rule: with nothing to agree on it waits, then proposes an empty heartbeat.
 """
 
@@ -57,6 +59,8 @@ class Proposer:
         payload = Payload()
         if next_set_hash is None:
             payload = parts.dissemination.book.choose(tree.batches_in(walk.path))
+        if not payload.certificates and any(item.block.payload for item in walk.path):
+            payload = Payload()  # little: it gathers until what is under way is final
         pause_ms = 0 if payload.batch_ids or self.idle_over else self._pause_ms(walk.path)
         if pause_ms:
             self._wait(pause_ms)

@@ -1,5 +1,7 @@
 """The edges of the core: records, recovery, timers, idling, status, counters, single validators."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 
@@ -53,6 +55,7 @@ from ledger.core.ids import BlockId, Epoch, Height, NodeIndex, Round
 from ledger.core.limits import (
     EVIDENCE_COUNT_MAX,
     IDLE_INTERVAL_MS,
+    INLINE_BYTES_MAX,
     RECOVERY_MARGIN_ROUNDS,
     ROOT_FLUSH_MS,
     ROUND_TIMEOUT_ABSENT_MS,
@@ -328,6 +331,27 @@ def test_the_flush_rule() -> None:
     last = world.nodes[0].disk.blocks[-1]
     assert last.executed_height >= payload.height
     assert 3 <= world.heights()[0] - before <= 6, "and no longer than that"
+
+
+def _laden_heights(size: int) -> list[int]:
+    """Give the heights of the blocks with events when each of 40 comes a moment after the last."""
+    world = Federation(4, seed=9)
+    world.run(100)
+    for number in range(40):
+        world.submit(number % 4, [b"%d" % number + bytes(size)])
+        world.run(3)
+    assert world.run(2_000, until=lambda: all(len(log) == 40 for log in world.logs()))
+    return [block.height for block in world.nodes[0].disk.blocks if block.payload]
+
+
+def test_small_batches_gather_until_what_is_under_way_is_final() -> None:
+    """A payload block is followed by an empty one, which makes it final, and then by all the rest.
+
+    Large batches, which a quorum vouches for, do not wait.
+    """
+    small, large = _laden_heights(1), _laden_heights(INLINE_BYTES_MAX)
+    assert min(after - before for before, after in pairwise(small)) == 2
+    assert min(after - before for before, after in pairwise(large)) == 1
 
 
 def test_a_round_that_becomes_idle_waits_for_the_heartbeat() -> None:
