@@ -55,7 +55,8 @@ class _Forgotten(NamedTuple):
 
     Attributes:
         first_held: the first sequence before it.
-        height: the highest block all of whose events are forgotten.
+        height: the block that completed what is forgotten. Whoever has its ledger needs every
+            block above it, also one that accepts nothing.
         earliest_ms: an event of an earlier time is too old for every block to come.
         needed: beginnings of the ids of batches that something before the border needs.
     """
@@ -127,7 +128,7 @@ class ChainPruner:
     def _forgotten(self, transaction: "lmdb.Transaction[memoryview]") -> _Forgotten:
         reader = self._reader(transaction)
         first, head = reader.first_held(), reader.head()
-        height = Height(max(0, reader.first_height_beyond(first) - 1))
+        height = _border(reader, first)
         needed: set[bytes] = set()
         with transaction.cursor(self._tables.log) as cursor:
             found = cursor.set_range(number_key(first))
@@ -160,6 +161,14 @@ class ChainPruner:
             with self._environment.write() as transaction:
                 deleted, resume = _step(transaction, table, judge, resume)
             yield deleted
+
+
+def _border(reader: ChainReader, first: Sequence) -> Height:
+    """Give the lowest ledger whose log is as long as what is forgotten, or the last shorter one."""
+    height = reader.first_height_beyond(first - 1)
+    root = reader.root(height)
+    is_whole = root is not None and root.log_size == first
+    return height if is_whole else Height(max(0, height - 1))
 
 
 def _step(

@@ -69,20 +69,24 @@ class Twins:
             if self._batches and self.dice.random() < 0.3:
                 rows.append(self.dice.choice(self._batches))
             self._batches += rows
-            with self.complete.read() as reader:
-                head, height = reader.head(), reader.head_height()
-                root = reader.stored_head(height).root
-                executed = reader.root(Height(max(0, height - 1)))
-                assert executed is not None
-            _, block = block_after(root, head.block_id, [id_ for id_, _ in rows], self.time_ms)
-            block = msgspec.structs.replace(
-                block, executed_height=executed.height, ledger_root=executed.digest
-            )
-            result = _apply(self.complete, block, rows)
-            assert _apply(self.forgetful, block, rows) == result
-            self.entries += [item.entry for item in result.accepted]
-            results.append(result)
+            results.append(self.apply(rows))
         return results
+
+    def apply(self, rows: Sequence[tuple[BatchId, bytes]]) -> BlockResult:
+        """Apply a block of these batches to both."""
+        with self.complete.read() as reader:
+            head, height = reader.head(), reader.head_height()
+            root = reader.stored_head(height).root
+            executed = reader.root(Height(max(0, height - 1)))
+            assert executed is not None
+        _, block = block_after(root, head.block_id, [id_ for id_, _ in rows], self.time_ms)
+        block = msgspec.structs.replace(
+            block, executed_height=executed.height, ledger_root=executed.digest
+        )
+        result = _apply(self.complete, block, rows)
+        assert _apply(self.forgetful, block, rows) == result
+        self.entries += [item.entry for item in result.accepted]
+        return result
 
     def _event(self) -> bytes:
         """Give a new event of today or of the day before, or one that was offered before."""
