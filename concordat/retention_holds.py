@@ -7,7 +7,7 @@ position with this member (a stream, a gateway of another member) is not known h
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Engine, create_engine, inspect
 from sqlalchemy.engine import make_url
@@ -20,12 +20,15 @@ from concordat.home import Home, HomeError
 from ledger.core.block import Block
 from ledger.core.errors import Unavailable
 from ledger.core.ids import Height, NodeIndex
+from ledger.core.limits import SYNC_BLOCKS_AHEAD_MAX
 from ledger.io.chain_reader import ChainReader
 from ledger.io.store_copy import require_no_writer
 from pubsub.io.consumers.loading import load_states
 from pubsub.io.delivery_store import DeliveryStore
 
 __all__ = ["Hold", "holds_of"]
+
+_COMMIT_MS_MAX: Final = 30_000  # between a ledger that a validator signs with, and its commit
 
 
 class Hold(NamedTuple):
@@ -79,7 +82,7 @@ def _validators(reader: ChainReader, without: frozenset[str]) -> Iterator[Hold]:
         if index not in seen:
             yield Hold(0, f"validator {name}, which has signed nothing in this epoch,")
             continue
-        root = reader.root(seen[index])
+        root = reader.root(_durable(reader, seen[index]))
         log_size = 0 if root is None else root.log_size
         yield Hold(log_size, f"validator {name}, last seen with the ledger of block {seen[index]},")
 
@@ -100,6 +103,19 @@ def _last_seen(reader: ChainReader, wanted: Iterable[NodeIndex]) -> dict[NodeInd
         voters = {NodeIndex(index) for index, _ in block.qc.signatures}
         height = Height(height - 1)
     return seen
+
+
+def _durable(reader: ChainReader, signed: Height) -> Height:
+    """Give a ledger that a validator has on its disk which signed with the one at ``signed``.
+
+    It signs with what it has computed. Its disk may lack the blocks that were waiting for it then,
+    and it executes these once more when it failed at that moment.
+    """
+    if reader.root(signed) is None:
+        return Height(0)
+    young = reader.first_height_at(reader.stored_head(signed).time_ms - _COMMIT_MS_MAX)
+    assert young is not None, "the block at that height is young"
+    return Height(max(0, young - 1, signed - SYNC_BLOCKS_AHEAD_MAX))
 
 
 # --- the gateway and its facades ----------------------------------------------------------

@@ -71,7 +71,8 @@ def check(world: Twins, first: int) -> None:
                 assert pruned.sequence_of(opened.id, opened.event.time_ms) == number
         for height in range(1, whole.head_height() + 1):
             before, block = whole.root(Height(height - 1)), whole.block(Height(height))
-            assert before is not None and block is not None
+            assert before is not None
+            assert block is not None
             if before.log_size < first:
                 continue
             for id_ in block.payload:  # peers that were away ask for all of them
