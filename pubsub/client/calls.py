@@ -163,14 +163,15 @@ class Calls:
         timing = self.gateways.timing
         give_up_at = timing.now_ms() + timing.give_up_ms
         receipts: dict[EventId, Receipt] = {}
-        left, attempt = list({opened.id: opened for opened in entries}.values()), 0
+        own = {opened.id: opened for opened in entries}
+        left, attempt = list(own.values()), 0
         while left:
             answer = yield from self.gateways.exchange(_publish_request(left, wait))
             if answer.status not in _OK:
                 raise_problem(answer)
             for receipt in read_receipts(answer, left):
                 if receipt.code is not RejectCode.OVERLOADED:
-                    receipts[receipt.id] = self._checked(receipt, wait)
+                    receipts[receipt.id] = self._checked(receipt, wait, own[receipt.id].entry)
             left = [opened for opened in left if opened.id not in receipts]
             if left:
                 attempt += 1
@@ -180,8 +181,8 @@ class Calls:
                 yield Pause(pause)
         return [receipts[opened.id] for opened in entries]
 
-    def _checked(self, receipt: Receipt, wait: Wait) -> Receipt:
-        """Hold a receipt to what was asked for."""
+    def _checked(self, receipt: Receipt, wait: Wait, entry: bytes) -> Receipt:
+        """Hold a receipt to what was asked for; complete the proof of an event of long ago."""
         if receipt.code is not None:
             return receipt
         if wait != "accepted" and receipt.status != "final":
@@ -189,6 +190,8 @@ class Calls:
         if wait == "proof":
             if receipt.proof is None:
                 raise PeerFault(Offence.MALFORMED, "the gateway did not send the proof")
+            if not receipt.proof.entry:
+                receipt = receipt._replace(proof=with_entry(receipt.proof, entry))
             self._verify(receipt.proof, receipt.id, receipt.sequence)
         return receipt
 

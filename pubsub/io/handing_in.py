@@ -15,7 +15,7 @@ from msgspec import UNSET
 from ledger.core.errors import RejectCode
 from ledger.core.event import open_entry
 from ledger.core.ids import EventId, Height, Sequence
-from ledger.core.proof import build_bundle, encode_bundle
+from ledger.core.proof import build_bundle, encode_bundle, with_entry
 from ledger.core.state import StateView
 from ledger.core.topic_application import current_hash
 from ledger.io.chain_reader import ChainReader
@@ -65,6 +65,8 @@ async def hand_in(gateway: Gateway, entries: tuple[bytes, ...], wish: Wish) -> l
     events = name_entries(entries)
     if wish.wait:
         receipts = await _waited(gateway, events, codes, since, wish)
+        if wish.wait == "proof" and any(receipt.sequence is not UNSET for receipt in receipts):
+            receipts = await gateway.access.in_thread(partial(_with_proofs, receipts, entries))
     else:
         receipts = _answered(gateway, events, codes)
     if gateway.access.is_open and _MISMATCH in {receipt.code for receipt in receipts}:
@@ -93,17 +95,15 @@ async def _waited(
     gateway: Gateway, events: Named, codes: tuple[str, ...], since: Height, wish: Wish
 ) -> list[Receipt]:
     """Wait for the events on their way, also those that somebody handed in before."""
-    is_proof = wish.wait == "proof"
     rows = [row for row, code in enumerate(codes) if code in _AWAITED]
     awaited = events.at(rows) if codes else events
-    wait = Wait(awaited, since, with_proof=is_proof, may_be_old=RejectCode.DUPLICATE in codes)
+    may_be_old = RejectCode.DUPLICATE in codes
+    wait = Wait(awaited, since, with_proof=wish.wait == "proof", may_be_old=may_be_old)
     if awaited.ids:
         await gateway.finality.wait(wait, wish.timeout_ms)
     decided = [
         _decided(id_, decision) for id_, decision in zip(awaited.ids, wait.decisions, strict=True)
     ]
-    if is_proof and decided:
-        decided = await gateway.access.in_thread(partial(_with_proofs, decided))
     if not codes:
         return decided
     receipts = [_submitted(id_, code) for id_, code in zip(events.ids, codes, strict=True)]
@@ -133,21 +133,24 @@ def _decided(id_: EventId, decision: StoredReceipt | None) -> Receipt:
     return Receipt(status="final", id=id_.hex(), sequence=sequence, height=height)
 
 
-def _with_proofs(receipts: list[Receipt], store: ChainStore) -> list[Receipt]:
+def _with_proofs(
+    receipts: list[Receipt], entries: tuple[bytes, ...], store: ChainStore
+) -> list[Receipt]:
     """Put the proofs of final events into their receipts, as far as they are ready."""
     with store.read() as reader:
         return [
-            receipt if receipt.sequence is UNSET else _with_proof(reader, receipt)
-            for receipt in receipts
+            receipt if receipt.sequence is UNSET else _with_proof(reader, receipt, entry)
+            for receipt, entry in zip(receipts, entries, strict=True)
         ]
 
 
-def _with_proof(reader: ChainReader, receipt: Receipt) -> Receipt:
+def _with_proof(reader: ChainReader, receipt: Receipt, entry: bytes) -> Receipt:
     assert receipt.sequence is not UNSET
     bundle = build_bundle(reader, Sequence(receipt.sequence))
     if bundle is None:
         return receipt
-    proof = b64encode(encode_bundle(bundle)).decode("ascii")
+    # One that was said before may be forgotten here: whoever said it again has sent it.
+    proof = b64encode(encode_bundle(with_entry(bundle, entry))).decode("ascii")
     return msgspec.structs.replace(receipt, proof=proof)
 
 

@@ -1,9 +1,11 @@
 """A gateway whose member has forgotten old events: a clear answer, and every proof."""
 
 import json
+from base64 import b64decode
 
 import pytest
 
+from ledger.core.errors import RejectCode
 from ledger.core.ids import Epoch, Sequence
 from ledger.core.limits import HASH_BYTES
 from ledger.core.merkle import leaf_hash
@@ -158,3 +160,14 @@ async def test_stream_goes_on_from_what_is_held(pruned: World) -> None:
         assert feed.read(reader, COUNT, COUNT)
     assert feed.start == FIRST
     assert feed.row(Sequence(FIRST)).opened == sample(FIRST)
+
+
+async def test_waiting_for_the_proof_of_a_forgotten_event(pruned: World) -> None:
+    """Said again it is a duplicate whose whole proof is given: the entry is in the request."""
+    pruned.node.judge = lambda _: RejectCode.DUPLICATE
+    answer = await pruned.post_bulk([sample(7).entry, sample(COUNT - 1).entry], "?wait=proof")
+    assert answer.status_code == 200, answer.text
+    for receipt, number in zip(answer.json()["receipts"], (7, COUNT - 1), strict=True):
+        bundle = decode_bundle(b64decode(receipt["proof"]))
+        assert bundle.entry == sample(number).entry
+        assert verify_bundle(bundle, GENESIS).sequence == receipt["sequence"] == number

@@ -1,5 +1,7 @@
 """What one member has forgotten another one may hold: a client asks until one does."""
 
+from base64 import b64encode
+
 import httpx
 import pytest
 from msgspec.json import encode
@@ -42,6 +44,10 @@ class Members:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(f"http://{request.url.host}")
         is_whole = request.url.host == "whole"
+        if request.method == "POST":
+            proof = b64encode(encode_bundle(with_entry(self.bundle, b""))).decode()
+            row = {"status": "final", "id": self.first.id.hex(), "sequence": 0, "height": 1}
+            return httpx.Response(200, content=encode({"receipts": [{**row, "proof": proof}]}))
         if request.url.path.endswith("/proof"):
             bundle = self.bundle if is_whole else with_entry(self.bundle, b"")
             return httpx.Response(200, content=encode_bundle(bundle))
@@ -79,6 +85,14 @@ def test_nobody_holds_it() -> None:
             client.proof(members.first.id, other.entry)
         with pytest.raises(ProofError):
             client.proof(other.id, other.entry)
+
+
+def test_proof_of_what_is_published_again() -> None:
+    """The publisher has the entry, which a gateway may have forgotten."""
+    members = Members()
+    with members.client(BARE) as client:
+        (receipt,) = client.publish_many([members.first], "proof")
+    assert receipt.proof == members.bundle
 
 
 def test_stream_begins_at_who_holds_the_position() -> None:
