@@ -17,13 +17,16 @@ class Keep(NamedTuple):
     """What the operator wants to keep: all that either condition names.
 
     Attributes:
-        events: so many of the newest. since_ms: those in blocks of this time or later, ms since
-            1970. None: no such condition.
+        events: so many of the newest. age_ms: those in blocks that are at most so old. None: no such
+            condition.
+        now_ms: the time by this machine's clock, since 1970. Where that is ahead of the last block
+            ages count from the block: a wrong clock must not make everything old.
         without: names of validators that are not waited for.
     """
 
     events: int | None
-    since_ms: int | None
+    age_ms: int | None
+    now_ms: int
     without: frozenset[str] = frozenset()
 
 
@@ -82,12 +85,12 @@ def prune_ledger(
 
 def _wanted(reader: ChainReader, keep: Keep) -> int:
     """Give the first sequence that the operator wants to keep."""
-    log_size = reader.head().log_size
-    kept = [log_size]
+    head = reader.head()
+    log_size, kept = head.log_size, [head.log_size]
     if keep.events is not None:
         kept.append(log_size - keep.events)
-    if keep.since_ms is not None:
-        kept.append(_first_since(reader, keep.since_ms))
+    if keep.age_ms is not None:
+        kept.append(_first_since(reader, min(keep.now_ms, head.time_ms) - keep.age_ms))
     return max(0, min(kept))
 
 

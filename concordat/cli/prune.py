@@ -1,7 +1,9 @@
 """``concordat prune``: forget the contents of old events, and keep all that proves them."""
 
 import time
+from math import isfinite
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -13,7 +15,8 @@ from concordat.retention import Keep, Pruned, prune_ledger
 
 __all__ = ["prune"]
 
-_DAY_MS = 86_400_000
+_DAY_MS: Final = 86_400_000
+_DAYS_MAX: Final = 36_500.0
 
 
 @click.command()
@@ -21,9 +24,9 @@ _DAY_MS = 86_400_000
 @click.option("--keep-events", type=click.IntRange(1), metavar="N", help="Keep the newest N.")
 @click.option(
     "--keep-days",
-    type=click.FloatRange(0),
+    type=click.FloatRange(0, _DAYS_MAX),
     metavar="DAYS",
-    help="Keep those of so many days. With --keep-events: keep what either names.",
+    help="Keep those of so many days before the last block. With --keep-events: what either names.",
 )
 @click.option(
     "--without",
@@ -50,11 +53,11 @@ def prune(  # noqa: PLR0913 - one argument for each option
     """
     if keep_events is None and keep_days is None:
         raise click.UsageError("say what to keep: --keep-events or --keep-days")
+    if keep_days is not None and not isfinite(keep_days):
+        raise click.UsageError("--keep-days wants a number of days")
     require_own_packages()
-    since_ms = None
-    if keep_days is not None:
-        since_ms = time.time_ns() // 1_000_000 - int(keep_days * _DAY_MS)
-    keep = Keep(keep_events, since_ms, frozenset(without))
+    age_ms = None if keep_days is None else int(keep_days * _DAY_MS)
+    keep = Keep(keep_events, age_ms, time.time_ns() // 1_000_000, frozenset(without))
     pruned = prune_ledger(Home.open(home), keep, lambda _rows: None, is_rehearsal=dry_run)
     emit(_document(pruned), _in_words(pruned, is_rehearsal=dry_run), as_json=as_json)
 

@@ -135,6 +135,27 @@ def test_events_of_some_days_are_kept(
     assert concordat_json("prune", *options, 7, "--dry-run")["first_held"] == COUNT - 35
 
 
+def test_clock_that_is_ahead_makes_nothing_old(
+    home: Path, chain: Chain, concordat_json: RunJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days count from the last block, by a clock that is behind it from the clock."""
+    with ChainStore.open_readonly(chain.path) as store, store.read() as reader:
+        head_ms = reader.head().time_ms
+    options = ("--home", home, "--keep-days", 10.5 / 24, "--dry-run")
+    for ahead_ms, kept_blocks in ((365 * 24 * HOUR_MS, 11), (0, 11), (-2 * HOUR_MS, 13)):
+        now_ms = head_ms + ahead_ms
+        monkeypatch.setattr("time.time_ns", lambda now_ms=now_ms: now_ms * 1_000_000)
+        assert concordat_json("prune", *options)["wanted"] == COUNT - kept_blocks * BLOCK_EVENTS
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "-inf", "-1", "1e305", "36501"])
+def test_days_are_a_number(home: Path, chain: Chain, concordat: Run, days: str) -> None:
+    """Anything else is an error of usage, and nothing is forgotten."""
+    told = concordat("prune", "--home", home, "--keep-days", days, code=2)
+    assert "--keep-days" in told.stderr
+    assert chain.first_held() == 0
+
+
 def test_rehearsal_changes_nothing(home: Path, chain: Chain, concordat: Run) -> None:
     """It says what would be forgotten."""
     told = concordat("prune", "--home", home, "--keep-events", 40, "--dry-run").stdout
