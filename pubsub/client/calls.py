@@ -188,11 +188,12 @@ class Calls:
         if wait != "accepted" and receipt.status != "final":
             raise PeerFault(Offence.MALFORMED, "the gateway did not wait until the event is final")
         if wait == "proof":
-            if receipt.proof is None:
+            bundle = receipt.proof
+            if bundle is None:
                 raise PeerFault(Offence.MALFORMED, "the gateway did not send the proof")
-            if not receipt.proof.entry:
-                receipt = receipt._replace(proof=with_entry(receipt.proof, entry))
-            self._verify(receipt.proof, receipt.id, receipt.sequence)
+            bundle = bundle if bundle.entry else with_entry(bundle, entry)
+            self._verify(bundle, receipt.id, receipt.sequence)
+            return receipt._replace(proof=bundle)
         return receipt
 
     def event(self, id_: EventId) -> Flow[LedgerEvent | None]:
