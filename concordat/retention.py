@@ -17,8 +17,8 @@ class Keep(NamedTuple):
     """What the operator wants to keep: all that either condition names.
 
     Attributes:
-        events: so many of the newest. age_ms: those in blocks that are at most so old. None: no such
-            condition.
+        events: so many of the newest. age_ms: those in blocks that are at most so old. None: no
+            such condition.
         now_ms: the time by this machine's clock, since 1970. Where that is ahead of the last block
             ages count from the block: a wrong clock must not make everything old.
         without: names of validators that are not waited for.

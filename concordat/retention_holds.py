@@ -80,7 +80,8 @@ def _validators(reader: ChainReader, without: frozenset[str]) -> Iterator[Hold]:
     for index in awaited:
         name = members[index].name
         if index not in seen:
-            yield Hold(0, f"validator {name}, which has signed nothing in this epoch,")
+            since = _lowest(reader)
+            yield Hold(reader.first_held(), f"validator {name}, unseen since block {since},")
             continue
         root = reader.root(_durable(reader, seen[index]))
         log_size = 0 if root is None else root.log_size
@@ -88,9 +89,12 @@ def _validators(reader: ChainReader, without: frozenset[str]) -> Iterator[Hold]:
 
 
 def _last_seen(reader: ChainReader, wanted: Iterable[NodeIndex]) -> dict[NodeIndex, Height]:
-    """Give the last ledger that each one had when it signed; who was never seen is absent."""
+    """Give the last ledger that each one had when it signed; who was not seen is absent.
+
+    Blocks are read down to where the epoch began, or where the contents that are held do.
+    """
     missing, seen = set(wanted), dict[NodeIndex, Height]()
-    lowest = max(reader.epoch_start().height, reader.first_height())
+    lowest = _lowest(reader)
     voters: set[NodeIndex] = set()  # for the block that comes next on the way down
     height = reader.head_height()
     while missing and height > lowest:
@@ -103,6 +107,12 @@ def _last_seen(reader: ChainReader, wanted: Iterable[NodeIndex]) -> dict[NodeInd
         voters = {NodeIndex(index) for index, _ in block.qc.signatures}
         height = Height(height - 1)
     return seen
+
+
+def _lowest(reader: ChainReader) -> Height:
+    """Give the block below which it does not matter who signed what."""
+    held = reader.first_height_beyond(reader.first_held() - 1)
+    return max(reader.epoch_start().height, reader.first_height(), held)
 
 
 def _durable(reader: ChainReader, signed: Height) -> Height:

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import lmdb
 
 from ledger.core.ids import Height, Sequence
-from ledger.core.limits import EVENT_AGE_MS_MAX
+from ledger.core.limits import EVENT_AGE_MS_MAX, HASH_BYTES
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import (
     FIRST_HELD_KEY,
@@ -37,7 +37,7 @@ __all__ = ["ChainPruner"]
 
 STEP_ROWS: Final = 8_192  # that are looked at in one transaction
 _NUMBER_BYTES: Final = 8
-_ROW_BATCH: Final = slice(_NUMBER_BYTES, 2 * _NUMBER_BYTES)  # of the batch's id, in a row's value
+_ROW_BATCH: Final = slice(_NUMBER_BYTES, _NUMBER_BYTES + HASH_BYTES)  # in a row's value
 _Judge = Callable[["lmdb.Transaction[memoryview]", memoryview, memoryview], "_Verdict"]
 
 
@@ -58,7 +58,8 @@ class _Forgotten(NamedTuple):
         height: the block that completed what is forgotten. Whoever has its ledger needs every
             block above it, also one that accepts nothing.
         earliest_ms: an event of an earlier time is too old for every block to come.
-        needed: beginnings of the ids of batches that something before the border needs.
+        needed: beginnings of the ids of batches that blocks up to ``height`` name first, and that
+            something before the border needs all the same. They are few.
     """
 
     first_held: Sequence
@@ -114,7 +115,7 @@ class ChainPruner:
             forgotten = self._forgotten(transaction)
         tables = self._tables
         yield from self._steps(tables.log, forgotten.judge_log)
-        yield from self._steps(tables.batches, self._judge_batch(forgotten.needed))
+        yield from self._steps(tables.batches, self._judge_batch(forgotten))
         yield from self._steps(tables.events, forgotten.judge_event)
         yield from self._steps(tables.refused, forgotten.judge_refusal)
         for index in (tables.topics, tables.publishers, tables.types):
@@ -129,27 +130,50 @@ class ChainPruner:
         reader = self._reader(transaction)
         first, head = reader.first_held(), reader.head()
         height = _border(reader, first)
-        needed: set[bytes] = set()
-        with transaction.cursor(self._tables.log) as cursor:
-            found = cursor.set_range(number_key(first))
-            while found:
-                needed.add(bytes(cursor.value()[_ROW_BATCH]))
-                found = cursor.next()
-        for number in range(height + 1, head.height + 1):
-            block = reader.block(Height(number))
-            payload = () if block is None else block.payload
-            needed.update(batch_id[:_NUMBER_BYTES] for batch_id in payload)
+        needed = {
+            batch_id[:_NUMBER_BYTES]
+            for batch_id in self._named(transaction, reader, first, height)
+            if not self._is_named_above(transaction, batch_id, height)
+        }
         earliest_ms = max(0, head.time_ms - EVENT_AGE_MS_MAX)
         return _Forgotten(first, height, earliest_ms, frozenset(needed))
 
-    def _judge_batch(self, needed: frozenset[bytes]) -> _Judge:
+    def _named(
+        self,
+        transaction: "lmdb.Transaction[memoryview]",
+        reader: ChainReader,
+        first: Sequence,
+        height: Height,
+    ) -> Iterator[bytes]:
+        """Give the ids of batches from which entries are held, or that a block above names."""
+        with transaction.cursor(self._tables.log) as cursor:
+            found = cursor.set_range(number_key(first))
+            while found:
+                yield bytes(cursor.value()[_ROW_BATCH])
+                found = cursor.next()
+        for number in range(height + 1, reader.head_height() + 1):
+            block = reader.block(Height(number))
+            yield from () if block is None else block.payload
+
+    def _is_named_above(
+        self, transaction: "lmdb.Transaction[memoryview]", batch_id: bytes, height: Height
+    ) -> bool:
+        """Say whether the first block that names a batch is above ``height``."""
+        named = transaction.get(batch_id, db=self._tables.ordered)
+        return named is not None and read_number(named) > height
+
+    def _judge_batch(self, forgotten: _Forgotten) -> _Judge:
         unordered = self._tables.unordered
 
         def judge(
             transaction: "lmdb.Transaction[memoryview]", key: memoryview, _value: memoryview
         ) -> _Verdict:
-            is_needed = bytes(key[:_NUMBER_BYTES]) in needed
-            stays = is_needed or transaction.get(bytes(key), db=unordered) is not None
+            id_ = bytes(key)
+            stays = (
+                self._is_named_above(transaction, id_, forgotten.height)
+                or id_[:_NUMBER_BYTES] in forgotten.needed
+                or transaction.get(id_, db=unordered) is not None
+            )
             return _Verdict.STAYS if stays else _Verdict.GOES
 
         return judge

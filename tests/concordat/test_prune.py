@@ -12,12 +12,13 @@ from adapters.dome.dlt.state import DltState
 from adapters.dome.dlt.subscriptions import Subscription
 from adapters.tmf.replication.tables import POSITIONS
 from concordat import testnet
-from ledger.core.block import block_id
+from ledger.core.block import Block, block_id
 from ledger.core.certificate import QuorumCertificate
 from ledger.core.execute import execute_block
 from ledger.core.genesis import Genesis
-from ledger.core.ids import Epoch, NodeIndex, Sequence
+from ledger.core.ids import Epoch, Height, NodeIndex, Sequence
 from ledger.core.tlog.checkpoint import StoredCheckpoint
+from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore, ChainWriter
 from ledger.io.environment import Table
 from ledger.io.keystore import KeyPurpose, open_key
@@ -181,6 +182,27 @@ def test_validator_that_was_away_is_waited_for(
     assert concordat_json("prune", *options, last)["first_held"] == 2 * COUNT - 30
 
 
+def test_search_for_a_validator_ends_where_contents_do(
+    home: Path, chain: Chain, concordat_json: RunJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it signed before does not matter: nothing that it lacks is here any more."""
+    chain.grow(BLOCKS, authors=(0, 1, 2))
+    last = chain.genesis.validators[3].name
+    options = ("--home", home, "--keep-events")
+    assert concordat_json("prune", *options, 50, "--without", last)["first_held"] == 150
+    block = ChainReader.block
+    read: list[Height] = []
+
+    def watched(reader: ChainReader, height: Height) -> Block | None:
+        read.append(height)
+        return block(reader, height)
+
+    monkeypatch.setattr(ChainReader, "block", watched)
+    told = concordat_json("prune", *options, 30, "--dry-run")
+    assert holds(told) == [(150, f"validator {last}, unseen since block 30,")]
+    assert min(read) == 31
+
+
 def test_validator_that_never_signed_needs_everything(
     network: testnet.Testnet, home: Path, concordat_json: RunJson
 ) -> None:
@@ -189,7 +211,7 @@ def test_validator_that_never_signed_needs_everything(
     last = network.genesis.validators[3].name
     told = concordat_json("prune", "--home", home, "--keep-events", 1)
     assert told["first_held"] == 0
-    assert f"{last}, which has signed nothing" in holds(told)[0][1]
+    assert f"{last}, unseen since block 0," in holds(told)[0][1]
 
 
 def test_votes_show_what_a_validator_has(chain: Chain, home: Path, concordat_json: RunJson) -> None:
@@ -209,7 +231,7 @@ def test_votes_show_what_a_validator_has(chain: Chain, home: Path, concordat_jso
 def test_validator_may_have_signed_before_its_commit(
     chain: Chain, home: Path, concordat_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Blocks of the last half minute, but at most so many, may be missing on the disk of any of them."""
+    """Blocks of the last half minute, but at most so many, may be missing on anybody's disk."""
     chain.grow(10, hours=0)
     told = concordat_json("prune", "--home", home, "--keep-events", 10, "--dry-run")
     positions = [position for position, _ in holds(told)]

@@ -170,6 +170,26 @@ def test_batches_that_no_block_names_yet_are_kept() -> None:
             assert reader.batch(b"b" * 32) == b"open"  # type: ignore[arg-type]
 
 
+def test_ids_are_remembered_of_batches_that_are_named_again_alone() -> None:
+    """A long log makes no long list: all other batches are judged by their first block."""
+    with twins(4) as world:
+        world.grow(60)
+        first = prune(world.forgetful, len(world.entries) // 3)
+        check(world, first)
+        pruner = world.forgetful.pruner()
+        with world.forgetful._environment.read() as transaction:
+            forgotten = pruner._forgotten(transaction)
+        early, late = set[bytes](), set[bytes]()
+        with world.complete.read() as reader:
+            for height in range(1, reader.head_height() + 1):
+                block = reader.block(Height(height))
+                assert block is not None
+                ids = early if height <= forgotten.height else late
+                ids.update(id_[:8] for id_ in block.payload)
+        assert forgotten.needed == early & late
+        assert 0 < len(forgotten.needed) < len(late) / 5
+
+
 def test_copy_of_a_pruned_store_is_pruned_the_same(tmp_path: Path) -> None:
     """Backups and compaction copy what is held, and what is forgotten stays forgotten."""
     with twins(5) as world:
