@@ -21,7 +21,7 @@ from ledger.core.epoch import EpochStart, epochs_codec
 from ledger.core.errors import DecodeError, Forgotten
 from ledger.core.event import open_entry
 from ledger.core.ids import BatchId, BlockId, Epoch, EventId, Height, Sequence
-from ledger.core.limits import STATES_REMEMBERED_MAX
+from ledger.core.limits import EVENT_AGE_MS_MAX, STATES_REMEMBERED_MAX
 from ledger.core.state import StateMemory, StateView
 from ledger.core.tlog.checkpoint import StoredCheckpoint, checkpoints_codec
 from ledger.core.trust.membership import pending_set_hash
@@ -207,6 +207,8 @@ class ChainReader(LogReader):
             time_ms: see ``sequence_of``.
         """
         sequence = self.sequence_of(event_id, time_ms)
+        if sequence is None and time_ms is not None and self._may_lack_key(time_ms):
+            sequence = self.sequence_of(event_id)
         if sequence is not None:
             return Receipt(self.height_of(sequence), sequence, None)
         value = self._get(self._tables.refused, event_id)
@@ -305,6 +307,10 @@ class ChainReader(LogReader):
         return [item for item in decoded if item is not None]
 
     # --- helpers --------------------------------------------------------------------------
+
+    def _may_lack_key(self, time_ms: int) -> bool:
+        """Say whether an event of that time may be in the log and not among the keys."""
+        return self.first_held() > 0 and time_ms < self.head().time_ms - EVENT_AGE_MS_MAX
 
     def _log_size(self, until: int | None) -> int:
         size = self.head().log_size

@@ -25,7 +25,7 @@ from ledger.io import chain_pruning, chain_writer
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore, Selection
 from ledger.io.store_copy import copy_store
-from tests.ledger.pruned_world import TOPICS, Twins, prune
+from tests.ledger.pruned_world import HOUR_MS, TOPICS, Twins, prune
 from tests.ledger.sample_network import GENESIS, batch
 
 ROOT = Path(__file__).parents[2]
@@ -188,6 +188,23 @@ def test_ids_are_remembered_of_batches_that_are_named_again_alone() -> None:
                 ids.update(id_[:8] for id_ in block.payload)
         assert forgotten.needed == early & late
         assert 0 < len(forgotten.needed) < len(late) / 5
+
+
+def test_receipt_of_an_event_whose_key_is_gone() -> None:
+    """It stays accepted, however often a block repeats it and refuses it as too old."""
+    with twins(9) as world:
+        world.grow(5)
+        old = open_entry(world.entries[0])
+        world.grow(2, hours=2 * EVENT_AGE_MS_MAX // HOUR_MS)
+        prune(world.forgetful, 10**9)
+        with world.forgetful.read() as reader:
+            assert not reader.has_event(old.id, old.event.time_ms)
+            before = reader.receipt(old.id)
+            assert before is not None
+            assert reader.receipt(old.id, old.event.time_ms) == before
+        assert world.apply([batch([old.entry], 900)]).refused
+        with world.forgetful.read() as reader:
+            assert reader.receipt(old.id) == reader.receipt(old.id, old.event.time_ms) == before
 
 
 def test_copy_of_a_pruned_store_is_pruned_the_same(tmp_path: Path) -> None:
