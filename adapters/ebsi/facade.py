@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -34,12 +35,14 @@ from adapters.ebsi.log_index import LogIndex
 from adapters.ebsi.serving import Handler, Read, fallback, reading, route
 from adapters.ebsi.transactions import Transactions
 from adapters.member import Writer
-from ledger.core.errors import InvariantError
+from ledger.core.errors import Forgotten, InvariantError
 from ledger.core.limits import GATEWAY_POLL_MS
 from pubsub.io.answers import json_response
 from pubsub.io.state import Gateway
 
 __all__ = ["EbsiFacade", "EbsiSettings"]
+
+_log: Final = structlog.get_logger("ebsi")
 
 _REGISTRIES: Final[dict[str, tuple[tuple[str, ...], dict[str, Read]]]] = {
     "trusted-issuers-registry": (("v3", "v4", "v5"), issuers.READS),
@@ -102,6 +105,8 @@ class EbsiFacade:
         try:
             while await gateway.access.in_thread(self._index.catch_up_some):
                 pass
+        except Forgotten as error:
+            _log.error("documents_not_served", first_held=error.first_held)
         except InvariantError as error:
             gateway.fail(error)
 

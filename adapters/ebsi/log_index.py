@@ -128,7 +128,12 @@ class LogIndex:
         self._transactions: dict[bytes, Sequence] = {}
 
     def catch_up(self, store: ChainStore) -> None:
-        """Read what the log has more than at the last time."""
+        """Read what the log has more than at the last time.
+
+        Raises:
+            Forgotten: it is not here any more. An index that lacked it would tell less than there
+                is, so it stays as it was.
+        """
         while self.catch_up_some(store):
             pass
 
@@ -166,11 +171,12 @@ class LogIndex:
     def _read_slice(self, reader: ChainReader) -> bool:
         """Read one slice; say whether there was anything."""
         end = min(reader.head().log_size, self._next + EBSI_INDEX_SLICE_EVENTS)
-        start, self._next = self._next, max(end, self._next)
+        start = self._next
         for number in range(start, end):
             entry = reader.entry(Sequence(number))
             assert entry is not None, "the log has every entry below its size"
             self._add(Sequence(number), open_entry(entry).event)
+            self._next = number + 1
         return end > start
 
     def _add(self, sequence: Sequence, event: Event) -> None:

@@ -221,16 +221,20 @@ class ChainReader(LogReader):
         """Give up to ``limit`` entries that fulfil all conditions, in order of the log.
 
         Args:
-            after: only sequences above this one; -1 begins with the first that is held.
+            after: only sequences above this one; -1 begins with the first of all.
             until: only sequences below this one. It also bounds the work, which without it may
                 be the whole log when the conditions name much but nothing in common.
 
         Returns:
             (sequence, entry) rows. Fewer than ``limit``: there are no more below ``until``.
+
+        Raises:
+            Forgotten: events above ``after`` are.
         """
+        if after + 1 < (first_held := self.first_held()):
+            raise Forgotten(Sequence(after + 1), first_held)
         source = LogIndex(self._tables, self._transaction, self._hash_index, self.entry)
-        first = max(after + 1, self.first_held())
-        return scan(source, selection, range(first, self._log_size(until)), limit)
+        return scan(source, selection, range(after + 1, self._log_size(until)), limit)
 
     # --- tree, state, batches -------------------------------------------------------------
 

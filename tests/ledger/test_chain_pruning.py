@@ -79,7 +79,10 @@ def check(world: Twins, first: int) -> None:
                 assert pruned.batch(id_) == whole.batch(id_)
         for wanted in (*(Selection(topic=t) for t in TOPICS), Selection(subject="s1"), Selection()):
             found = whole.scan(wanted, first - 1, 10**6)
-            assert pruned.scan(wanted, -1, 10**6) == found
+            assert pruned.scan(wanted, first - 1, 10**6) == found
+            if first:
+                with pytest.raises(Forgotten):
+                    pruned.scan(wanted, first - 2, 10**6)
 
 
 def check_bundle(pruned: ChainReader, whole: ChainReader, sequence: Sequence, entry: bytes) -> None:

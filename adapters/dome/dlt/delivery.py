@@ -17,6 +17,7 @@ from adapters.dome.dlt.events import Notification
 from adapters.dome.dlt.history import Told, slice_after
 from adapters.dome.dlt.sending import Outcome, Sender, Verdict
 from adapters.dome.dlt.state import DltState, Held
+from ledger.core.errors import Forgotten
 from ledger.core.limits import (
     DLT_REFUSALS_MAX,
     DLT_RETRY_MS,
@@ -68,7 +69,13 @@ class Delivery:
         """Tell what is behind the cursor and wait for more, until the endpoint is given up."""
         cursor = saved = held.cursor
         while True:
-            part = await slice_after(self._gateway, cursor)
+            try:
+                part = await slice_after(self._gateway, cursor)
+            except Forgotten as error:  # it was given up, and made again after a pruning
+                endpoint, first_held = held.subscription.endpoint, error.first_held
+                _log.warning("events_not_told", endpoint=endpoint, after=cursor, until=first_held)
+                cursor = saved = first_held - 1
+                continue
             for told in part.events:
                 if not self._is_for(held, told):
                     continue

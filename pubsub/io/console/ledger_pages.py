@@ -133,7 +133,8 @@ async def topics_values(gateway: Gateway, request: Request, reader: Principal) -
         with store.read() as chain:
             counts = list(islice(chain.topic_counts(), CONSOLE_TOPICS))
             first = chain.head().log_size - 1 - CONSOLE_RATE_EVENTS
-            found = chain.scan(Selection(), max(-1, first), CONSOLE_RATE_EVENTS)
+            after = max(chain.first_held() - 1, first)
+            found = chain.scan(Selection(), after, CONSOLE_RATE_EVENTS)
         newest: dict[str, int] = {}
         minute: Counter[str] = Counter()
         for sequence, entry in found:
@@ -152,7 +153,7 @@ def _newest(chain: ChainReader, wanted: Wanted, size: int) -> list[tuple[Sequenc
     """Give the newest events that are wanted, the newest first."""
     found: list[tuple[Sequence, OpenEntry]] = []
     for back in _LOOK_BACK:
-        rows = chain.scan(wanted.selection, max(-1, size - 1 - back), back)
+        rows = chain.scan(wanted.selection, max(chain.first_held() - 1, size - 1 - back), back)
         opened = ((sequence, open_entry(entry)) for sequence, entry in reversed(rows))
         found = list(islice((row for row in opened if wanted.matches(row[1])), CONSOLE_EVENTS))
         if len(found) == CONSOLE_EVENTS or back >= size:
