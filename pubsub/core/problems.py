@@ -220,8 +220,8 @@ class NoLongerHeld(Refusal):
         """Refuse; ``first_held`` is the first sequence whose contents are here."""
         super().__init__(
             HttpCode.FORGOTTEN,
-            f"this member holds events from sequence {first_held} on, and proofs of all: ask a "
-            "member that keeps more, or begin there",
+            f"this member holds events from sequence {first_held} on, and proofs of all; what "
+            "was asked for may be an earlier one: ask a member that keeps more, or begin there",
         )
         self.first_held = first_held
 

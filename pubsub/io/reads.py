@@ -37,7 +37,6 @@ from pubsub.io.state import Gateway
 from pubsub.io.wanted import (
     FILTER_NAMES,
     REPEATABLE_NAMES,
-    Readable,
     read_interest,
     wanted_of,
 )
@@ -70,7 +69,7 @@ async def get_event(gateway: Gateway, request: Request) -> Response:
     principal: Principal = request.state.principal
     media_type = choose_media_type(_accept(request), (MEDIA_EVENT, MEDIA_JSON, MEDIA_ENTRY))
     with gateway.access.store.read() as reader:
-        sequence, opened = find_readable(reader, request.path_params["id"], principal.may_read)
+        sequence, opened = find_readable(reader, request.path_params["id"], principal)
         height = reader.height_of(sequence)
     is_entry = media_type == MEDIA_ENTRY
     body = opened.entry if is_entry else cloudevent_json(opened, sequence, height)
@@ -90,7 +89,7 @@ async def get_proof(gateway: Gateway, request: Request) -> Response:
 
     def read(store: ChainStore) -> ProofBundle | None:
         with store.read() as reader:
-            return build_bundle(reader, find_provable(reader, id_, principal.may_read))
+            return build_bundle(reader, find_provable(reader, id_, principal))
 
     bundle = await gateway.access.in_thread(read)
     if bundle is None:
@@ -178,23 +177,37 @@ async def get_genesis(gateway: Gateway, request: Request) -> Response:
     return Response(body, HTTPStatus.OK, dict(FOR_EVER), MEDIA_JSON)
 
 
-def find_readable(reader: ChainReader, text: str, may_read: Readable) -> tuple[Sequence, OpenEntry]:
-    """Find the event of an id or a sequence; what may not be read is not there. Raises Refusal."""
-    sequence, entry = find_event(reader, text)
+def find_readable(
+    reader: ChainReader, text: str, principal: Principal
+) -> tuple[Sequence, OpenEntry]:
+    """Find the event of an id or a sequence; what may not be read is not there.
+
+    Nobody here knows a forgotten event's topic any more: whoever may not read all of them does not
+    learn that there is such an id.
+
+    Raises:
+        Refusal: there is none.
+        Forgotten: its contents are not here any more.
+    """
+    try:
+        sequence, entry = find_event(reader, text)
+    except Forgotten:
+        if principal.reads_all or not _EVENT_ID.match(text):
+            raise
+        raise _no_event() from None
     opened = open_entry(entry)
-    if not may_read(opened.event.topic):
+    if not principal.may_read(opened.event.topic):
         raise _no_event()
     return sequence, opened
 
 
-def find_provable(reader: ChainReader, text: str, may_read: Readable) -> Sequence:
+def find_provable(reader: ChainReader, text: str, principal: Principal) -> Sequence:
     """Find where the event of an id or a sequence is, also a forgotten one. Raises Refusal.
 
-    Nobody here knows a forgotten event's topic any more. Its proof shows hashes alone, which the
-    tiles of the log show to everybody.
+    The proof of a forgotten one shows hashes alone, those that proofs of its neighbours show.
     """
     try:
-        return find_readable(reader, text, may_read)[0]
+        return find_readable(reader, text, principal)[0]
     except Forgotten as forgotten:
         return Sequence(forgotten.sequence)
 

@@ -127,11 +127,11 @@ async def get_entries(gateway: Gateway, request: Request) -> Response:
 async def get_tlog_proof(gateway: Gateway, request: Request) -> Response:
     """Answer with the proof of one event under the newest checkpoint."""
     Parameters(request.query_params.multi_items(), ())
-    id_, may_read = request.path_params["id"], principal_of(request).may_read
+    id_, principal = request.path_params["id"], principal_of(request)
 
     def read(store: ChainStore) -> TlogProof | None:
         with store.read() as reader:
-            sequence = find_provable(reader, id_, may_read)
+            sequence = find_provable(reader, id_, principal)
             return build_tlog_proof(reader, sequence, reader.checkpoint())
 
     proof = await gateway.access.in_thread(read)

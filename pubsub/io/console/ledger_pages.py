@@ -113,7 +113,7 @@ async def events_values(gateway: Gateway, request: Request, reader: Principal) -
 async def event_values(gateway: Gateway, request: Request, reader: Principal) -> dict[str, object]:
     """Give what the page of one event shows. Raises Refusal when there is none."""
     with gateway.access.store.read() as chain:
-        sequence, opened = find_readable(chain, request.path_params["id"], reader.may_read)
+        sequence, opened = find_readable(chain, request.path_params["id"], reader)
         event = cloudevent(opened, sequence, chain.height_of(sequence))
     fields: list[tuple[str, object]] = [("sequence", sequence), ("block", event.height)]
     fields += [(name, getattr(event, name)) for name in (*_SHOWN, *_SHOWN_LAST)]

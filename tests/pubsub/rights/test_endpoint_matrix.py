@@ -20,6 +20,7 @@ from pubsub.io.api import ENDPOINTS
 from pubsub.io.endpoint import Endpoint
 from pubsub.io.pipe import PIPE_EXTENSION
 from pubsub.io.rights import RightsSettings
+from tests.ledger.pruned_world import prune
 from tests.pubsub.gateway_world import World, gateway_world, sample
 from tests.pubsub.rights.test_principals import add, api_token, settings_of, text_of
 
@@ -283,6 +284,20 @@ async def test_those_with_the_grant_read_it_everywhere(world: World) -> None:
     """The restricted reader gets the event by each way of reading events."""
     for name in ("listEvents", "getEvent", "streamEvents", "getSnapshotLog", "getEntryBundle"):
         assert MARK.encode() in (await hear(world, BY_NAME[name], "restricted")).body, name
+
+
+async def test_ids_of_forgotten_events_are_told_to_those_who_may_read_all(world: World) -> None:
+    """Nobody knows their topics any more: others cannot tell them from ids that never were."""
+    await world.node.extend([sample(40).entry])
+    assert prune(world.chain.store, 10**9) == 3
+    for name in ("getEvent", "getProof", "getTlogProof"):
+        unknown = sample(41).id.hex()
+        for role, is_told in (("reader", False), ("partner", False), ("restricted", True)):
+            never = await hear(world, BY_NAME[name], role, unknown)
+            for event in (OPEN, SECRET):
+                heard = await hear(world, BY_NAME[name], role, event.id.hex())
+                assert (heard.status != never.status) is is_told, (name, role)
+    assert (await hear(world, BY_NAME["getEvent"], "reader", "2")).status == 410
 
 
 async def test_a_partial_grant_opens_its_part(world: World) -> None:
