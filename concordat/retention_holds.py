@@ -21,6 +21,7 @@ from ledger.core.block import Block
 from ledger.core.errors import Unavailable
 from ledger.core.ids import Height, NodeIndex
 from ledger.core.limits import SYNC_BLOCKS_AHEAD_MAX
+from ledger.core.validators import Validator, members_codec
 from ledger.io.chain_reader import ChainReader
 from ledger.io.store_copy import require_no_writer
 from pubsub.io.consumers.loading import load_states
@@ -72,8 +73,9 @@ def _checkpoint(reader: ChainReader) -> Hold:
 def _validators(reader: ChainReader, without: frozenset[str]) -> Iterator[Hold]:
     """Give for each validator up to where its blocks and votes show that it has the log."""
     members = reader.epoch_start().members
-    if unknown := without - {member.name for member in members}:
-        names = ", ".join(member.name for member in members)
+    coming = _coming(reader, members)
+    if unknown := without - {member.name for member in (*members, *coming)}:
+        names = ", ".join(member.name for member in (*members, *coming))
         raise HomeError(f"no validator is named {min(unknown)}: there are {names}")
     awaited = {NodeIndex(i) for i, member in enumerate(members) if member.name not in without}
     seen = _last_seen(reader, awaited)
@@ -86,6 +88,23 @@ def _validators(reader: ChainReader, without: frozenset[str]) -> Iterator[Hold]:
         root = reader.root(_durable(reader, seen[index]))
         log_size = 0 if root is None else root.log_size
         yield Hold(log_size, f"validator {name}, last seen with the ledger of block {seen[index]},")
+
+    for member in coming:
+        if member.name not in without:
+            who = f"validator {member.name}, of the set that waits for the next epoch,"
+            yield Hold(reader.first_held(), who)
+
+
+def _coming(reader: ChainReader, members: tuple[Validator, ...]) -> list[Validator]:
+    """Give the validators of the set that waits, if one does, that are none yet.
+
+    They sign nothing so far: nobody knows what they have.
+    """
+    root = reader.stored_head(reader.head_height()).root
+    encoded = reader.state(root).pending_validators()
+    waiting = members_codec.decode(encoded) if encoded else ()
+    keys = {member.key for member in members}
+    return [member for member in waiting if member.key not in keys]
 
 
 def _last_seen(reader: ChainReader, wanted: Iterable[NodeIndex]) -> dict[NodeIndex, Height]:

@@ -17,7 +17,9 @@ from ledger.core.certificate import QuorumCertificate
 from ledger.core.execute import execute_block
 from ledger.core.genesis import Genesis
 from ledger.core.ids import Epoch, Height, NodeIndex, Sequence
+from ledger.core.state import StateView
 from ledger.core.tlog.checkpoint import StoredCheckpoint
+from ledger.core.validators import members_codec
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore, ChainWriter
 from ledger.io.environment import Table
@@ -212,6 +214,21 @@ def test_validator_that_never_signed_needs_everything(
     told = concordat_json("prune", "--home", home, "--keep-events", 1)
     assert told["first_held"] == 0
     assert f"{last}, unseen since block 0," in holds(told)[0][1]
+
+
+def test_validators_of_the_next_epoch_are_waited_for(
+    chain: Chain, home: Path, concordat_json: RunJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While their set waits nobody knows what they have, unless the operator does."""
+    members = chain.genesis.validators
+    new = msgspec.structs.replace(members[0], name="epsilon", key=bytes(32))
+    waiting = members_codec.encode((*members[1:], new))
+    monkeypatch.setattr(StateView, "pending_validators", lambda _: waiting)
+    options = ("prune", "--home", home, "--keep-events", 40, "--dry-run")
+    told = concordat_json(*options)
+    who = "validator epsilon, of the set that waits for the next epoch,"
+    assert (told["first_held"], holds(told)) == (0, [(0, who)])
+    assert concordat_json(*options, "--without", "epsilon")["first_held"] == COUNT - 40
 
 
 def test_votes_show_what_a_validator_has(chain: Chain, home: Path, concordat_json: RunJson) -> None:
