@@ -59,7 +59,9 @@ class Proposer:
         payload = Payload()
         if next_set_hash is None:
             payload = parts.dissemination.book.choose(tree.batches_in(walk.path))
-        if not payload.certificates and any(item.block.payload for item in walk.path):
+        # A block after a timeout makes nothing final: what it leaves out would wait for no reason.
+        finishes = high_qc.round + 1 == round_ and any(item.block.payload for item in walk.path)
+        if finishes and not payload.certificates:
             payload = Payload()  # little: it gathers until what is under way is final
         pause_ms = 0 if payload.batch_ids or self.idle_over else self._pause_ms(walk.path)
         if pause_ms:

@@ -354,6 +354,21 @@ def test_small_batches_gather_until_what_is_under_way_is_final() -> None:
     assert min(after - before for before, after in pairwise(large)) == 1
 
 
+def test_small_batches_do_not_gather_after_a_timeout() -> None:
+    """A leader is dead: the block after its timeout makes nothing final and takes what there is."""
+    world = Federation(4, seed=9)
+    world.run(100)
+    world.crash(3)
+    for number in range(40):
+        world.submit(number % 3, [b"%d" % number])
+        world.run(10)
+    live = world.logs()[:3]
+    assert world.run(2_000, until=lambda: all(len(log) == 40 for log in live))
+    blocks = world.nodes[0].disk.blocks
+    behind = [block for before, block in pairwise(blocks) if block.tc and before.payload]
+    assert any(block.payload for block in behind)
+
+
 def test_a_round_that_becomes_idle_waits_for_the_heartbeat() -> None:
     """When the last batch is executed within a round, its timer is that of an idle round."""
     bench = Bench()
