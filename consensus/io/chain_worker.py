@@ -42,6 +42,7 @@ from ledger.io.chain_store import ChainStore, ChainWriter, Evidence
 __all__ = ["ChainCounters", "ChainJob", "ChainWorker"]
 
 _log = structlog.get_logger()
+_USUAL_OF_LAST: Final = 8  # about so many commits tell how long one takes: one says little
 _JOB_BYTES: Final = 512  # what a job without bytes counts for, compared with others
 
 ChainJob = StoreBatch | Execute | RecordEvidence | StoredCheckpoint
@@ -88,7 +89,7 @@ class ChainWorker:
         self._has_waiting = trio.Event()
         # Numbers of jobs since the start. The second is written by whoever commits.
         self._begun = self._committed = self._announced = 0
-        self._is_quick = True  # the last commit was
+        self._usual_s = 0.0  # of a commit, a moving mean
         self.thread: WorkerThread[ChainJob] = WorkerThread("chain", self._do)
         self.counters = ChainCounters()
 
@@ -138,7 +139,8 @@ class ChainWorker:
         jobs, self._put = self._put, []
         is_idle = self._announced == self._begun
         self._begun += len(jobs)
-        if is_idle and self._is_quick and _is_little(jobs):
+        is_quick = self._usual_s <= COMMIT_AT_ONCE_MS_MAX / 1_000
+        if is_idle and is_quick and _is_little(jobs):
             self._commit(jobs, _call)
         else:
             for job in jobs:
@@ -172,7 +174,7 @@ class ChainWorker:
                     writer.put_evidence(evidence)
                     _log.warning("evidence", offender=job.offender, kind=job.kind, epoch=job.epoch)
         took_s = time.perf_counter() - began
-        self._is_quick = took_s < COMMIT_AT_ONCE_MS_MAX / 1_000
+        self._usual_s += (took_s - self._usual_s) / _USUAL_OF_LAST
         self.counters.timings.observe(took_s)
         self.counters.batches_stored += len(stored)
         self._committed += len(jobs)

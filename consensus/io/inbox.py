@@ -9,7 +9,6 @@ exceeded by what its source puts at once.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
 
 import trio
 
@@ -17,8 +16,6 @@ from consensus.core.inputs import Input, TimerFired
 from ledger.core.limits import BULK_INPUTS_MAX
 
 __all__ = ["Inbox", "Share"]
-
-_PASSES: Final = 2  # of a turn: what is examined or committed at once answers within it
 
 
 class Share:
@@ -157,9 +154,10 @@ class Inbox:
         self._is_in_turn = True
         try:
             feed()
-            for _ in range(_PASSES):
-                if len(self):
-                    self._consume()
+            if len(self):
+                self._consume()
+            if self._own or self._urgent:  # what is examined or committed at once has answered
+                self._consume()
         finally:
             self._is_in_turn = False
         if len(self):

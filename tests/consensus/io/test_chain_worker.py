@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -208,15 +209,23 @@ async def test_little_follows_what_is_under_way(store: ChainStore) -> None:
 async def test_a_slow_disk_is_left_to_the_thread(
     store: ChainStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a commit that took long the next one is the thread's, which may find it quick again."""
-    monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_MS_MAX", 0)
-    first, second, third = make_chain(GENESIS, 3, certified=[])
+    """Commits that take long are the thread's, until several there were quick again."""
+    disk_s, now_s = 0.064, 0.0
+
+    def clock() -> float:
+        nonlocal now_s
+        now_s += disk_s  # twice a commit
+        return now_s
+
+    monkeypatch.setattr(chain_worker_module, "time", SimpleNamespace(perf_counter=clock))
+    jobs = make_chain(GENESIS, 8, certified=[])
     async with working(store) as work:
-        assert work.begin(first) == [Executed, ChainDurable, tuple]
-        monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_MS_MAX", 60_000)
-        assert work.begin(second) == []
-        await work.do(reports_count=6)
-        assert work.begin(third) == [Executed, ChainDurable, tuple]
+        assert work.begin(jobs[0]) == [Executed, ChainDurable, tuple]
+        disk_s = 0.0
+        for done, job in enumerate(jobs[1:7], start=1):
+            assert work.begin(job) == []
+            await work.do(reports_count=3 * (done + 1))
+        assert work.begin(jobs[7]) == [Executed, ChainDurable, tuple]
 
 
 async def test_large_groups_are_cut(store: ChainStore, monkeypatch: pytest.MonkeyPatch) -> None:
