@@ -154,7 +154,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="for JSON and data")
     parser.add_argument("--rounds", type=int, default=3, help="of all systems")
     parser.add_argument("--clients", type=int, default=16, help="bulk publishers of Concordat")
-    parser.add_argument("--bulk", type=int, default=500, help="events of one bulk request")
+    parser.add_argument("--bulk", type=int, default=1_000, help="events of one bulk request")
     parser.add_argument("--only", default="", help="names of systems, by commas")
     return parser.parse_args(arguments)
 
