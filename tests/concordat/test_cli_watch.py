@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -231,8 +232,10 @@ def test_exit_code_is_that_of_the_last_look(concordat: Callable[..., Result], ur
 def test_terminal_is_left_as_it_was(url: str) -> None:
     """On a terminal the screen is another one, and Ctrl-C ends it with 0 and no traceback."""
     ours, theirs = pty.openpty()
+    # Tests in the background of a shell ignore SIGINT, and children would inherit that.
+    python = ("env", "--default-signal=INT", sys.executable)
     process = subprocess.Popen(
-        [sys.executable, "-m", "concordat", "status", "--url", url, "--watch", "--interval", "0.2"],
+        [*python, "-m", "concordat", "status", "--url", url, "--watch", "--interval", "0.2"],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -243,10 +246,13 @@ def test_terminal_is_left_as_it_was(url: str) -> None:
     shown = b""
     try:
         deadline = time.monotonic() + 20
-        while b"led by beta" not in shown and time.monotonic() < deadline:
+        while b"led by beta" not in shown and select.select([ours], [], [], 20)[0]:
             shown += os.read(ours, 65_536)
+            assert time.monotonic() < deadline, shown
         process.send_signal(signal.SIGINT)
         while True:
+            assert select.select([ours], [], [], 20)[0], "it goes on without a word"
+            assert time.monotonic() < deadline + 20, "it goes on"
             try:
                 shown += os.read(ours, 65_536)
             except OSError:  # the other end is closed
