@@ -8,12 +8,13 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    SpinnerColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
-__all__ = ["BytesBar", "Shown"]
+__all__ = ["BytesBar", "RowsCount", "Shown"]
 
 
 class Shown:
@@ -54,3 +55,22 @@ class BytesBar(Shown):
     def show(self, done: int, expected: int) -> None:
         """Show how many bytes are done, of about how many."""
         self._progress.update(self._task, completed=done, total=max(done, expected))
+
+
+class RowsCount(Shown):
+    """How many rows are done, where nobody knows of how many."""
+
+    def __init__(self, what: str) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}: {task.completed:,.0f} rows"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(what, total=None)
+
+    def add(self, rows: int) -> None:
+        """Count rows that were done just now."""
+        self._progress.advance(self._task, rows)

@@ -11,6 +11,7 @@ from concordat.cli.options import home_option
 from concordat.cli.output import emit, json_option
 from concordat.home import Home
 from concordat.preflight import require_own_packages
+from concordat.progress import RowsCount
 from concordat.retention import Keep, Pruned, prune_ledger
 
 __all__ = ["prune"]
@@ -58,7 +59,8 @@ def prune(  # noqa: PLR0913 - one argument for each option
     require_own_packages()
     age_ms = None if keep_days is None else int(keep_days * _DAY_MS)
     keep = Keep(keep_events, age_ms, time.time_ns() // 1_000_000, frozenset(without))
-    pruned = prune_ledger(Home.open(home), keep, lambda _rows: None, is_rehearsal=dry_run)
+    with RowsCount("forgetting") as count:
+        pruned = prune_ledger(Home.open(home), keep, count.add, is_rehearsal=dry_run)
     emit(_document(pruned), _in_words(pruned, is_rehearsal=dry_run), as_json=as_json)
 
 

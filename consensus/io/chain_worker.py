@@ -7,9 +7,9 @@ Blocks without a payload, which leaders make to finish the one before, wait a mo
 do checkpoints: their roots are known without them, only a proof waits for their durability, and a
 commit each would double a quiet network's work.
 
-A thread does all this, because a commit takes a while, unless it is little and nothing is under
-way: then to change threads and back would cost more than the work, and such a commit waits for the
-disk no longer than the safety record does in the same thread. Any error ends the process.
+A thread does all this, because a commit takes a while, unless it is little, nothing is under way,
+and the last commits were quick: then to change threads and back would cost more than the work. Any
+error ends the process.
 """
 
 import time

@@ -30,8 +30,8 @@ from consensus.core.control import (
     encode_control,
 )
 from consensus.core.effects import Reply
+from consensus.core.frames import FrameSplitter, encode_frame
 from consensus.core.inputs import Submitted
-from consensus.io.frames import FrameSplitter, encode_frame
 from consensus.io.inbox import Inbox, Share
 from consensus.io.network import LOST
 from ledger.core.errors import DecodeError, RejectCode, Unavailable

@@ -12,8 +12,8 @@ import structlog
 
 from consensus.core.cosigning import CheckpointSchedule, Cosigning, LedgerPoint, Outcome
 from consensus.core.cosigning_messages import CosigningMessage, encode_cosigning
+from consensus.core.frames import encode_frame
 from consensus.core.messages import Lane
-from consensus.io.frames import encode_frame
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import Offence, PeerFault
 from ledger.core.ids import Height, NodeIndex

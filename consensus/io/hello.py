@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 import trio
 
+from consensus.core.frames import FrameSplitter, encode_frame
 from consensus.core.messages import Lane
-from consensus.io.frames import FrameSplitter, encode_frame
 from ledger.core.certificate import IndexField
 from ledger.core.codec import Codec, Hash32, Record, UInt
 from ledger.core.errors import DecodeError, Offence, PeerFault

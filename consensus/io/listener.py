@@ -16,9 +16,9 @@ from consensus.core.cosigning_messages import (
     CosigningMessage,
     decode_peer_message,
 )
+from consensus.core.frames import FrameSplitter
 from consensus.core.inputs import PeerMessage, PeerMisbehaved
 from consensus.core.messages import Lane
-from consensus.io.frames import FrameSplitter
 from consensus.io.hello import greet_back
 from consensus.io.inbox import Inbox, Share
 from consensus.io.network import LOST, Network, TransportCounters, tune_socket

@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from consensus.io.frames import FrameSplitter
+from consensus.core.frames import FrameSplitter
 from consensus.io.inbox import Share
 from consensus.io.network import LOST
 from consensus.io.ready import ReadyPoll

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import trio
 
 from consensus.core.effects import ServeBatches, ServeBlocks, ServeEpochEnd
+from consensus.core.frames import encode_frame
 from consensus.core.messages import BatchMessage, Lane, Message, encode_message, lane_of
 from consensus.core.serving import blocks_from, end_of_epoch
-from consensus.io.frames import encode_frame
 from ledger.core.ids import NodeIndex
 from ledger.io.chain_store import ChainStore
 

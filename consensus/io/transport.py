@@ -9,10 +9,10 @@ from typing import Protocol
 import trio
 
 from consensus.core.cosigning_messages import CosigningMessage
+from consensus.core.frames import encode_frame
 from consensus.core.inputs import PeerDown, PeerUp
 from consensus.core.messages import Lane, Message, encode_message, lane_of
 from consensus.io.dialler import Dialler
-from consensus.io.frames import encode_frame
 from consensus.io.inbox import Inbox
 from consensus.io.listener import Listener
 from consensus.io.network import Network, TransportCounters

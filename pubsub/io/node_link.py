@@ -31,6 +31,7 @@ from consensus.core.control import (
     decode_reply,
     encode_control,
 )
+from consensus.core.frames import FrameSplitter, encode_frame
 from ledger.core.errors import DecodeError, RejectCode, Rejected, Unavailable
 from ledger.core.limits import (
     CONTROL_BYTES_MAX,
@@ -45,7 +46,6 @@ from pubsub.io.signal import Signal
 
 __all__ = ["NodeLink"]
 
-_LENGTH_BYTES = 4
 _READ_BYTES = 65_536
 
 _log = structlog.get_logger("gateway.node_link")
@@ -138,8 +138,7 @@ class NodeLink:
         id_ = self._next_id
         pending = self._pending[id_] = _Pending()
         try:
-            frame = encode_control(make(id_))
-            frame = len(frame).to_bytes(_LENGTH_BYTES, "big") + frame
+            frame = encode_frame(encode_control(make(id_)))
             self._outgoing.append(frame)
             self._unsent_bytes += len(frame)
             self._wake.set()
@@ -161,7 +160,8 @@ class NodeLink:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._write, connection)
-                await while_readable(connection, partial(self._read, connection, bytearray()))
+                splitter = FrameSplitter(FRAME_BYTES_MAX)
+                await while_readable(connection, partial(self._read, connection, splitter))
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -188,25 +188,14 @@ class NodeLink:
                 self._unsent_bytes -= sent
                 unsent = unsent[sent:]
 
-    def _read(self, connection: socket.socket, buffer: bytearray) -> bool:
+    def _read(self, connection: socket.socket, splitter: FrameSplitter) -> bool:
         """Take what came apart; False: the node closed. Raises DecodeError, OSError."""
         try:
             data = connection.recv(_READ_BYTES)
         except BlockingIOError:
             return True
-        buffer += data
-        start = 0
-        while len(buffer) - start >= _LENGTH_BYTES:
-            length = int.from_bytes(buffer[start : start + _LENGTH_BYTES], "big")
-            if length > FRAME_BYTES_MAX:
-                msg = f"a frame of {length} bytes"
-                raise DecodeError(msg)
-            end = start + _LENGTH_BYTES + length
-            if len(buffer) < end:
-                break
-            self._on_reply(decode_reply(bytes(buffer[start + _LENGTH_BYTES : end])))
-            start = end
-        del buffer[:start]
+        for frame in splitter.feed(data):
+            self._on_reply(decode_reply(frame))
         return bool(data)
 
     def _on_reply(self, reply: ControlReply) -> None:

@@ -20,7 +20,7 @@ from consensus.core.control import (
     decode_reply,
     encode_control,
 )
-from consensus.io.frames import FrameSplitter, encode_frame
+from consensus.core.frames import FrameSplitter, encode_frame
 from consensus.io.node import NodeSettings, create_stores
 from consensus.io.tls import PeerIdentity
 from ledger.core.event import Event, OpenEntry, sign_event

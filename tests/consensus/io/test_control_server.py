@@ -19,10 +19,10 @@ from consensus.core.control import (
     encode_control,
 )
 from consensus.core.effects import Reply
+from consensus.core.frames import encode_frame
 from consensus.core.inputs import Submitted
 from consensus.io import control_server as control_server_module
 from consensus.io.control_server import ControlServer, open_control_socket
-from consensus.io.frames import encode_frame
 from consensus.io.inbox import Inbox
 from ledger.core.admission import ExaminedEntry
 from ledger.core.errors import RejectCode, Unavailable

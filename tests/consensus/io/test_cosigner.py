@@ -11,9 +11,9 @@ from consensus.core.cosigning_messages import (
     CosigningMessage,
     decode_peer_message,
 )
+from consensus.core.frames import FrameSplitter
 from consensus.core.messages import Lane
 from consensus.io.cosigning import Cosigner
-from consensus.io.frames import FrameSplitter
 from ledger.core.errors import PeerFault
 from ledger.core.execute import execute_block
 from ledger.core.ids import Height, NodeIndex

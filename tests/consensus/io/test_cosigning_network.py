@@ -10,10 +10,10 @@ import trio
 from consensus.core.control import MetricsReply, MetricsRequest
 from consensus.core.cosigning import Cosigning, Due, Outcome
 from consensus.core.cosigning_messages import CosignatureMessage, encode_cosigning
+from consensus.core.frames import encode_frame
 from consensus.core.messages import Lane
 from consensus.io import cosigning, node
 from consensus.io.cosigning import Cosigner
-from consensus.io.frames import encode_frame
 from consensus.io.node import NodeSettings, serve_node
 from ledger.core.ids import Epoch, Height, PublicKey
 from ledger.core.tlog.checkpoint import StoredCheckpoint

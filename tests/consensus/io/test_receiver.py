@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import trio
 import trio.testing
 
+from consensus.core.frames import FrameSplitter, encode_frame
 from consensus.core.inputs import Input, PeerUp
-from consensus.io.frames import FrameSplitter, encode_frame
 from consensus.io.inbox import Inbox, Share
 from consensus.io.network import LOST
 from consensus.io.ready import ReadyPoll

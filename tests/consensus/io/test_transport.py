@@ -5,6 +5,7 @@ from contextlib import suppress
 import pytest
 import trio
 
+from consensus.core.frames import encode_frame
 from consensus.core.inputs import PeerDown, PeerMessage, PeerMisbehaved, PeerUp
 from consensus.core.messages import (
     BatchMessage,
@@ -17,7 +18,6 @@ from consensus.core.messages import (
 from consensus.io import dialler as dialler_module
 from consensus.io import listener as listener_module
 from consensus.io.dialler import backoff_s
-from consensus.io.frames import encode_frame
 from consensus.io.hello import Hello, greet_back
 from consensus.io.network import LOST
 from consensus.io.tls import PeerIdentity

@@ -7,9 +7,9 @@ from consensus.core.cosigning_messages import (
     CosigningMessage,
     encode_cosigning,
 )
+from consensus.core.frames import encode_frame
 from consensus.core.inputs import PeerMessage, PeerMisbehaved, PeerUp
 from consensus.core.messages import BatchMessage, Lane
-from consensus.io.frames import encode_frame
 from consensus.io.inbox import Inbox
 from consensus.io.transport import PeerTransport
 from ledger.core.errors import Offence, PeerFault

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.io.frames import FrameSplitter, encode_frame
+from consensus.core.frames import FrameSplitter, encode_frame
 from ledger.core.errors import DecodeError
 
 
