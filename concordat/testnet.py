@@ -5,11 +5,8 @@ directory/<member>/            one home for each validator
 directory/publishers/<name>.json   publisher keys of participants that run no validator
 """
 
-import random
-import socket
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,10 +25,9 @@ from ledger.core.genesis import Genesis
 from ledger.io.keystore import KeyPurpose, create_key, write_private_file
 from pubsub.core.tokens import GRANTABLE
 
-__all__ = ["Ports", "Testnet", "TestnetPlan", "create_testnet", "free_ports"]
+__all__ = ["Ports", "Testnet", "TestnetPlan", "create_testnet"]
 
 _HOST = "127.0.0.1"
-_FREE_PORTS = range(20_000, 32_000)  # below those that outgoing connections take
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +109,6 @@ def create_testnet(directory: Path, plan: TestnetPlan) -> Testnet:
     # Last, because it marks the network as complete.
     write_private_file(genesis_path, genesis.to_json())
     return Testnet(genesis, genesis_path, homes, keys)
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports of this machine that nobody listens on now, and that differ."""
-    candidates = random.sample(_FREE_PORTS, len(_FREE_PORTS))
-    found: list[int] = []
-    with ExitStack() as stack:
-        while len(found) < count:
-            port = candidates.pop()
-            listener = stack.enter_context(socket.socket())
-            try:
-                listener.bind((_HOST, port))
-            except OSError:
-                continue
-            found.append(port)
-    return found
 
 
 def _member(plan: TestnetPlan, name: str, ports: Ports) -> Member:

@@ -19,7 +19,7 @@ import msgspec
 
 from bench.load.http import Connection
 from bench.machine.usage import read_processes
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 from pubsub.core.rights import Scope
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 from pubsub.io.rights import RightsSettings

@@ -8,7 +8,7 @@ from bench.peers.cluster import MEMBERS, Daemons, Unavailable, find_program, rea
 from bench.peers.etcd_wire import EtcdWire, open_connection
 from bench.peers.pipeline import Link
 from bench.peers.wire import HOST
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 
 __all__ = ["SETTINGS", "EtcdCluster", "version"]
 

@@ -15,7 +15,7 @@ from bench.peers.cluster import MEMBERS, Daemons, Unavailable, find_program, rea
 from bench.peers.nats_wire import NatsWire, ask, open_connection
 from bench.peers.pipeline import Link
 from bench.peers.wire import HOST
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 
 __all__ = ["NatsCluster", "knows_batches", "settings", "version"]
 

@@ -11,7 +11,7 @@ from bench.peers.amqp_wire import AmqpWire, declare_quorum_queue, messages_of, o
 from bench.peers.cluster import MEMBERS, Daemons, Unavailable, find_program, wait_for
 from bench.peers.pipeline import Link
 from bench.peers.wire import HOST, PublishError
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 
 __all__ = ["SETTINGS", "RabbitCluster", "version"]
 

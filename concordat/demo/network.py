@@ -16,8 +16,9 @@ from pathlib import Path
 
 import trio
 
+from concordat.free_ports import free_ports
 from concordat.process import start_child
-from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet, free_ports
+from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet
 from ledger.core.errors import ConcordatError, Unavailable
 from ledger.core.limits import STOP_DEADLINE_S
 from pubsub.client.async_client import AsyncClient

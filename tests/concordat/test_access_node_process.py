@@ -18,6 +18,7 @@ from click.testing import Result
 
 from concordat import testnet
 from concordat.config_file import Value, render_config
+from concordat.free_ports import free_ports
 from concordat.process import start_child
 from tests.support.processes import RealNetwork
 
@@ -44,7 +45,7 @@ class Running(NamedTuple):
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNetwork]:
     """A running validator, and a further member that has only its publisher key."""
     directory = tmp_path_factory.mktemp("tmf")
-    ports = [testnet.Ports(*testnet.free_ports(3))]
+    ports = [testnet.Ports(*free_ports(3))]
     rights = {"one": ["tmf.>"], "shop": ["tmf.>"]}
     settings: dict[str, dict[str, Value]] = {"access_node": {"usage_block_ms": 200}}
     plan = testnet.TestnetPlan(
@@ -64,7 +65,7 @@ def home_without_validator(network: RealNetwork) -> Path:
         "keys": {"allow_unencrypted": True},
         "member": {"key": str(network.testnet.publisher_keys["shop"])},
         "access_node": {
-            "listen": f"127.0.0.1:{testnet.free_ports(1)[0]}",
+            "listen": f"127.0.0.1:{free_ports(1)[0]}",
             "gateways": network.url(0),
             "peers": "private",
             "operator_token": "token",

@@ -27,6 +27,7 @@ from concordat.cli.doctor import _meet
 from concordat.config_file import Value
 from concordat.doctor import gateway_checks, home_checks, host_checks, network_checks
 from concordat.doctor.finding import Check, Finding, Level, Patient
+from concordat.free_ports import free_ports
 from concordat.home import Home
 from consensus.io.tls import PeerIdentity
 from ledger.core.errors import PeerFault
@@ -41,7 +42,7 @@ SAFE: dict[str, dict[str, Value]] = {"access": {"anonymous": ("read", "publish")
 def make_home(directory: Path, settings: dict[str, dict[str, Value]] | None = None) -> Path:
     """Make a network of two validators; give the home of the first."""
     names = ("one", "two")
-    numbers = testnet.free_ports(2 * len(names))
+    numbers = free_ports(2 * len(names))
     ports = [testnet.Ports(*numbers[i : i + 2]) for i in range(0, len(numbers), 2)]
     plan = testnet.TestnetPlan(
         "doc", list(zip(names, ports, strict=True)), settings=settings or SAFE

@@ -13,6 +13,7 @@ import pytest
 from click.testing import Result
 
 from concordat import testnet
+from concordat.free_ports import free_ports
 
 pytestmark = pytest.mark.process
 
@@ -51,7 +52,7 @@ def finish(*arguments: object, seconds: float = 30) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> testnet.Testnet:
     """The files of a network with one validator and one more publisher."""
-    ports = testnet.Ports(*testnet.free_ports(2))
+    ports = testnet.Ports(*free_ports(2))
     plan = testnet.TestnetPlan("solo", [("solo", ports)], ["shop"])
     return testnet.create_testnet(tmp_path_factory.mktemp("net"), plan)
 

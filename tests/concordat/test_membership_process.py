@@ -9,7 +9,7 @@ import httpx
 import pytest
 from click.testing import Result
 
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 from pubsub.client.identity import Publisher
 from pubsub.client.sync_client import Client
 from tests.support.processes import Part, RealNetwork

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from concordat import Client, testnet
+from concordat.free_ports import free_ports
 from concordat.home import Home
 from ledger.core.errors import Unavailable
 from ledger.core.event import Event, OpenEntry, sign_event
@@ -27,7 +28,7 @@ START_S = 30
 @pytest.fixture
 def network(tmp_path: Path) -> testnet.Testnet:
     """The files of a network of four validators, of which one will run: nothing becomes final."""
-    ports = testnet.free_ports(8)
+    ports = free_ports(8)
     rows = [(f"v{i}", testnet.Ports(ports[2 * i], ports[2 * i + 1])) for i in range(4)]
     return testnet.create_testnet(tmp_path / "net", testnet.TestnetPlan("full", rows, ["shop"]))
 

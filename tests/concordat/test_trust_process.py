@@ -11,6 +11,7 @@ import pytest
 from click.testing import Result
 
 from concordat import testnet
+from concordat.free_ports import free_ports
 from ledger.core.errors import RejectCode, Rejected
 from ledger.core.ids import Height
 from ledger.core.signing import SeedSigner
@@ -31,7 +32,7 @@ CREDENTIAL = b'{"credentialsType":"LEARCredentialEmployee"}'
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNetwork]:
     """Give a running network that two of four members govern, with facades at all gateways."""
     directory = tmp_path_factory.mktemp("trust")
-    numbers = iter(testnet.free_ports(8))
+    numbers = iter(free_ports(8))
     ports = [testnet.Ports(next(numbers), next(numbers)) for _ in range(4)]
     plan = testnet.TestnetPlan(
         "trust",

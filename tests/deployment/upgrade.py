@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from concordat.testnet import free_ports
+from concordat.free_ports import free_base_port
 from ledger.core.genesis import Genesis, read_genesis
 from ledger.core.ids import EventId
 from ledger.io.keystore import KeyPurpose, open_key
@@ -31,6 +31,7 @@ __all__ = ["Differences", "MixedNetwork", "upgrade_all"]
 
 MEMBERS: Final = 4
 _STOP_S: Final = 20
+_TOLD_CHARACTERS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class MixedNetwork:
     @contextmanager
     def running(cls, directory: Path, release: Release) -> Iterator["MixedNetwork"]:
         """Make a network of one release and start all of it; end it after the block."""
-        port = next(port for port in free_ports(50) if port < 30_000)
+        port = free_base_port(MEMBERS)
         release.run("testnet", directory / "net", "--base-port", port)
         network = cls(directory, port, [release] * MEMBERS)
         try:
@@ -73,6 +74,10 @@ class MixedNetwork:
             for member in range(MEMBERS):
                 network.wait_well(member)
             yield network
+        except Exception as error:
+            for log in sorted(directory.glob("node*.log")):
+                error.add_note(f"{log.name} ends:\n{log.read_text()[-_TOLD_CHARACTERS:]}")
+            raise
         finally:
             for process in network._processes.values():
                 process.kill()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 from ledger.core.errors import InvariantError, Unavailable
 from pubsub.io.gateway import GatewaySettings, serve_gateway
 

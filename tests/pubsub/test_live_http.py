@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 from ledger.core.errors import Unavailable
 from ledger.core.limits import (
     GATEWAY_BODIES_BYTES_MAX,

@@ -20,11 +20,12 @@ from typing import Self
 
 from concordat.compose.node import make_stores
 from concordat.config_file import Value
+from concordat.free_ports import free_ports
 from concordat.home import Home
 from concordat.membership import Member, create_home
 from concordat.process import start_child
 from concordat.supervisor import describe_end
-from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet, free_ports
+from concordat.testnet import Ports, Testnet, TestnetPlan, create_testnet
 from ledger.core.signing import SeedSigner
 from ledger.io.keystore import KeyPurpose, open_key, write_private_file
 

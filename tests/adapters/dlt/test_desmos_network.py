@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from concordat import testnet
+from concordat.free_ports import free_ports
 from tests.adapters.dlt.desmos import Desmos, DesmosEnds
 from tests.adapters.dlt.desmos_pair import differences, offering, repetitions, trust_each_other
 from tests.adapters.dlt.endpoint import listening
@@ -24,7 +25,7 @@ NAMES = [f"node{member}" for member in range(MEMBERS)]
 
 def network_of(directory: Path) -> RealNetwork:
     """Make the files of a network whose members may all publish DOME's events."""
-    numbers = iter(testnet.free_ports(2 * MEMBERS))
+    numbers = iter(free_ports(2 * MEMBERS))
     ports = [testnet.Ports(next(numbers), next(numbers)) for _ in NAMES]
     plan = testnet.TestnetPlan(
         name="dome",

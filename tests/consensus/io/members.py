@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 from consensus.core.control import (
     ControlReply,
     ControlRequest,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 from pubsub.core.rights import Scope
 from pubsub.io.console.console import Console
 from pubsub.io.gateway import GatewaySettings, serve_gateway

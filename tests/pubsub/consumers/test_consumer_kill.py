@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from concordat.testnet import free_ports
+from concordat.free_ports import free_ports
 from tests.pubsub.consumers.kill_gateway import start
 from tests.pubsub.gateway_world import Chain, sample
 

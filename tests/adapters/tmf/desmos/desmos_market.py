@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from adapters.dome.dlt.identity import derived_address
 from concordat import testnet
 from concordat.config_file import Value
+from concordat.free_ports import free_ports
 from concordat.process import start_child
 from ledger.io.keystore import KeyPurpose, open_key
 from pubsub.client.answers import LedgerEvent
@@ -295,7 +296,7 @@ def _put_together(
 
 
 def _network(directory: Path, verifier: Verifier, peer_port: int) -> RealNetwork:
-    drawn = iter(testnet.free_ports(9))
+    drawn = iter(free_ports(9))
     ports = [testnet.Ports(next(drawn), next(drawn), next(drawn)) for _ in MEMBERS]
     settings: dict[str, dict[str, Value]] = {
         "dlt_adapter": {"enabled": True},
