@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
         seconds={
             "warm-up": plan.warm_up_s,
             "window": plan.window_s,
-            "window of bulk requests": plan.bulk.window_s,
+            "window of bulk requests": plan.bulk[0].window_s,
         },
         systems=systems,
         ratios=all_ratios(systems),
@@ -153,7 +153,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--record", action="store_true", help="write docs/benchmarks too")
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="for JSON and data")
     parser.add_argument("--rounds", type=int, default=3, help="of all systems")
-    parser.add_argument("--clients", type=int, default=16, help="bulk publishers of Concordat")
+    parser.add_argument(
+        "--clients", type=int, nargs="+", default=[16, 32], help="bulk publishers of Concordat"
+    )
     parser.add_argument("--bulk", type=int, default=1_000, help="events of one bulk request")
     parser.add_argument("--only", default="", help="names of systems, by commas")
     return parser.parse_args(arguments)
@@ -163,13 +165,16 @@ def _plan(chosen: argparse.Namespace, directory: Path) -> Plan:
     payloads = ours.some_payloads(directory / "payloads", _PAYLOADS)
     rounds, warm_up_s, window_s = (1, 0.5, 1.0) if chosen.quick else (chosen.rounds, 1.0, 3.0)
     # Concordat's blocks are large: its state is steady later, and a window holds fewer of them.
-    bulk = LoadShape(
-        chosen.clients,
-        chosen.bulk,
-        wait=True,
-        warm_up_s=2 * warm_up_s,
-        window_s=_BULK_WINDOWS * window_s,
-    )
+    bulk = [
+        LoadShape(
+            clients,
+            chosen.bulk,
+            wait=True,
+            warm_up_s=2 * warm_up_s,
+            window_s=_BULK_WINDOWS * window_s,
+        )
+        for clients in chosen.clients
+    ]
     return Plan(rounds, warm_up_s, window_s, bulk, _STEPS, _BATCHED, payloads)
 
 

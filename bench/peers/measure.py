@@ -39,7 +39,7 @@ class Plan:
     """What is done, and for how long.
 
     Attributes:
-        bulk: Concordat's full load.
+        bulk: Concordat's full loads, of which its best is taken, as of the peers' steps.
         steps: of every peer.
         batched: of peers whose requests can carry many messages, besides.
         payloads: that the peers are given, in turn.
@@ -48,7 +48,7 @@ class Plan:
     rounds: int
     warm_up_s: float
     window_s: float
-    bulk: LoadShape
+    bulk: Sequence[LoadShape]
     steps: Sequence[Step]
     batched: Sequence[Step]
     payloads: Sequence[bytes]

@@ -6,6 +6,7 @@ that the peers' have.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,7 +57,6 @@ def measure_ours(directory: Path, plan: Plan) -> Round:
     load = round(os.getloadavg()[0], 2)
     network = _network(directory)
     source = _source(network)
-    shape = plan.bulk
     everybody = range(network.size)
     with network.running():
         network.wait_ready()
@@ -67,18 +67,23 @@ def measure_ours(directory: Path, plan: Plan) -> Round:
             pids,
             lambda: measure_in_flight(source, addresses, IN_FLIGHT, plan.window_s + plan.warm_up_s),
         )
-        best, others_best = _beside(
-            pids, lambda: measure_sustained(network, everybody, source, shape)
-        )
+        full = [
+            _beside(pids, partial(measure_sustained, network, everybody, source, shape))
+            for shape in plan.bulk
+        ]
         if faults := network.stop_all():
             raise RuntimeError("; ".join(faults))
     levels = [
         _low_level(low, others_low),
         _many_level(many, others_many),
-        _best_level(best, shape, others_best),
+        *(
+            _full_level(part, shape, others)
+            for shape, (part, others) in zip(plan.bulk, full, strict=True)
+        ),
     ]
-    disk = float(best.disk_bytes_per_event * VALIDATORS)
-    return Round(levels, best.events, best.events, disk, load)
+    events = sum(part.events for part, _ in full)
+    disk = VALIDATORS * sum(part.disk_bytes_per_event * part.events for part, _ in full) / events
+    return Round(levels, events, events, disk, load)
 
 
 def _network(directory: Path) -> RealNetwork:
@@ -116,7 +121,7 @@ def _many_level(part: InFlight, others: float) -> Level:
     return Level(part.in_flight, 1, part.events_per_s, part.final, share, others, None, 0, 0.0)
 
 
-def _best_level(part: Throughput, shape: LoadShape, others: float) -> Level:
+def _full_level(part: Throughput, shape: LoadShape, others: float) -> Level:
     return Level(
         in_flight=shape.clients * shape.events_per_request,
         messages_per_request=shape.events_per_request,

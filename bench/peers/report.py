@@ -62,7 +62,7 @@ make bench-peers
 
 The run starts its own processes with their own data and ports, and uses no service of the system.
 What is not installed is skipped. The second line gets a nats-server that can sync each message:
-Debian 12 has 2.9, which cannot. Nothing else may run meanwhile; it takes under ten minutes. The
+Debian 12 has 2.9, which cannot. Nothing else may run meanwhile; it takes some twelve minutes. The
 JSON beside this page has every number of every round.
 
 ## How to read it
@@ -72,7 +72,7 @@ JSON beside this page has every number of every round.
   lying server is enough to change or to lose what was acknowledged. Concordat checks each event's
   signature on every validator, orders by a quorum that outvotes a liar, and gives proofs.
 - `best` of a peer is one message a request, as many under way as serve it best, as its users
-  publish. Concordat's is bulk requests of signed events. Where a peer has a request for many
+  publish. Concordat's is bulk requests of signed events, as many as serve it best. Where a peer has a request for many
   messages, it stands as `best, batched`: no event in it can be refused alone, and one client must
   have them all at the same time.
 - All of a peer's connections go to the member that orders the messages: the best case for it.

@@ -113,7 +113,7 @@ class _Cluster:
 
 
 def _plan() -> Plan:
-    bulk = LoadShape(1, 1, wait=True, warm_up_s=0.0, window_s=0.0)
+    bulk = [LoadShape(1, 1, wait=True, warm_up_s=0.0, window_s=0.0)]
     return Plan(1, 0.01, 0.03, bulk, [], [], [b"payload"])
 
 

@@ -15,7 +15,7 @@ from bench.peers.report import to_json, to_markdown, to_table
 from bench.peers.results import CPU, LATENCY, Level, PeersRun, Round, System, best_of, medians
 from bench.report.results import Quantiles
 
-_BULK = LoadShape(1, 1, wait=True, warm_up_s=0.0, window_s=0.0)
+_BULK = [LoadShape(1, 1, wait=True, warm_up_s=0.0, window_s=0.0)]
 _PLAN = Plan(3, 0.0, 0.0, _BULK, [Step(1, 1)], [], [bytes(500)])
 
 
