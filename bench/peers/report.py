@@ -72,9 +72,9 @@ JSON beside this page has every number of every round.
   lying server is enough to change or to lose what was acknowledged. Concordat checks each event's
   signature on every validator, orders by a quorum that outvotes a liar, and gives proofs.
 - `best` of a peer is one message a request, as many under way as serve it best, as its users
-  publish. Concordat's is bulk requests of signed events, as many as serve it best. Where a peer has a request for many
-  messages, it stands as `best, batched`: no event in it can be refused alone, and one client must
-  have them all at the same time.
+  publish. Concordat's is bulk requests of signed events, as many as serve it best. Where a peer has
+  a request for many messages, it stands as `best, batched`: no event in it can be refused alone,
+  and one client must have them all at the same time.
 - All of a peer's connections go to the member that orders the messages: the best case for it.
   Concordat's are spread over all gateways.
 - Of `CPU a message at best` and `p50 of one at a time` a ratio above one is Concordat's loss.
