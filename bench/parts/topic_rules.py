@@ -127,7 +127,7 @@ def added_us(ledger: Ledger, rows: Rows) -> float:
     with ledger.store.read() as reader:
         state = reader.state(reader.stored_head(reader.head_height()).root)
         scan, times = scan_batches(rows.encoded), list[float]()
-        leaves = [bytes(32)] * BLOCK_EVENTS
+        leaves = bytes(32) * BLOCK_EVENTS
         for _ in range(200):
             timed(times, lambda: refuse_mismatches(scan, state, 0))
             timed(times, lambda: rule_changes(scan, state, 0, leaves, {}))

@@ -13,7 +13,7 @@ start at position 256N of that level: at most 256 hashes of 32 bytes. Invariants
 A tile that lacks a hash which its log's size promises is a broken store: ``InvariantError``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Final
 
@@ -36,6 +36,7 @@ __all__ = [
     "node_hash",
     "root",
     "scanned_leaf_hashes",
+    "separate",
     "with_tiles",
 ]
 
@@ -57,12 +58,17 @@ def leaf_hash(entry: bytes) -> bytes:
 
 def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
     """Hash many entries as leaves, in order."""
-    return _separate(kernel.leaf_hashes(tuple(entries)))
+    return separate(kernel.leaf_hashes(tuple(entries)))
 
 
-def scanned_leaf_hashes(scan: Scan) -> list[bytes]:
-    """Hash the open entries of a scan as leaves, in order."""
-    return _separate(kernel.scanned_leaf_hashes(scan))
+def scanned_leaf_hashes(scan: Scan) -> bytes:
+    """Hash the open entries of a scan as leaves, in order, side by side."""
+    return kernel.scanned_leaf_hashes(scan)
+
+
+def separate(hashes: bytes) -> list[bytes]:
+    """Cut hashes that stand side by side."""
+    return [hashes[offset : offset + HASH_BYTES] for offset in range(0, len(hashes), HASH_BYTES)]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -70,22 +76,20 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def append(
-    read_tile: TileReader, size: int, leaf_hashes: Sequence[bytes]
-) -> dict[tuple[int, int], bytes]:
+def append(read_tile: TileReader, size: int, leaf_hashes: bytes) -> dict[tuple[int, int], bytes]:
     """Append leaves to a log of ``size`` entries.
 
     Args:
-        leaf_hashes: 32 bytes each, in order.
+        leaf_hashes: 32 bytes each, side by side, in order.
 
     Returns:
         (level, index) -> the whole new content of each tile that changed, lowest level first.
     """
     tiles: dict[tuple[int, int], bytes] = {}
-    added = b"".join(leaf_hashes)
-    if len(added) != len(leaf_hashes) * HASH_BYTES or not 0 <= size <= INT_MAX - len(leaf_hashes):
-        raise InvariantError(f"cannot append {len(leaf_hashes)} leaves to a log of {size}")
-    level, start = 0, size
+    count, rest = divmod(len(leaf_hashes), HASH_BYTES)
+    if rest or not 0 <= size <= INT_MAX - count:
+        raise InvariantError(f"cannot append {count} leaves and {rest} bytes to a log of {size}")
+    added, level, start = leaf_hashes, 0, size
     while added:
         index, held = divmod(start, TILE_WIDTH)
         content = (_read(read_tile, level, index, 0, held) if held else b"") + added
@@ -169,10 +173,6 @@ def consistency_proof(read_tile: TileReader, old_size: int, new_size: int) -> li
         path.append(_range_root(read_tile, start, end))
     path.reverse()
     return path
-
-
-def _separate(hashes: bytes) -> list[bytes]:
-    return [hashes[offset : offset + HASH_BYTES] for offset in range(0, len(hashes), HASH_BYTES)]
 
 
 def _left_width(width: int) -> int:

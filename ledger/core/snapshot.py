@@ -257,7 +257,7 @@ def verify_log(
     end = size + len(part.entries)
     if end < certified.log_size:
         _require_full(part.entries)
-    tiles = append(read_tile, size, leaf_hashes(part.entries))
+    tiles = append(read_tile, size, b"".join(leaf_hashes(part.entries)))
     log_root = root(with_tiles(read_tile, tiles), end)
     try:
         verify_consistency(end, certified.log_size, log_root, certified.log_root, part.proof)

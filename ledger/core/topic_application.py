@@ -4,13 +4,15 @@ All rules are those of the state before the block. An event sees what earlier on
 made of its entity. The same state and events give the same result on every node.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 
 from ledger.core.codec import encode
 from ledger.core.errors import DecodeError, InvariantError, RejectCode
+from ledger.core.limits import HASH_BYTES
+from ledger.core.merkle import separate
 from ledger.core.scanning import Scan, verdict
 from ledger.core.state import StateView
 from ledger.core.topic_rules import (
@@ -82,7 +84,7 @@ def rule_changes(
     scan: Scan,
     state: StateView,
     first: int,
-    leaf_hashes: Sequence[bytes],
+    leaf_hashes: bytes,
     changes: Mapping[bytes, bytes],
 ) -> dict[bytes, bytes]:
     """Give what a block changes of the rules themselves.
@@ -91,7 +93,7 @@ def rule_changes(
         scan: of the block's batches; its open entries are the events that the log took.
         state: before the block.
         first: sequence of the first of them.
-        leaf_hashes: of them, in order.
+        leaf_hashes: of them, side by side, in order.
         changes: what the block's operations changed.
     """
     changed = {
@@ -109,7 +111,7 @@ def rule_changes(
                 digest=extend_chain(rule.chain.digest, rows),
             )
             changed[key] = TopicRule(chain, rule.expects_since)
-    size = first + len(leaf_hashes)
+    size = first + len(leaf_hashes) // HASH_BYTES
     return {key: encode(_settled(rule, size)) for key, rule in changed.items()}
 
 
@@ -143,7 +145,7 @@ class _Topic(NamedTuple):
 
 
 def _rows_of_chains(
-    scan: Scan, state: StateView, first: int, leaf_hashes: Sequence[bytes]
+    scan: Scan, state: StateView, first: int, leaf_hashes: bytes
 ) -> dict[str, list[bytes]]:
     """Give the rows of the block's events, for each pattern whose chain they extend."""
     rules = _Rules(state)
@@ -156,7 +158,7 @@ def _rows_of_chains(
             topics[topic.encode()] = _Topic(topic_digest(topic), add)
     if not topics:
         return {}
-    columns = zip(scan.field("topic"), leaf_hashes, strict=True)
+    columns = zip(scan.field("topic"), separate(leaf_hashes), strict=True)
     for sequence, (name, leaf_hash) in enumerate(columns, first):
         topic_found = topics.get(name)
         if topic_found is not None:

@@ -21,7 +21,7 @@ from ledger.core.merkle_proof import root_from_inclusion, verify_consistency, ve
 
 COUNT = 66_000
 LEAVES = [sha256(number.to_bytes(8, "big")).digest() for number in range(COUNT)]
-TILES = append(lambda _level, _index: b"", 0, LEAVES)
+TILES = append(lambda _level, _index: b"", 0, b"".join(LEAVES))
 OTHER = sha256(b"another").digest()
 
 # Sizes of every shape: powers of two and their neighbours, tile boundaries, and ragged ones.
@@ -154,7 +154,7 @@ def test_consistency_proof_of_another_old_size_does_not_hold(
 
 def test_a_rewritten_log_has_no_consistency_proof() -> None:
     """A log whose past was changed is not accepted as an extension."""
-    forged = append(lambda _level, _index: b"", 0, [OTHER, *LEAVES[1:20]])
+    forged = append(lambda _level, _index: b"", 0, b"".join([OTHER, *LEAVES[1:20]]))
 
     def read_forged(level: int, index: int) -> bytes:
         return forged.get((level, index), b"")

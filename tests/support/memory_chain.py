@@ -150,7 +150,7 @@ class MemoryChain:
         self, height: Height, opened: list[OpenEntry], changes: Mapping[bytes, bytes | None]
     ) -> None:
         size = len(self.entries)
-        hashes = leaf_hashes(item.entry for item in opened)
+        hashes = b"".join(leaf_hashes(item.entry for item in opened))
         self._tiles.update(append(self.read_tile, size, hashes))
         for item in opened:
             self._sequences[item.id] = Sequence(len(self.entries))
