@@ -37,6 +37,7 @@ __all__ = [
     "LIMITS",
     "Scan",
     "code",
+    "join_scans",
     "make_scanner",
     "scan_batches",
     "scan_entries",
@@ -98,3 +99,6 @@ scan_entries = _scanner.scan_entries
 
 scan_batches = _scanner.scan_batches
 """Scan the entries of encoded batches, in order; what is no batch has none."""
+
+join_scans = _scanner.join
+"""Give the scan of several batches from one of each, none of whose entries was refused since."""

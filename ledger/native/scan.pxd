@@ -79,9 +79,14 @@ cdef extern from "c/scan.h" nogil:
     int scan_judge(
         scan_columns *columns, const scan_limits *limits, const uint32_t *context_key,
         blake3_path path, const uint64_t *seed)
+    int scan_join(
+        scan_columns *columns, const scan_columns *const *parts, size_t parts_count,
+        const uint64_t *seed)
     int scan_refuse_repeats(scan_columns *columns, uint8_t verdict, const uint64_t *seed)
     void scan_free(scan_columns *columns)
     void scan_sort(scan_row *rows, scan_row *scratch, size_t count)
+    int scan_sort_alike(
+        scan_row *rows, scan_row *scratch, size_t count, const uint64_t *seed)
 
 
 cdef class Scanner:

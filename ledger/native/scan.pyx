@@ -17,7 +17,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from ledger.native.choice import chosen
@@ -115,6 +115,28 @@ cdef class Scanner:
                 _size_at(scan._held, i), i, &self._limits)
         return scan._judged(self)
 
+    def join(self, scans):
+        """Give what `scan_batches` gives of the batches of several scans, each of one batch.
+
+        None of their entries may have been refused since. They stay as they are.
+        """
+        cdef tuple parts = tuple(scans)
+        cdef Py_ssize_t i, count = PyTuple_GET_SIZE(parts)
+        if not all(isinstance(part, Scan) and len((<Scan>part)._held) == 1 for part in parts):
+            raise ValueError("what is joined are scans of one batch each")
+        cdef Scan scan = Scan.__new__(Scan, self, tuple([(<Scan>part)._held[0] for part in parts]))
+        cdef const scan_columns **columns = <const scan_columns **>calloc(
+            count + 1, sizeof(scan_columns *))
+        if columns == NULL:
+            raise MemoryError
+        for i in range(count):
+            columns[i] = &(<Scan>parts[i])._columns
+        cdef int done = scan_join(&scan._columns, columns, count, self._seed)
+        free(columns)
+        if not done:
+            raise MemoryError
+        return scan
+
 
 cdef class Scan:
     """What was found about entries. Get one from a `Scanner`.
@@ -132,6 +154,12 @@ cdef class Scan:
 
     def __len__(self):
         return self._columns.count
+
+    @property
+    def bytes_held(self):
+        """Memory that it keeps: what was scanned, and some hundred bytes an entry."""
+        return (sum(map(len, self._held))
+                + self._columns.count * (sizeof(scan_entry) + SCAN_ID_BYTES + sizeof(uint32_t)))
 
     cdef int _make_room(self, size_t count) except -1:
         self._columns.entries = <scan_entry *>calloc(count + 1, sizeof(scan_entry))

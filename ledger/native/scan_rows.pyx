@@ -15,11 +15,14 @@ from libc.string cimport memcmp, memcpy
 from ledger.native.scan cimport (
     SCAN_ID_BYTES,
     SCAN_OPEN,
+    SCAN_PUBLISHER,
+    SCAN_TOPIC,
     Scan,
     field_number,
     scan_entry,
     scan_row,
     scan_sort,
+    scan_sort_alike,
 )
 
 __all__ = ["event_rows", "log_rows", "posting_rows"]
@@ -137,6 +140,9 @@ def posting_rows(
             entry = &scan._columns.entries[i]
             if entry.verdict != SCAN_OPEN:
                 continue
+            if field == SCAN_TOPIC or field == SCAN_PUBLISHER:
+                # Equal in the whole group: its first entry's, so that no other is looked at.
+                entry = &scan._columns.entries[scan._columns.group_first[entry.group]]
             rows[count].key = entry.data + entry.fields[field].offset
             rows[count].length = entry.fields[field].length
             rows[count].index = count
@@ -148,7 +154,8 @@ def posting_rows(
                 rows[count].key = <const uint8_t *>PyBytes_AS_STRING(key)
                 rows[count].length = PyBytes_GET_SIZE(key)
             count += 1
-        scan_sort(rows, rows + count, count)
+        if not scan_sort_alike(rows, rows + count, count, scan._scanner._seed):
+            raise MemoryError
         return _postings(rows, count, first, numbers_max)
     finally:
         free(rows)
@@ -179,7 +186,7 @@ cdef list _postings(const scan_row *rows, size_t count, uint64_t first, size_t n
 
 
 cdef bint _is_same(const scan_row *a, const scan_row *b) noexcept:
-    return a.length == b.length and memcmp(a.key, b.key, a.length) == 0
+    return a.length == b.length and (a.key == b.key or memcmp(a.key, b.key, a.length) == 0)
 
 
 cdef scan_row *_room(Scan scan) except NULL:

@@ -67,10 +67,11 @@ def test_lowest_number_under_a_hash(rows: list[Row], hash_: int, at_least: int) 
     assert number_at(packed(rows), hash_, at_least) == min(found, default=-1)
 
 
+@pytest.mark.parametrize("count", [50, 300])
 @pytest.mark.parametrize("mask", [2**64 - 1, 0xFF << 56 | 3, 0])
-def test_rows_of_events(mask: int) -> None:
+def test_rows_of_events(mask: int, count: int) -> None:
     """An event has a row for its id and one for its subject, each once."""
-    data = [entry(number, subject=f"s{number % 3}") for number in range(50)]
+    data = [entry(number, subject=f"s{number % 3}") for number in range(count)]
     expected = set()
     for number, item in enumerate(map(open_entry, data), 5):
         expected.add((int.from_bytes(item.id[:8], "big") & mask, number))

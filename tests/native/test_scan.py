@@ -131,7 +131,25 @@ def test_batches_are_cut_as_by_the_codec(path: str, seed: int, sizes: list[int])
     batches = [
         batch_case(generator, [entry_case(generator) for _ in range(size)]) for size in sizes
     ]
-    require_equal_batches(batches, SCANNERS[path].scan_batches(batches))
+    scanner = SCANNERS[path]
+    require_equal_batches(batches, scanner.scan_batches(batches))
+    parts = [scanner.scan_batches([item]) for item in batches]
+    require_equal_batches(batches, scanner.join(parts))
+    changed = scanner.join(parts)
+    changed.refuse_before(2**63, 9)
+    require_equal_batches(batches, scanner.join(parts))
+
+
+def test_scans_of_one_batch_are_joined() -> None:
+    """Scans of entries, of no batch and of several are not; one knows what memory it keeps."""
+    scanner = SCANNERS["portable"]
+    data = encode((0, 0, (entry(1), entry(2))))
+    one = scanner.scan_batches([data])
+    assert len(data) + 2 * 100 < one.bytes_held < len(data) + 2 * 200
+    assert len(scanner.join([])) == 0
+    for other in (scanner.scan_batches([]), scanner.scan_batches([data, data])):
+        with pytest.raises(ValueError, match="one batch each"):
+            scanner.join([one, other])
 
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])

@@ -21,12 +21,9 @@ static inline int is_before(hash_row a, hash_row b)
     return a.hash != b.hash ? a.hash < b.hash : a.number < b.number;
 }
 
-int hash_rows_sort(hash_row *rows, size_t count)
+/* Sort by merging; `room` has as much. */
+static void merge_sort(hash_row *rows, hash_row *room, size_t count)
 {
-    hash_row *room = malloc((count + 1) * sizeof *rows);
-    if (room == NULL) {
-        return 0;
-    }
     hash_row *from = rows, *to = room;
     for (size_t width = 1; width < count; width *= 2) {
         for (size_t i = 0; i < count; i += 2 * width) {
@@ -46,6 +43,46 @@ int hash_rows_sort(hash_row *rows, size_t count)
     if (from != rows) {
         memcpy(rows, from, count * sizeof *rows);
     }
+}
+
+/* Hashes are spread evenly unless somebody chose them: their first bits order nearly all. */
+enum { BUCKET_BITS = 11, BUCKETS = 1 << BUCKET_BITS, BUCKETED_COUNT_MIN = 256 };
+
+static inline size_t bucket_of(hash_row row)
+{
+    return (size_t)(row.hash >> (64 - BUCKET_BITS));
+}
+
+int hash_rows_sort(hash_row *rows, size_t count)
+{
+    uint32_t ends[BUCKETS] = {0};
+    hash_row *room = malloc((count + 1) * sizeof *rows);
+    if (room == NULL) {
+        return 0;
+    }
+    if (count < BUCKETED_COUNT_MIN) {
+        merge_sort(rows, room, count);
+        free(room);
+        return 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ends[bucket_of(rows[i])]++;
+    }
+    uint32_t end = 0;
+    for (size_t k = 0; k < BUCKETS; k++) {
+        const uint32_t held = ends[k];
+        ends[k] = end; /* where the bucket begins, until its rows are placed */
+        end += held;
+    }
+    for (size_t i = 0; i < count; i++) {
+        room[ends[bucket_of(rows[i])]++] = rows[i];
+    }
+    size_t start = 0;
+    for (size_t k = 0; k < BUCKETS; k++) {
+        merge_sort(room + start, rows + start, ends[k] - start);
+        start = ends[k];
+    }
+    memcpy(rows, room, count * sizeof *rows);
     free(room);
     return 1;
 }

@@ -87,6 +87,11 @@ uint8_t scan_walk(scan_entry *entry, const scan_limits *limits);
 int scan_judge(scan_columns *columns, const scan_limits *limits, const uint32_t context_key[8],
                blake3_path path, const uint64_t seed[2]);
 
+/* Join scans of one batch each, in order, into one of all: `columns` is zeroes. Return 0 when memory
+ * is short. */
+int scan_join(scan_columns *columns, const scan_columns *const *parts, size_t parts_count,
+              const uint64_t seed[2]);
+
 /* Refuse open entries whose id an earlier open entry has. Return 0 when memory is short. */
 int scan_refuse_repeats(scan_columns *columns, uint8_t verdict, const uint64_t seed[2]);
 
@@ -94,7 +99,7 @@ void scan_free(scan_columns *columns);
 
 /* A row to be ordered by its key's bytes. */
 typedef struct {
-    uint64_t prefix; /* set by scan_sort */
+    uint64_t prefix[2]; /* set by scan_sort */
     const uint8_t *key;
     uint32_t length;
     uint32_t index;
@@ -102,5 +107,9 @@ typedef struct {
 
 /* Order rows by key; those of equal keys keep their order. `scratch` has as much room. */
 void scan_sort(scan_row *rows, scan_row *scratch, size_t count);
+
+/* The same, made for few different keys: each is looked at once where equal ones are side by side.
+ * `seed` as in scan_judge. Return 0 when memory is short. */
+int scan_sort_alike(scan_row *rows, scan_row *scratch, size_t count, const uint64_t seed[2]);
 
 #endif
