@@ -234,7 +234,7 @@ class Dissemination:
         self, id_: BatchId, encoded: bytes, batch: Batch, sender: NodeIndex
     ) -> None:
         self._hold(id_, HeldBatch(batch.origin, sender, encoded, "examining"))
-        self._outbox.add(ExamineBatch(id_, batch.entries))
+        self._outbox.add(ExamineBatch(id_, batch.entries, encoded))
 
     def _on_resent(self, id_: BatchId, held: HeldBatch) -> None:
         held.ack_wanted = True

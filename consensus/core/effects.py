@@ -87,6 +87,7 @@ class ExamineBatch(_Effect, frozen=True):
 
     batch_id: BatchId
     entries: tuple[bytes, ...]
+    encoded: bytes
 
 
 class StoreBatch(_Effect, frozen=True):

@@ -24,18 +24,19 @@ import trio
 
 from consensus.core.effects import Execute, RecordEvidence, StoreBatch
 from consensus.core.inputs import BatchStored, ChainDurable, Executed, Input
+from consensus.io.checked_batches import CheckedBatches
 from consensus.io.timings import Timings
 from consensus.io.worker_thread import WorkerThread
 from ledger.core.errors import RejectCode
 from ledger.core.execute import execute_block
 from ledger.core.ids import BatchId, Height
 from ledger.core.limits import (
-    CHECKED_BATCHES_REMEMBERED,
     COMMIT_AT_ONCE_BYTES_MAX,
     COMMIT_AT_ONCE_MS_MAX,
     COMMIT_BYTES_MAX,
     EMPTY_COMMIT_DELAY_MS,
 )
+from ledger.core.scanning import Scan
 from ledger.core.tlog.checkpoint import StoredCheckpoint
 from ledger.io.chain_store import ChainStore, ChainWriter, Evidence
 
@@ -83,7 +84,7 @@ class ChainWorker:
         self._store = store
         self._report = report
         self._on_durable = on_durable
-        self._checked: dict[BatchId, None] = {}
+        self._checked = CheckedBatches()
         self._put: list[ChainJob] = []
         self._wait_end = 0.0  # of what was put, when all of it may wait
         self._has_waiting = trio.Event()
@@ -146,11 +147,13 @@ class ChainWorker:
             for job in jobs:
                 self.thread.put(job)
 
-    def mark_checked(self, batch_id: BatchId) -> None:
-        """Remember that all signatures of a batch are valid, so that applying skips them."""
-        self._checked[batch_id] = None
-        if len(self._checked) > CHECKED_BATCHES_REMEMBERED:
-            del self._checked[next(iter(self._checked))]
+    def mark_checked(self, batch_id: BatchId, scan: Scan | None = None) -> None:
+        """Remember that all signatures of a batch are valid, so that applying skips them.
+
+        Args:
+            scan: what was read of it, so that applying need not read it again; it is not changed.
+        """
+        self._checked.add(batch_id, scan)
 
     def _do(self, jobs: list[ChainJob]) -> None:
         for group in _groups(jobs):
@@ -159,6 +162,7 @@ class ChainWorker:
     def _commit(self, jobs: list[ChainJob], tell: _Tell) -> None:
         began = time.perf_counter()
         stored: list[BatchId] = []
+        executed: list[BatchId] = []
         durable: tuple[Height, int] | None = None
         with self._store.write() as writer:
             for job in jobs:
@@ -167,6 +171,7 @@ class ChainWorker:
                     stored.append(job.batch_id)
                 elif isinstance(job, Execute):
                     durable = self._execute(writer, job, tell)
+                    executed += job.block.payload
                 elif isinstance(job, StoredCheckpoint):
                     writer.put_checkpoint(job)
                 else:
@@ -178,12 +183,13 @@ class ChainWorker:
         self.counters.timings.observe(took_s)
         self.counters.batches_stored += len(stored)
         self._committed += len(jobs)
-        tell(partial(self._announce, len(jobs), stored, durable))
+        tell(partial(self._announce, len(jobs), stored, executed, durable))
 
     def _execute(self, writer: ChainWriter, job: Execute, tell: _Tell) -> tuple[Height, int]:
         for batch_id, batch in job.batches:
             writer.store_batch(batch_id, batch)
-        result = execute_block(writer, job.block_id, job.block, self._checked.__contains__)
+        checked = self._checked
+        result = execute_block(writer, job.block_id, job.block, checked.__contains__, checked.scans)
         answer = Executed(result.height, result.block_id, result.root, result.pending)
         tell(partial(self._report, answer))
         writer.apply(result, job.certificate)
@@ -193,9 +199,15 @@ class ChainWorker:
         return result.height, result.root.log_size
 
     def _announce(
-        self, jobs_count: int, stored: list[BatchId], durable: tuple[Height, int] | None
+        self,
+        jobs_count: int,
+        stored: list[BatchId],
+        executed: list[BatchId],
+        durable: tuple[Height, int] | None,
     ) -> None:
         self._announced += jobs_count
+        for batch_id in executed:
+            self._checked.forget_scan(batch_id)
         for batch_id in stored:
             self._report(BatchStored(batch_id))
         if durable is not None:

@@ -16,7 +16,7 @@ from consensus.core.effects import ExamineBatch, ExamineEntries
 from consensus.core.inputs import BatchExamined, EntriesExamined, Input
 from consensus.io.driver import wall_clock_ms
 from consensus.io.worker_thread import WorkerThread
-from ledger.core.admission import Verdict, examine_batch, examine_entries
+from ledger.core.admission import Verdict, examine_entries, scan_valid_batch
 from ledger.core.ids import BatchId
 from ledger.core.limits import (
     EXAMINE_ENTRIES_MAX,
@@ -24,6 +24,7 @@ from ledger.core.limits import (
     EXAMINE_INLINE_INTERVAL_MS,
     EXAMINE_THREADS,
 )
+from ledger.core.scanning import Scan
 from ledger.io.chain_store import ChainStore
 
 __all__ = ["Examiner"]
@@ -38,9 +39,9 @@ class Examiner:
         self,
         store: ChainStore,
         report: Callable[[Input], None],
-        on_valid_batch: Callable[[BatchId], None],
+        on_valid_batch: Callable[[BatchId, Scan], None],
     ) -> None:
-        """Answer with ``report``; name each valid batch to ``on_valid_batch`` before."""
+        """Answer with ``report``; give each valid batch to ``on_valid_batch`` before."""
         self._store = store
         self._report = report
         self._on_valid_batch = on_valid_batch
@@ -90,8 +91,7 @@ class Examiner:
         for thread, effects in works:
             answer: Callable[[], None]
             if isinstance(effects, ExamineBatch):
-                valid = self._judge_batch(effects)
-                answer = partial(self._answer_batch, effects, valid=valid)
+                answer = partial(self._answer_batch, effects, self._judge_batch(effects))
             else:
                 answer = partial(self._answer_entries, effects, self._judge_entries(effects))
             thread.post(partial(self._finish, thread, answer))
@@ -116,13 +116,13 @@ class Examiner:
         return together
 
     def _examine_batch(self, effect: ExamineBatch) -> None:
-        self._answer_batch(effect, valid=self._judge_batch(effect))
+        self._answer_batch(effect, self._judge_batch(effect))
 
     def _examine_entries(self, effects: list[ExamineEntries]) -> None:
         self._answer_entries(effects, self._judge_entries(effects))
 
-    def _judge_batch(self, effect: ExamineBatch) -> bool:
-        return examine_batch(effect.entries, self._store.chain_id)
+    def _judge_batch(self, effect: ExamineBatch) -> Scan | None:
+        return scan_valid_batch(effect.encoded, self._store.chain_id)
 
     def _judge_entries(self, effects: list[ExamineEntries]) -> tuple[Verdict, ...]:
         with self._store.read() as reader:
@@ -135,10 +135,10 @@ class Examiner:
                 known_events=reader.known_events,
             )
 
-    def _answer_batch(self, effect: ExamineBatch, *, valid: bool) -> None:
-        if valid:
-            self._on_valid_batch(effect.batch_id)
-        self._report(BatchExamined(effect.batch_id, valid))
+    def _answer_batch(self, effect: ExamineBatch, scan: Scan | None) -> None:
+        if scan is not None:
+            self._on_valid_batch(effect.batch_id, scan)
+        self._report(BatchExamined(effect.batch_id, scan is not None))
 
     def _answer_entries(self, effects: list[ExamineEntries], verdicts: tuple[Verdict, ...]) -> None:
         start = 0

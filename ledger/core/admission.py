@@ -22,7 +22,7 @@ from ledger.core.errors import DecodeError, RejectCode
 from ledger.core.event import OpenEntry, id_of_key, open_entry
 from ledger.core.ids import EventId, EventKey
 from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX, EVENT_FUTURE_MS_MAX, INT_MAX
-from ledger.core.scanning import Scan, code, scan_entries, verdict
+from ledger.core.scanning import Scan, code, scan_batches, scan_entries, verdict
 from ledger.core.signing import verify_rows
 from ledger.core.state import StateView
 from ledger.core.topic_application import refuse_mismatches
@@ -37,6 +37,7 @@ __all__ = [
     "examine_batch",
     "examine_entries",
     "judge",
+    "scan_valid_batch",
     "try_open",
 ]
 
@@ -155,7 +156,16 @@ def examine_batch(entries: Sequence[bytes], chain_id: str) -> bool:
     The answer depends on the arguments alone: every honest validator gives the same one, at any
     time, which is what makes an acknowledgement mean something to others.
     """
-    scan = scan_entries(entries)
+    return _is_valid(scan_entries(entries), chain_id)
+
+
+def scan_valid_batch(encoded: bytes, chain_id: str) -> Scan | None:
+    """Give the scan of a batch if :func:`examine_batch` is true of its entries, else None."""
+    scan = scan_batches((encoded,))
+    return scan if len(scan) and _is_valid(scan, chain_id) else None
+
+
+def _is_valid(scan: Scan, chain_id: str) -> bool:
     if any(scan.verdicts()) or any(group[0] != chain_id for group in scan.groups()):
         return False
     scan.refuse_forged(verify_rows, verdict(RejectCode.BAD_SIGNATURE))

@@ -12,7 +12,8 @@ Invariants, on which agreement rests:
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -25,7 +26,7 @@ from ledger.core.genesis import Genesis
 from ledger.core.ids import BatchId, BlockId, EventId, EventKey, Height
 from ledger.core.ids import Sequence as SequenceNumber
 from ledger.core.merkle import EMPTY_ROOT, append, root, scanned_leaf_hashes, with_tiles
-from ledger.core.scanning import Scan, code, scan_batches
+from ledger.core.scanning import Scan, code, join_scans, scan_batches
 from ledger.core.state import StateView, genesis_changes, genesis_state
 from ledger.core.topic_application import refuse_mismatches, rule_changes
 from ledger.core.trust.application import carry_out_operations
@@ -41,6 +42,9 @@ __all__ = [
     "execute_block",
     "genesis_result",
 ]
+
+
+_NO_SCANS: Final[Mapping[BatchId, Scan]] = MappingProxyType({})
 
 
 class LedgerView(Protocol):
@@ -204,12 +208,15 @@ def execute_block(
     block_id: BlockId,
     block: Block,
     signatures_checked: Callable[[BatchId], bool],
+    scans: Mapping[BatchId, Scan] = _NO_SCANS,
 ) -> BlockResult:
     """Apply the block that follows ``view``.
 
     Args:
         signatures_checked: says for which batches this node has found ``examine_batch`` true.
             It saves work and decides nothing: the result is the same when it is never true.
+        scans: of some valid batches, each by itself (``scan_valid_batch``), as they were read
+            before. They save reading again and decide nothing either.
 
     Raises:
         InvariantError: the block does not follow, the store lacks bytes that it names, or it ends
@@ -218,7 +225,7 @@ def execute_block(
     before = view.root
     if block.height != before.height + 1:
         raise InvariantError(f"block {block.height} does not follow block {before.height}")
-    scan = scan_batches([_read_batch(view, batch_id) for batch_id in block.payload])
+    scan = join_scans([_scan_of(view, batch_id, scans) for batch_id in block.payload])
     judge(
         scan,
         Circumstances(view.chain_id, view.state, block.time_ms),
@@ -262,12 +269,15 @@ def execute_block(
     )
 
 
-def _read_batch(view: LedgerView, batch_id: BatchId) -> bytes:
-    """Give a batch's bytes. What is no batch is empty for everybody: its id is their digest."""
+def _scan_of(view: LedgerView, batch_id: BatchId, scans: Mapping[BatchId, Scan]) -> Scan:
+    """Scan a batch, once. What is no batch is empty for everybody: its id is their digest."""
+    scan = scans.get(batch_id)
+    if scan is not None:
+        return scan
     encoded = view.read_batch(batch_id)
     if encoded is None:
         raise InvariantError(f"batch {batch_id.hex()} of a final block is not in the store")
-    return encoded
+    return scan_batches((encoded,))
 
 
 def _refusals(scan: Scan) -> list[Refused]:

@@ -5,7 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from ledger.core import admission, signing
-from ledger.core.admission import ExaminedEntry, Verdict, check_rights, examine_batch
+from ledger.core.admission import (
+    ExaminedEntry,
+    Verdict,
+    check_rights,
+    examine_batch,
+    scan_valid_batch,
+)
+from ledger.core.codec import encode
 from ledger.core.errors import RejectCode
 from ledger.core.event import open_entry
 from ledger.core.genesis import Participant, ParticipantKey
@@ -181,6 +188,17 @@ def test_one_bad_entry_spoils_a_batch(bad: bytes, place: int) -> None:
     entries = [entry(0), entry(1)]
     entries.insert(place, bad)
     assert not examine_batch(entries, CHAIN_ID)
+
+
+@pytest.mark.parametrize("bad", [b"\1", entry(2) + b"\0", forged(2), entry(3, chain_id="other")])
+def test_only_valid_batches_are_given_scanned(bad: bytes) -> None:
+    """A batch's scan is given exactly when all its entries are valid; what is no batch has none."""
+    good = [entry(0), entry(1)]
+    scan = scan_valid_batch(encode((0, 0, good)), CHAIN_ID)
+    assert scan is not None
+    assert scan.entries() == good
+    assert scan_valid_batch(encode((0, 0, [*good, bad])), CHAIN_ID) is None
+    assert scan_valid_batch(encode((0, 0, good)) + b"\0", CHAIN_ID) is None
 
 
 def test_batch_of_another_chain_is_invalid() -> None:

@@ -15,6 +15,7 @@ from ledger.core.event import open_entry
 from ledger.core.execute import Refused, execute_block, genesis_result
 from ledger.core.ids import BatchId
 from ledger.core.limits import ENTRY_BYTES_MAX, EVENT_AGE_MS_MAX
+from ledger.core.scanning import scan_batches
 from ledger.core.state import genesis_state
 from tests.ledger.memory_ledger import MemoryLedger
 from tests.ledger.sample_network import GENESIS, START_MS, batch, entry, forged, network
@@ -198,6 +199,22 @@ def test_checked_signatures_change_nothing(entries: list[bytes]) -> None:
     """Whether this node verified a valid batch before does not show in the result."""
     rows = [batch(entries)] if entries else []
     assert MemoryLedger().execute(rows, checked=True) == MemoryLedger().execute(rows)
+
+
+def test_batches_read_before_are_not_read_again() -> None:
+    """With scans of its batches a block has the same result, which leaves them as they are."""
+    entries = [entry(1), entry(2), entry(1), entry(3, topic="news"), entry(4, time_ms=0)]
+    rows = [batch(entries[:3], 1), batch([], 2), batch(entries[1:], 3)]
+    ledger, same = MemoryLedger(), MemoryLedger()
+    ledger.batches.update(rows)
+    id_, block = ledger.next_block([row[0] for row in rows])
+    scans = {batch_: scan_batches((encoded,)) for batch_, encoded in (rows[0], rows[2])}
+    result = execute_block(ledger, id_, block, lambda _: False, scans)
+    assert result == same.execute(rows)
+    assert len(result.accepted) == 2
+    assert not any(any(scan.verdicts()) for scan in scans.values())
+    del ledger.batches[rows[0][0]]
+    assert execute_block(ledger, id_, block, lambda _: False, scans).root == result.root
 
 
 def test_only_unchecked_batches_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ class Bench:
                 self.disk.store(id_, encoded)
                 self.disk.sync_batch(id_)
                 return BatchStored(id_)
-            case ExamineBatch(id_, entries):
+            case ExamineBatch(id_, entries, _):
                 return BatchExamined(id_, not any(e.startswith(BAD_ENTRY) for e in entries))
             case ExamineEntries(ticket, entries):
                 examined = (ExaminedEntry(e, EventId((e * 32)[:32])) for e in entries)

@@ -26,7 +26,8 @@ from consensus.io.store_server import StoreServer
 from ledger.core.block import block_id
 from ledger.core.errors import InvariantError, RejectCode
 from ledger.core.genesis import Genesis
-from ledger.core.ids import BatchId, Epoch, Height, NodeIndex
+from ledger.core.ids import BatchId, Epoch, Height, NodeIndex, Sequence
+from ledger.core.scanning import scan_batches
 from ledger.io.chain_store import ChainStore
 from tests.consensus.io.chain import make_batch, make_chain
 from tests.consensus.io.members import make_genesis
@@ -246,16 +247,21 @@ async def test_checked_batches_change_nothing(store: ChainStore) -> None:
     assert work.worker.counters.events_accepted == 1
 
 
-async def test_remembered_checks_are_bounded(
-    store: ChainStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only the latest checked batches are remembered."""
-    monkeypatch.setattr(chain_worker_module, "CHECKED_BATCHES_REMEMBERED", 2)
-    worker = Work(store).worker
-    ids = [BatchId(bytes([number]) * 32) for number in range(3)]
-    for id_ in ids:
-        worker.mark_checked(id_)
-    assert list(worker._checked) == ids[1:]
+async def test_what_was_read_of_a_batch_is_not_read_again(store: ChainStore) -> None:
+    """A block takes the events of the scan that came with the mark, and then forgets the scan."""
+    [first] = make_chain(GENESIS, 1, certified=[])
+    batch_id, encoded = first.batches[0]
+    scan = scan_batches((encoded,))
+    async with working(store) as work:
+        work.worker.mark_checked(batch_id, scan)
+        work.worker.mark_checked(batch_id)
+        assert work.worker._checked.scans == {batch_id: scan}
+        await work.do(first, reports_count=3)
+        assert work.worker._checked.scans == {}
+        assert batch_id in work.worker._checked
+    assert work.worker.counters.events_accepted == 1
+    with store.read() as reader:
+        assert reader.entry(Sequence(0)) == scan.last_entry()
 
 
 async def test_missing_bytes_end_the_process(store: ChainStore) -> None:

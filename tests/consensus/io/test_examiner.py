@@ -11,8 +11,11 @@ from consensus.core.inputs import BatchExamined, EntriesExamined, Input
 from consensus.io import examiner as examiner_module
 from consensus.io.examiner import Examiner
 from ledger.core.admission import ExaminedEntry
+from ledger.core.block import Batch
+from ledger.core.codec import encode
 from ledger.core.errors import RejectCode
-from ledger.core.ids import BatchId
+from ledger.core.ids import BatchId, NodeIndex
+from ledger.core.scanning import Scan
 from ledger.io.chain_store import ChainStore
 from tests.consensus.io.chain import make_batch
 from tests.consensus.io.members import make_event, make_genesis
@@ -29,7 +32,12 @@ class Work:
     def __init__(self, store: ChainStore) -> None:
         self.reports: list[Input] = []
         self.valid: list[BatchId] = []
-        self.examiner = Examiner(store, self.reports.append, self.valid.append)
+        self.scans: list[Scan] = []
+        self.examiner = Examiner(store, self.reports.append, self._note)
+
+    def _note(self, batch_id: BatchId, scan: Scan) -> None:
+        self.valid.append(batch_id)
+        self.scans.append(scan)
 
     async def until(self, count: int) -> None:
         """Wait for so many reports."""
@@ -48,6 +56,10 @@ def _entries(*numbers: int) -> tuple[bytes, ...]:
     return tuple(GOOD[number].entry for number in numbers)
 
 
+def _batch(id_: BatchId, *entries: bytes) -> ExamineBatch:
+    return ExamineBatch(id_, entries, encode(Batch(NodeIndex(1), 1, entries)))
+
+
 async def test_little_is_examined_at_once(work: Work) -> None:
     """A small submission or batch is answered before the call returns, good or bad."""
     work.examiner.examine(ExamineEntries(1, (GOOD[0].entry, FORGED)))
@@ -58,10 +70,11 @@ async def test_little_is_examined_at_once(work: Work) -> None:
 
 @pytest.mark.parametrize(("entry", "valid"), [(GOOD[0].entry, True), (FORGED, False)])
 async def test_small_batches_are_judged_at_once(work: Work, entry: bytes, *, valid: bool) -> None:
-    """A valid batch is named as such before it is reported."""
-    work.examiner.examine(ExamineBatch(BATCH, (entry,)))
+    """A valid batch is named as such before it is reported, with what was read of it."""
+    work.examiner.examine(_batch(BATCH, entry))
     assert work.reports == [BatchExamined(BATCH, valid)]
     assert work.valid == ([BATCH] if valid else [])
+    assert [scan.entries() for scan in work.scans] == ([[entry]] if valid else [])
 
 
 async def test_many_small_ones_do_not_keep_the_node_busy(
@@ -109,8 +122,8 @@ async def test_what_waits_together_is_examined_together(
 async def test_batches_are_judged_in_threads(work: Work, nursery: trio.Nursery) -> None:
     """Larger batches are judged apart from the node's own thread, each by itself."""
     id_, _ = make_batch(GENESIS, [1])
-    work.examiner.examine(ExamineBatch(id_, _entries(0, 1, 2)))
-    work.examiner.examine(ExamineBatch(BATCH, (*_entries(0, 1), FORGED)))
+    work.examiner.examine(_batch(id_, *_entries(0, 1, 2)))
+    work.examiner.examine(_batch(BATCH, *_entries(0, 1), FORGED))
     nursery.start_soon(work.examiner.run)
     await work.until(2)
     assert set(work.reports) == {BatchExamined(id_, True), BatchExamined(BATCH, False)}
