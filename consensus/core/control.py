@@ -1,11 +1,16 @@
 """What a gateway and its node say to each other over the node's Unix socket.
 
 Frames are a 4-byte big-endian length and one canonical message. The node sends ``Head`` when a
-gateway connects and whenever the chain store became durable at a higher block; requests carry
-an id that the answer repeats, and may be answered out of order.
+gateway connects and when the chain store became durable at a higher block; requests carry an id
+that the answer repeats, and may be answered out of order.
+
+To be told wakes a process, at the very moment at which the cores have most to do. So the node says
+at once what somebody waits for, and the rest within TOLD_WITHIN_MS: that the chain has grown, to a
+gateway where nobody reads as it grows and of which no request waits; and that it has taken over
+what is waited for, because the wait goes on.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +20,10 @@ from ledger.core.codec import Codec, UInt
 from ledger.core.limits import SUBMIT_ENTRIES_MAX
 
 __all__ = [
+    "AWAITED_MS",
+    "TOLD_WITHIN_MS",
+    "Attend",
+    "ControlQuestion",
     "ControlReply",
     "ControlRequest",
     "Head",
@@ -30,15 +39,24 @@ __all__ = [
 ]
 
 
+TOLD_WITHIN_MS: Final = 100  # what nobody waits for
+AWAITED_MS: Final = 1_000  # so long after such a request every block is told of at once
+
+
 class _Control(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     pass
 
 
 class Submit(_Control, frozen=True, tag=1):
-    """Hand in encoded entries."""
+    """Hand in encoded entries.
+
+    Attributes:
+        is_awaited: whoever does waits for the blocks that decide about them.
+    """
 
     request_id: UInt
     entries: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=SUBMIT_ENTRIES_MAX)]
+    is_awaited: bool = False
 
 
 class StatusRequest(_Control, frozen=True, tag=2):
@@ -78,13 +96,27 @@ class MetricsReply(_Control, frozen=True, tag=6):
 
 
 class Head(_Control, frozen=True, tag=7):
-    """The chain store is durable up to ``height`` and holds ``log_size`` events."""
+    """The chain store is durable up to ``height`` and holds ``log_size`` events.
+
+    Attributes:
+        grown_height: height of the last block that brought events.
+        grown_ms: when it became durable, ms since 1970 by the node's clock; 0: before it started.
+    """
 
     height: HeightField
     log_size: UInt
+    grown_height: HeightField
+    grown_ms: UInt
 
 
-ControlRequest = Submit | StatusRequest | MetricsRequest
+class Attend(_Control, frozen=True, tag=8):
+    """Say whether somebody reads at the gateway as the log grows. It has no answer."""
+
+    is_live: bool
+
+
+ControlQuestion = Submit | StatusRequest | MetricsRequest
+ControlRequest = ControlQuestion | Attend
 ControlReply = SubmitReply | StatusReply | MetricsReply | Head
 
 _requests: Codec[ControlRequest] = Codec(ControlRequest)  # type: ignore[arg-type] # union

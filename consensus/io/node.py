@@ -157,9 +157,8 @@ class _Node:
         self._departure: Departure | None = None
         self._examiner = Examiner(chain, put, self._chain.mark_checked)
         self._server = StoreServer(chain, self._send_frame)
-        self._control = ControlServer(
-            self._inbox, Head(head.height, head.log_size), self._status_document, self._metrics_text
-        )
+        told = Head(head.height, head.log_size, head.height, 0)
+        self._control = ControlServer(self._inbox, told, self._status_document, self._metrics_text)
         self._safety = SafetyWriter(safety)
         self._driver = Driver(self._core, self._inbox, self._handlers(), self._flush)
         self._sources = Sources(

@@ -56,6 +56,7 @@ class Feed:
 
     Attributes:
         end: size of the log when it was last advanced; the window may be empty.
+        is_followed: somebody waits, or has waited, for it to grow.
     """
 
     def __init__(self) -> None:
@@ -63,6 +64,7 @@ class Feed:
         self._bytes = 0
         self._changed: anyio.Event | None = None  # of those who wait
         self.end = 0
+        self.is_followed = False
 
     @property
     def start(self) -> int:
@@ -99,6 +101,7 @@ class Feed:
 
     async def wait_beyond(self, cursor: int) -> None:
         """Return when the log is known to go on behind ``cursor``, or at :meth:`wake`."""
+        self.is_followed = True
         if self.end <= cursor + 1:
             if self._changed is None:
                 self._changed = anyio.Event()

@@ -81,7 +81,7 @@ class Finality:
         self._access = access
         self._waits: set[Wait] = set()
         self._is_closing = False
-        self._looked_height = Height(0)
+        self._known_height = Height(0)
 
     def __len__(self) -> int:
         return len(self._waits)
@@ -101,8 +101,8 @@ class Finality:
         Raises:
             Refusal: there is no store.
         """
-        # What no block decided that anybody looked at is found when the next one comes.
-        if wait.may_be_old or self._looked_height > wait.since:
+        # What no block decided that anybody knows of is found when the next one comes.
+        if wait.may_be_old or self._known_height > wait.since:
             with self._access.store.read() as reader:
                 if wait.look(reader):
                     return
@@ -116,9 +116,13 @@ class Finality:
             with self._access.store.read() as reader:
                 wait.look_at_all(reader)
 
+    def note(self, height: Height) -> None:
+        """Note that there are blocks up to here, which nobody has looked at."""
+        self._known_height = max(self._known_height, height)
+
     def look(self, reader: ChainReader) -> None:
         """End the waits that are over; call it when the chain became longer."""
-        self._looked_height = reader.head_height()
+        self.note(reader.head_height())
         for wait in [wait for wait in self._waits if wait.look(reader)]:
             wait.done.set()
             self._waits.discard(wait)

@@ -59,7 +59,7 @@ async def hand_in(gateway: Gateway, entries: tuple[bytes, ...], wish: Wish) -> l
         gateway.finality.require_room()
         with gateway.access.store.read() as reader:
             since = reader.head_height()
-    codes = await gateway.link.submit(entries)
+    codes = await gateway.link.submit(entries, is_awaited=wish.wait is not None)
     for result, count in Tally(codes).items() if codes else ((_ACCEPTED, len(entries)),):
         gateway.count_events(result or _ACCEPTED, count)
     events = name_entries(entries)

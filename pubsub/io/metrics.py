@@ -85,6 +85,10 @@ class Metrics:
             {"version": VERSION, "python": platform.python_version()}
         )
 
+    def observe_finality(self, proposed_ms: int, readable_ms: int) -> None:
+        """Note when a block with events was proposed and when it was readable, ms since 1970."""
+        self.finality.observe(max(0, readable_ms - proposed_ms) / 1000)
+
 
 class HostCollector(Collector):
     """Space of stores, and expiry of certificates."""

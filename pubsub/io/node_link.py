@@ -19,6 +19,7 @@ import structlog
 from anyio.abc import SocketAttribute
 
 from consensus.core.control import (
+    Attend,
     ControlReply,
     ControlRequest,
     Head,
@@ -42,7 +43,7 @@ from ledger.core.limits import (
     FRAME_BYTES_MAX,
 )
 from pubsub.io.readiness import while_readable
-from pubsub.io.signal import Signal
+from pubsub.io.signal import Signal, call_soon
 
 __all__ = ["NodeLink"]
 
@@ -79,7 +80,10 @@ class NodeLink:
         self._unsent_bytes = 0
         self._next_id = 0
         self._outgoing: list[bytes] = []
-        self._wake = Signal()
+        self._unsent = memoryview(b"")  # of what the socket did not take as a whole
+        self._connection: socket.socket | None = None
+        self._blocked = Signal()  # set while the socket takes no more
+        self._is_live = False
         self.is_connected = False
         self.error: str | None = f"{path}: not connected yet"
 
@@ -100,17 +104,29 @@ class NodeLink:
             await anyio.sleep(delay_ms / 1000)
             delay_ms = min(2 * delay_ms, CONTROL_RECONNECT_MS_MAX)
 
-    async def submit(self, entries: tuple[bytes, ...]) -> tuple[str, ...]:
+    def attend(self, *, is_live: bool) -> None:
+        """Tell the node whether somebody reads here as the log grows, when that has changed."""
+        if is_live != self._is_live:
+            self._is_live = is_live
+            if self.is_connected:
+                self._put(Attend(is_live))
+
+    async def submit(
+        self, entries: tuple[bytes, ...], *, is_awaited: bool = False
+    ) -> tuple[str, ...]:
         """Hand in 1 to SUBMIT_ENTRIES_MAX entries; give one code for each, empty if taken over.
 
         No code at all says that the node took all of them over.
+
+        Args:
+            is_awaited: the blocks that decide about them are waited for, and not that code.
 
         Raises:
             Rejected: too much is waiting already (OVERLOADED).
             Unavailable: the node cannot be reached or did not answer; it may have taken them.
         """
         size = sum(map(len, entries))
-        reply = await self._ask(lambda id_: Submit(id_, entries), SubmitReply, size)
+        reply = await self._ask(lambda id_: Submit(id_, entries, is_awaited), SubmitReply, size)
         codes = reply.codes
         if codes and len(codes) != len(entries):
             raise Unavailable("the node's answer does not fit the request")
@@ -138,10 +154,7 @@ class NodeLink:
         id_ = self._next_id
         pending = self._pending[id_] = _Pending()
         try:
-            frame = encode_frame(encode_control(make(id_)))
-            self._outgoing.append(frame)
-            self._unsent_bytes += len(frame)
-            self._wake.set()
+            self._put(make(id_))
             await pending.done.wait(CONTROL_TIMEOUT_MS)
         finally:
             del self._pending[id_]
@@ -151,42 +164,63 @@ class NodeLink:
             raise Unavailable("the node answered another question")
         return pending.answer
 
+    def _put(self, request: ControlRequest) -> None:
+        """Have a request sent, together with others of the same turn of the loop."""
+        frame = encode_frame(encode_control(request))
+        self._outgoing.append(frame)
+        self._unsent_bytes += len(frame)
+        if len(self._outgoing) == 1:  # those behind it leave with it
+            call_soon(self._send)
+
+    def _send(self) -> None:
+        """Send what waits, many small frames in one piece, as far as the socket takes it."""
+        connection = self._connection
+        if connection is None or self._blocked.is_set:
+            return
+        while self._unsent or self._outgoing:
+            if not self._unsent:
+                frames, self._outgoing = self._outgoing, []
+                self._unsent = memoryview(frames[0] if len(frames) == 1 else b"".join(frames))
+            try:
+                sent = connection.send(self._unsent)
+            except BlockingIOError:
+                self._blocked.set()
+                return
+            except OSError:
+                return  # whoever reads learns of it
+            self._unsent_bytes -= sent
+            self._unsent = self._unsent[sent:]
+
     async def _serve(self, connection: socket.socket) -> None:
         """Use one connection until it ends. Raises DecodeError, OSError."""
         self._outgoing.clear()
-        self._unsent_bytes = 0
+        self._unsent, self._unsent_bytes = memoryview(b""), 0
+        self._connection, self._blocked = connection, Signal()
         self.is_connected, self.error = True, None
+        if self._is_live:
+            self._put(Attend(is_live=True))
         _log.info("control_connected", path=str(self._path))
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._write, connection)
+                group.start_soon(self._drain, connection)
                 splitter = FrameSplitter(FRAME_BYTES_MAX)
                 await while_readable(connection, partial(self._read, connection, splitter))
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
-            self.is_connected = False
+            self.is_connected, self._connection = False, None
             for pending in self._pending.values():
                 pending.done.set()
             _log.info("control_disconnected", path=str(self._path))
 
-    async def _write(self, connection: socket.socket) -> None:
-        """Send what is waiting, many small frames in one piece."""
+    async def _drain(self, connection: socket.socket) -> None:
+        """Send what the socket did not take, whenever it takes it."""
         while True:
-            if not self._outgoing:
-                self._wake = Signal()
-                await self._wake.wait()
-            frames, self._outgoing = self._outgoing, []
-            unsent = memoryview(b"".join(frames))
-            while unsent:
-                try:
-                    sent = connection.send(unsent)
-                except BlockingIOError:
-                    await anyio.wait_writable(connection)
-                    continue
-                self._unsent_bytes -= sent
-                unsent = unsent[sent:]
+            await self._blocked.wait()
+            await anyio.wait_writable(connection)
+            self._blocked = Signal()
+            self._send()
 
     def _read(self, connection: socket.socket, splitter: FrameSplitter) -> bool:
         """Take what came apart; False: the node closed. Raises DecodeError, OSError."""

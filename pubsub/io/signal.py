@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import anyio
 
-__all__ = ["Signal"]
+__all__ = ["Signal", "call_soon"]
 
 
 class Signal:
@@ -57,6 +57,16 @@ class Signal:
         self._wake = event.set
         with anyio.move_on_after(None if timeout_ms is None else timeout_ms / 1000):
             await event.wait()
+
+
+def call_soon(call: Callable[[], object]) -> None:
+    """Call when those who are to go on in this turn of the loop have; at once on other loops."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        call()
+    else:
+        loop.call_soon(call)
 
 
 def _settle(future: asyncio.Future[None]) -> None:

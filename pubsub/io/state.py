@@ -26,6 +26,8 @@ from ledger.core.limits import (
     GATEWAY_STREAM_PAGE_EVENTS,
     GATEWAY_STREAMS_MAX,
 )
+from ledger.io.chain_reader import ChainReader
+from ledger.io.chain_schema import ChainHead
 from pubsub.core.overload import PublishRates
 from pubsub.core.problems import HttpCode, Refusal
 from pubsub.core.trust_documents import ListSummary
@@ -116,6 +118,8 @@ class Gateway:
         self._results: dict[str, Counter] = {}
         self._notice = Signal()
         self._height = self._log_size = -1  # not looked at yet
+        self._told: Head | None = None  # by the node, last
+        self._grown_height = -1  # of the last block with events that the node told of
         self._delivery: DeliveryStore | None = None
         self._consumers: Consumers | None = None
         self._webhooks: Webhooks | None = None
@@ -224,14 +228,26 @@ class Gateway:
     def begin_stream(self) -> None:
         """Count a stream that opens."""
         self.streams_count += 1
+        self._attend()
 
     def end_stream(self) -> None:
         """Count a stream that ended."""
         self.streams_count -= 1
 
     def _on_head(self, head: Head) -> None:
-        del head  # the store is the truth; a head only says that looking is worth it
-        self._notice.set()
+        self._told = head
+        self.finality.note(head.height)
+        self._notice.set()  # the store is the truth: a head says that looking is worth it
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether somebody reads here as the log grows."""
+        consumers = self._consumers
+        return bool(self.streams_count) or (consumers is not None and consumers.wants_feed)
+
+    def _attend(self) -> None:
+        """Tell the node whether it concerns anybody here at once that the log grows."""
+        self.link.attend(is_live=self._is_live or self.feed.is_followed)
 
     async def _watch(self) -> None:
         while True:
@@ -246,15 +262,13 @@ class Gateway:
             head = reader.head()
             self.overload.note(head.log_size)
             self.metrics.first_sequence.set(reader.first_held())
+            self._observe(reader, head)
             if head.height != self._height:
-                # Of a quiet network's empty blocks each is final only when the next one is made.
-                if 0 <= self._log_size < head.log_size:
-                    age_ms = time.time_ns() // 1_000_000 - head.time_ms
-                    self.metrics.finality.observe(max(0, age_ms) / 1000)
                 self._height, self._log_size = head.height, head.log_size
                 self.finality.look(reader)
+        self._attend()
         consumers = self._consumers
-        if not self.streams_count and (consumers is None or not consumers.wants_feed):
+        if not self._is_live:
             self.feed.skip_to(head.log_size)
             self.fanout.advance()
             return
@@ -266,6 +280,22 @@ class Gateway:
             if consumers is not None:
                 consumers.follow()
             await anyio.lowlevel.checkpoint()
+
+    def _observe(self, reader: ChainReader, head: ChainHead) -> None:
+        """Note how long the last block with events took, of those that nobody here looked at.
+
+        Of a quiet network's empty blocks each is final only when the next one is made.
+        """
+        told = self._told
+        if self._height < 0 or told is None or not self.link.is_connected:
+            if 0 <= self._log_size < head.log_size:
+                self.metrics.observe_finality(head.time_ms, time.time_ns() // 1_000_000)
+            self._grown_height = head.height
+        elif told.grown_height > self._grown_height:
+            self._grown_height = told.grown_height
+            block = reader.block(told.grown_height) if told.grown_ms else None
+            if block is not None:
+                self.metrics.observe_finality(block.time_ms, told.grown_ms)
 
 
 def _first_leaf(error: Exception) -> Exception:

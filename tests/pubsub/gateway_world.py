@@ -4,6 +4,7 @@ The node listens on a real Unix socket. What it answers is the test's choice; by
 everything over and, when ``finalises`` is set, applies it to the chain at once.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from anyio.abc import SocketStream
 from starlette.applications import Starlette
 
 from consensus.core.control import (
+    Attend,
     ControlReply,
     ControlRequest,
     Head,
@@ -50,6 +52,7 @@ class Chain:
     def __init__(self, path: Path, genesis: Genesis = GENESIS) -> None:
         self.store = ChainStore.create(path, genesis)
         self._number = 0
+        self._grown = (Height(0), 0)
 
     def extend(self, entries: Sequence[bytes] = (), *, certified: bool = True) -> Height:
         """Apply the next block with these entries; give its height."""
@@ -65,13 +68,15 @@ class Chain:
             result = execute_block(writer, block_id, block, lambda _: False)
             certificate = certificate_of(block_id, block.height) if certified else None
             writer.apply(result, certificate)
-            return block.height
+        if result.accepted:
+            self._grown = (block.height, time.time_ns() // 1_000_000)
+        return block.height
 
     def head(self) -> Head:
         """Give what the node tells about the store."""
         with self.store.read() as reader:
             head = reader.head()
-        return Head(head.height, head.log_size)
+        return Head(head.height, head.log_size, *self._grown)
 
     def has(self, id_: EventId) -> bool:
         """Say whether the log holds the event."""
@@ -84,6 +89,8 @@ class FakeNode:
 
     Attributes:
         submissions: the entries of every submission.
+        awaited: how many of them somebody waits for.
+        attends: what gateways said of their readers, in order.
         finalises: apply what is submitted to the chain at once.
         judge: gives the code of an entry.
         is_silent: take requests and never answer.
@@ -93,6 +100,8 @@ class FakeNode:
         self.path = path
         self.chain = chain
         self.submissions: list[tuple[bytes, ...]] = []
+        self.awaited = 0
+        self.attends: list[bool] = []
         self.finalises = False
         self.is_silent = False
         self.status: bytes = b'{"progress":"ok","round":7}'
@@ -151,10 +160,13 @@ class FakeNode:
     async def _answer(self, stream: SocketStream, request: ControlRequest) -> None:
         if isinstance(request, Submit):
             self.submissions.append(request.entries)
+            self.awaited += request.is_awaited
+        elif isinstance(request, Attend):
+            self.attends.append(request.is_live)
         if self.is_silent:
             return
         match request:
-            case Submit(id_, entries):
+            case Submit(id_, entries, _):
                 codes = tuple(self.judge(data) for data in entries)
                 await self.send(stream, SubmitReply(id_, codes))
                 taken = [data for data, code in zip(entries, codes, strict=True) if not code]

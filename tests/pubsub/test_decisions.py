@@ -124,7 +124,8 @@ async def test_block_that_came_before_the_answer(
 ) -> None:
     """A block that everybody looked at before the node's answer is not missed by its wait."""
 
-    async def submit(entries: tuple[bytes, ...]) -> tuple[str, ...]:
+    async def submit(entries: tuple[bytes, ...], *, is_awaited: bool) -> tuple[str, ...]:
+        assert is_awaited
         world.chain.extend(entries)
         await world.gateway._advance()
         return ()

@@ -4,13 +4,16 @@ import datetime as dt
 from pathlib import Path
 
 import anyio
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry
 
+from consensus.core.control import Head
 from ledger.core.errors import Unavailable
+from ledger.core.ids import Height
 from pubsub.core.oidc import Issuer, TokenRefused
 from pubsub.io.certificate_expiry import certificate_expiry_s
 from pubsub.io.metrics import HostCollector, OidcCollector
@@ -94,6 +97,26 @@ async def test_failed_fetches_of_keys_are_counted() -> None:
     name = "concordat_gateway_oidc_key_fetches_total"
     for result in ("fetched", "failed"):
         assert registry.get_sample_value(name, {"issuer": "market", "result": result}) == 1
+
+
+async def test_delay_does_not_count_when_the_node_told(world: World) -> None:
+    """How long a block took is measured to its being readable, as the node says, not told."""
+    with anyio.fail_after(5):
+        while world.gateway._height < 0:  # noqa: ASYNC110 - nothing announces it
+            await anyio.sleep(0.005)
+    height = world.chain.extend([sample().entry])
+    with world.chain.store.read() as reader:
+        block = reader.block(height)
+    assert block is not None
+    world.chain.extend()
+    told = Head(Height(2), 1, height, block.time_ms + 1_500)
+    world.gateway.link._on_head(told)
+    total = "concordat_gateway_finality_seconds_sum"
+    registry = world.gateway.metrics.registry
+    with anyio.fail_after(5):
+        while not registry.get_sample_value(total):  # noqa: ASYNC110
+            await anyio.sleep(0.005)
+    assert registry.get_sample_value(total) == pytest.approx(1.5)
 
 
 async def test_delay_of_blocks_is_observed_once_each(world: World) -> None:

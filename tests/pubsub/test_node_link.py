@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from anyio.abc import SocketStream
 
@@ -68,7 +69,7 @@ async def test_frame_in_pieces(world: World) -> None:
     heads: list[Head] = []
     world.gateway.link._on_head = heads.append
     (stream,) = world.node.connections
-    frame = encode_control(Head(world.chain.head().height, 77))
+    frame = encode_control(msgspec.structs.replace(world.chain.head(), log_size=77))
     for byte in len(frame).to_bytes(4, "big") + frame:
         await world.node.send_bytes(stream, bytes([byte]))
     with anyio.fail_after(5):
@@ -114,3 +115,30 @@ async def test_unsent_bytes_are_bounded(tmp_path: Path) -> None:
     with pytest.raises(Rejected) as caught:
         await link.submit((b"x",))
     assert caught.value.code is RejectCode.OVERLOADED
+
+
+async def test_node_is_told_of_readers(tmp_path: Path) -> None:
+    """The node learns when the first reader comes, the last has left, and again when it is back."""
+    async with gateway_world(tmp_path, with_node=False) as world:
+        for said in ([True], [True, True, False]):
+            async with world.node.listening():
+                await world.until_connected()
+                world.gateway.begin_stream()
+                if len(said) > 1:
+                    world.gateway.end_stream()
+                    world.gateway.end_stream()
+                with anyio.fail_after(5):
+                    while world.node.attends != said:  # noqa: ASYNC110 - nothing announces it
+                        await anyio.sleep(0.005)
+            await world.until_connected(connected=False)
+
+
+async def test_more_than_a_socket_takes_is_sent(world: World) -> None:
+    """A request larger than the socket's buffer arrives whole, and one behind it."""
+    world.node.judge = lambda _: ""
+    large = tuple(bytes([number]) * 100_000 for number in range(50))
+    async with anyio.create_task_group() as group:
+        group.start_soon(world.gateway.link.submit, large)
+        group.start_soon(world.gateway.link.submit, (b"x",))
+    assert sorted(world.node.submissions, key=len) == [(b"x",), large]
+    assert world.gateway.link._unsent_bytes == 0

@@ -11,6 +11,7 @@ import pytest
 
 from consensus.core.control import SubmitReply
 from ledger.core.errors import RejectCode
+from ledger.core.ids import Height
 from ledger.core.limits import (
     CONTROL_REQUESTS_MAX,
     ENTRY_BYTES_MAX,
@@ -19,7 +20,9 @@ from ledger.core.limits import (
     SUBMIT_ENTRIES_MAX,
 )
 from ledger.core.proof import decode_bundle, verify_bundle
+from pubsub.core.entries import name_entries
 from pubsub.io import finality
+from pubsub.io.finality import Wait
 from tests.ledger.sample_network import GENESIS, entry
 from tests.pubsub.gateway_world import World, sample, sample_json
 
@@ -172,6 +175,25 @@ async def test_wait_until_final(world: World, query: str) -> None:
     assert answer.status_code == 200
     expected = {"status": "final", "id": sample().id.hex(), "sequence": 0, "height": 1}
     assert answer.json() == expected
+    assert world.node.awaited == 1
+    await world.post(sample_json(1))
+    assert (len(world.node.submissions), world.node.awaited) == (2, 1)
+
+
+async def test_block_that_came_with_the_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block that the node told of while a request went on is looked at by the request itself."""
+
+    async def nothing() -> None: ...
+
+    monkeypatch.setattr(world.gateway, "_advance", nothing)
+    world.chain.extend([sample().entry])
+    world.gateway.finality.note(Height(1))
+    wait = Wait(name_entries((sample().entry,)), Height(0), with_proof=False, may_be_old=False)
+    with anyio.fail_after(5):
+        await world.gateway.finality.wait(wait, 60_000)
+    assert wait.decisions == [(1, 0, None)]
 
 
 async def test_wait_for_proof(world: World) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from consensus.core.blocktree import TreeBlock
 from consensus.core.control import (
+    Attend,
     Head,
     StatusReply,
     Submit,
@@ -489,9 +490,9 @@ def test_questions_of_agreement_do_not_queue_behind_batches() -> None:
 
 def test_control_messages_come_back_as_they_were() -> None:
     """Requests and replies of the gateway's socket survive the wire."""
-    request = Submit(7, (b"entry",))
-    assert decode_request(encode_control(request)) == request
-    for reply in (StatusReply(1, b"{}"), Head(Height(1), 2)):
+    for request in (Submit(7, (b"entry",), is_awaited=True), Attend(is_live=True)):
+        assert decode_request(encode_control(request)) == request
+    for reply in (StatusReply(1, b"{}"), Head(Height(1), 2, Height(1), 3)):
         assert decode_reply(encode_control(reply)) == reply
 
 

@@ -12,6 +12,7 @@ import trio
 
 from concordat.free_ports import free_ports
 from consensus.core.control import (
+    ControlQuestion,
     ControlReply,
     ControlRequest,
     Head,
@@ -155,7 +156,7 @@ class Gateway:
             else:
                 self.answers[reply.request_id] = reply
 
-    async def ask(self, request: ControlRequest) -> ControlReply:
+    async def ask(self, request: ControlQuestion) -> ControlReply:
         """Send a request and wait for its answer."""
         await self.send(request)
         while request.request_id not in self.answers:

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from consensus.core.control import (
+    Attend,
     Head,
     MetricsReply,
     MetricsRequest,
@@ -39,7 +40,7 @@ class Served:
         self.path = path
         self.inbox = Inbox()
         self.server = ControlServer(
-            self.inbox, Head(Height(7), 70), lambda: b"{}", lambda: b"metric 1\n"
+            self.inbox, Head(Height(7), 70, Height(7), 0), lambda: b"{}", lambda: b"metric 1\n"
         )
 
     async def submitted(self, count: int) -> list[Submitted]:
@@ -77,7 +78,123 @@ async def test_head_comes_first_and_then_the_newest(tmp_path: Path) -> None:
         served.server.on_head(Height(8), 80)
         served.server.on_head(Height(9), 90)
         await node.until_log_size(90)
-        assert node.heads == [Head(Height(7), 70), Head(Height(9), 90)]
+        assert [(head.height, head.log_size) for head in node.heads] == [(7, 70), (9, 90)]
+
+
+async def test_quiet_gateway_is_told_a_little_later(tmp_path: Path) -> None:
+    """Where nobody reads or waits several blocks are one message, which comes in bounded time."""
+    async with serving(tmp_path) as served, gateway(served.path) as node:
+        await node.until_log_size(70)
+        served.server.on_head(Height(8), 80)
+        told = served.server._head
+        with trio.move_on_after(0.03) as scope:
+            await node.receive()
+        assert scope.cancelled_caught
+        served.server.on_head(Height(9), 80)
+        await node.until_log_size(80)
+        [_, head] = node.heads
+        assert (head.height, head.log_size) == (9, 80)
+        assert (head.grown_height, head.grown_ms) == (8, told.grown_ms)
+
+
+async def test_gateway_with_readers_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that grows is told of within the call to whom it concerns, an empty block is not."""
+    monkeypatch.setattr(control_server_module, "TOLD_WITHIN_MS", 1_000_000)
+    async with serving(tmp_path) as served, gateway(served.path) as node:
+        await node.until_log_size(70)
+        served.server.on_head(Height(8), 80)
+        await node.send(Attend(is_live=True))
+        await node.until_log_size(80)  # what was not told yet
+        served.server.on_head(Height(9), 80)
+        served.server.on_head(Height(10), 90)
+        await node.until_log_size(90)
+        assert [head.height for head in node.heads] == [7, 8, 10]
+        await node.send(Attend(is_live=False))
+        assert await node.ask(StatusRequest(1)) == StatusReply(1, b"{}")
+        served.server.on_head(Height(11), 95)
+        with trio.move_on_after(0.03):
+            await node.receive()
+        assert node.heads[-1].height == 10
+
+
+async def test_whoever_waits_for_blocks_is_told_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is awaited is answered with the next block, which is told at once, be it empty."""
+    monkeypatch.setattr(control_server_module, "TOLD_WITHIN_MS", 1_000_000)
+    async with serving(tmp_path) as served, gateway(served.path) as node:
+        await node.until_log_size(70)
+        await node.send(Submit(1, (b"a",), is_awaited=True))
+        [submitted] = await served.submitted(1)
+        served.server.reply(Reply(submitted.ticket, (ADMITTED,)))
+        with trio.move_on_after(0.03):
+            await node.receive()
+        assert not node.answers
+        served.server.on_head(Height(8), 70)
+        while len(node.heads) < 2:
+            await node.receive()
+        assert node.answers == {1: SubmitReply(1, ())}
+
+
+async def test_awaited_answer_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """When no block comes the node's word is given all the same."""
+    async with serving(tmp_path) as served, gateway(served.path) as node:
+        await node.send(Submit(1, (b"a",), is_awaited=True))
+        [submitted] = await served.submitted(1)
+        served.server.reply(Reply(submitted.ticket, (ADMITTED,)))
+        while 1 not in node.answers:
+            await node.receive()
+
+
+@pytest.mark.parametrize(("second", "verdict"), [(True, RejectCode.DUPLICATE), (False, ADMITTED)])
+async def test_answer_that_ends_a_request_comes_at_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    second: bool,
+    verdict: ExaminedEntry | RejectCode,
+) -> None:
+    """A refusal, and what is not waited for further, does not wait for a block."""
+    monkeypatch.setattr(control_server_module, "TOLD_WITHIN_MS", 1_000_000)
+    async with serving(tmp_path) as served, gateway(served.path) as node:
+        requests = [Submit(1, (b"a",), is_awaited=True), Submit(2, (b"b",), is_awaited=second)]
+        await node.stream.send_all(b"".join(encode_frame(encode_control(r)) for r in requests))
+        [submitted] = await served.submitted(1)
+        served.server.reply(Reply(submitted.ticket, (ADMITTED, verdict)))
+        while len(node.answers) < 2:
+            await node.receive()
+
+
+async def test_more_than_a_socket_takes_arrives(tmp_path: Path) -> None:
+    """Answers that the gateway takes late are whole and in order, the newest head behind them."""
+    async with serving(tmp_path) as served, gateway(served.path) as node:
+        served.server._metrics = lambda: bytes(3_000_000)
+        await node.send(MetricsRequest(1))
+        await node.send(MetricsRequest(2))
+        await trio.sleep(0.05)
+        await node.send(Attend(is_live=True))
+        served.server.on_head(Height(8), 80)
+        served.server.on_head(Height(9), 90)
+        await node.until_log_size(90)
+        assert list(node.answers) == [1, 2]
+        assert node.answers[2] == MetricsReply(2, bytes(3_000_000))
+
+
+async def test_gateway_may_leave_while_it_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room that is there again only when the connection is gone harms nobody."""
+    monkeypatch.setattr(control_server_module, "CONTROL_CLIENT_ENTRIES_MAX", 1)
+    async with serving(tmp_path) as served, gateway(served.path) as good:
+        async with gateway(served.path) as bad:
+            await bad.send(Submit(1, (b"a",)))
+            [submitted] = await served.submitted(1)
+        with trio.fail_after(50):
+            while served.server.clients_count > 1:  # noqa: ASYNC110 - nothing announces it
+                await trio.sleep(0.001)
+        served.server.reply(Reply(submitted.ticket, (ADMITTED,)))
+        assert await good.ask(StatusRequest(1)) == StatusReply(1, b"{}")
 
 
 async def test_requests_that_come_together_are_one_input(tmp_path: Path) -> None:
