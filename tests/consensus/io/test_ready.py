@@ -25,6 +25,7 @@ class Watcher:
     far: socket.socket
     told: list[bytes | str] = field(default_factory=list)
     fault: Exception | None = None
+    after: Callable[[], object] | None = None  # done when something was read
 
     def read(self) -> None:
         """Read."""
@@ -34,6 +35,8 @@ class Watcher:
             self.told.append(self.near.recv(100))
         except BlockingIOError:
             self.told.append("nothing")
+        if self.after is not None:
+            self.after()
 
     def end(self) -> None:
         """Note the end."""
@@ -58,9 +61,11 @@ async def make_watcher() -> Watcher:
 
 
 @asynccontextmanager
-async def watching(count: int) -> AsyncIterator[tuple[ReadyPoll, list[Watcher]]]:
+async def watching(
+    count: int, turn: Callable[[Callable[[], None]], None] = at_once
+) -> AsyncIterator[tuple[ReadyPoll, list[Watcher]]]:
     """Run a poll that watches ``count`` sockets."""
-    poll = ReadyPoll(at_once)
+    poll = ReadyPoll(turn)
     watchers = [await make_watcher() for _ in range(count)]
     try:
         async with trio.open_nursery() as nursery:
@@ -85,6 +90,37 @@ async def test_who_has_something_is_called() -> None:
         poll.remove(other.handle)
         poll.remove(other.handle)
         assert one.told == [b"hello"]
+
+
+async def test_what_comes_during_a_turn_is_served_before_other_tasks() -> None:
+    """A message that the reader of another one caused does not wait for the event loop."""
+    log: list[str] = []
+
+    def turn(feed: Callable[[], None]) -> None:
+        log.append("turn")
+        feed()
+
+    class Loop(trio.abc.Instrument):
+        def before_io_wait(self, timeout: float) -> None:
+            del timeout
+            log.append("loop")
+
+    async with watching(2, turn) as (_poll, (one, other)):
+        one.after = lambda: other.far.send(b"at once")
+        trio.lowlevel.add_instrument(Loop())
+        one.far.send(b"first")
+        await eventually(lambda: other.told == [b"at once"])
+    first = log.index("turn")
+    assert log[first : first + 2] == ["turn", "turn"]
+
+
+async def test_others_have_their_turn_although_something_always_comes() -> None:
+    """Sockets that are never empty do not hold up the tasks of the process."""
+    async with watching(1) as (_poll, (one,)):
+        one.after = lambda: one.far.send(b"again")
+        one.far.send(b"first")
+        await eventually(lambda: len(one.told) > 20)
+        one.after = None
 
 
 async def test_paused_socket_is_not_read_until_it_is_resumed() -> None:
