@@ -39,6 +39,7 @@ from consensus.core.inputs import (
 )
 from consensus.core.messages import BatchMessage
 from consensus.core.node import NodeCore
+from ledger.core.block import decode_batch
 from ledger.core.ids import Epoch, Height, NodeIndex
 from ledger.core.signing import Signer
 from simnet.actor import Actor
@@ -376,7 +377,7 @@ class Machine:
         self.later(_EXAMINE_US, lambda: EntriesExamined(effect.ticket, verdicts))
 
     def _examine_batch(self, effect: ExamineBatch) -> None:
-        valid = self.storage.examine_batch(effect.entries)
+        valid = self.storage.examine_batch(decode_batch(effect.encoded).entries)
         if valid:
             self.storage.mark_checked(effect.batch_id)
         self.later(_EXAMINE_US, lambda: BatchExamined(effect.batch_id, valid))

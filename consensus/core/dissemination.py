@@ -30,7 +30,7 @@ from consensus.core.messages import (
 )
 from consensus.core.ports import BatchIndex
 from ledger.core.admission import Verdict
-from ledger.core.block import Batch, Proposal, batch_id, decode_batch
+from ledger.core.block import Batch, Proposal, batch_id
 from ledger.core.certificate import Ack, BatchCertificate
 from ledger.core.codec import encode
 from ledger.core.errors import DecodeError, Offence, PeerFault, RejectCode
@@ -42,6 +42,7 @@ from ledger.core.limits import (
     OPEN_BATCHES_PER_ORIGIN_MAX,
     REBROADCAST_INTERVAL_MS,
 )
+from ledger.core.scanning import BatchHead, batch_head
 
 __all__ = ["BATCH_TIMER", "REBROADCAST_TIMER", "Dissemination"]
 
@@ -78,7 +79,7 @@ class Dissemination:
         """Take back what is stored, admit ``carried`` entries again, never reuse a sequence."""
         self._sequence = now_ms * 1_000
         for id_, encoded in open_batches:
-            origin = decode_batch(encoded).origin
+            origin = batch_head(encoded).origin
             held = HeldBatch(origin, origin, encoded, "stored")
             self._hold(id_, held)
             self._leave_to_store(held)
@@ -92,7 +93,7 @@ class Dissemination:
         for encoded in proposal.inline:
             id_ = batch_id(encoded)
             if id_ not in self.book.held and not self.book.is_ordered(id_):
-                origin = decode_batch(encoded).origin
+                origin = batch_head(encoded).origin
                 self._hold(id_, HeldBatch(origin, origin, encoded, "valid"))
 
     # --- submissions ------------------------------------------------------------------------
@@ -215,14 +216,14 @@ class Dissemination:
         if not wanted and (self.handover.is_closed or self.book.is_ordered(id_)):
             return
         try:
-            batch = decode_batch(encoded)
+            head = batch_head(encoded)
         except DecodeError as error:
             raise PeerFault(Offence.BAD_BATCH, str(error)) from None
-        if not wanted and (batch.origin != peer or not self._has_room(peer)):
+        if not wanted and (head.origin != peer or not self._has_room(peer)):
             self._counters.batches_refused += 1
             return
         self._counters.batches_received += 1
-        self._hold_and_examine(id_, encoded, batch, peer)
+        self._hold_and_examine(id_, encoded, head, peer)
 
     def _has_room(self, sender: NodeIndex) -> bool:
         held_all = self.book.held.values()
@@ -231,10 +232,10 @@ class Dissemination:
         return sum(held.sender == sender for held in held_all) < OPEN_BATCHES_PER_ORIGIN_MAX
 
     def _hold_and_examine(
-        self, id_: BatchId, encoded: bytes, batch: Batch, sender: NodeIndex
+        self, id_: BatchId, encoded: bytes, head: BatchHead, sender: NodeIndex
     ) -> None:
-        self._hold(id_, HeldBatch(batch.origin, sender, encoded, "examining"))
-        self._outbox.add(ExamineBatch(id_, batch.entries, encoded))
+        self._hold(id_, HeldBatch(head.origin, sender, encoded, "examining"))
+        self._outbox.add(ExamineBatch(id_, encoded, head.entries_count))
 
     def _on_resent(self, id_: BatchId, held: HeldBatch) -> None:
         held.ack_wanted = True
@@ -362,10 +363,10 @@ class Dissemination:
             is_new = id_ not in self.book.held and not self.book.is_ordered(id_)
             if is_new and self._has_room(proposal.block.author):
                 try:
-                    batch = decode_batch(encoded)
+                    head = batch_head(encoded)
                 except DecodeError as error:
                     raise PeerFault(Offence.BAD_BATCH, str(error)) from None
-                self._hold_and_examine(id_, encoded, batch, proposal.block.author)
+                self._hold_and_examine(id_, encoded, head, proposal.block.author)
 
     # --- execution --------------------------------------------------------------------------
 

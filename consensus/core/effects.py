@@ -86,8 +86,8 @@ class ExamineBatch(_Effect, frozen=True):
     """Decode and verify every entry of a peer's batch; answered by BatchExamined."""
 
     batch_id: BatchId
-    entries: tuple[bytes, ...]
     encoded: bytes
+    entries_count: int
 
 
 class StoreBatch(_Effect, frozen=True):

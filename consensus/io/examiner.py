@@ -67,7 +67,7 @@ class Examiner:
     def _may_inline(self, effect: ExamineBatch | ExamineEntries) -> bool:
         # Many small ones in a row would keep votes waiting: they go to the threads together.
         return (
-            len(effect.entries) <= EXAMINE_INLINE_ENTRIES_MAX
+            _entries_count(effect) <= EXAMINE_INLINE_ENTRIES_MAX
             and not self._waiting
             and trio.current_time() - self._last_inline >= EXAMINE_INLINE_INTERVAL_MS / 1_000
         )
@@ -146,3 +146,7 @@ class Examiner:
             end = start + len(effect.entries)
             self._report(EntriesExamined(effect.ticket, verdicts[start:end]))
             start = end
+
+
+def _entries_count(effect: ExamineBatch | ExamineEntries) -> int:
+    return effect.entries_count if isinstance(effect, ExamineBatch) else len(effect.entries)

@@ -7,11 +7,12 @@ every decision and every extracted field equals theirs.
 A ``Scan`` gives each entry a verdict, a small number: ``verdict`` and ``code`` translate.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from ledger.core.errors import RejectCode
+from ledger.core.errors import DecodeError, RejectCode
 from ledger.core.event import EVENT_DOMAIN
 from ledger.core.hashing import derivation_context
+from ledger.core.ids import NodeIndex
 from ledger.core.limits import (
     BATCH_BYTES_MAX,
     BATCH_ENTRIES_MAX,
@@ -35,7 +36,9 @@ from ledger.native.scan import MALFORMED, OPEN, TOO_LARGE, Scan, Scanner
 
 __all__ = [
     "LIMITS",
+    "BatchHead",
     "Scan",
+    "batch_head",
     "code",
     "join_scans",
     "make_scanner",
@@ -80,6 +83,25 @@ def verdict(item: RejectCode | None) -> int:
 def code(number: int) -> RejectCode | None:
     """Give the code of a verdict, or None when it says that an entry is not refused."""
     return _CODES[number]
+
+
+class BatchHead(NamedTuple):
+    """Who made a batch, and how many entries it has."""
+
+    origin: NodeIndex
+    entries_count: int
+
+
+def batch_head(encoded: bytes) -> BatchHead:
+    """Read as much of a batch as ``decode_batch`` checks, without copying its entries.
+
+    Raises:
+        DecodeError: exactly when ``decode_batch`` does.
+    """
+    head = _scanner.batch_head(encoded)
+    if head is None:
+        raise DecodeError("not the canonical encoding of a batch within the limits")
+    return BatchHead(NodeIndex(head[0]), head[1])
 
 
 def make_scanner(implementation: str | None = None) -> Scanner:

@@ -76,6 +76,8 @@ cdef extern from "c/scan.h" nogil:
     size_t scan_split(
         scan_entry *entries, const uint8_t *batch, size_t length, uint32_t source,
         const scan_limits *limits)
+    size_t scan_count(
+        const uint8_t *batch, size_t length, const scan_limits *limits, uint64_t *origin)
     int scan_judge(
         scan_columns *columns, const scan_limits *limits, const uint32_t *context_key,
         blake3_path path, const uint64_t *seed)

@@ -115,6 +115,14 @@ cdef class Scanner:
                 _size_at(scan._held, i), i, &self._limits)
         return scan._judged(self)
 
+    def batch_head(self, bytes batch not None):
+        """Give the origin of an encoded batch and how many entries it has; None: it is none."""
+        cdef uint64_t origin = 0
+        cdef size_t count = scan_count(
+            <const uint8_t *>PyBytes_AS_STRING(batch), PyBytes_GET_SIZE(batch), &self._limits,
+            &origin)
+        return (origin, count) if count else None
+
     def join(self, scans):
         """Give what `scan_batches` gives of the batches of several scans, each of one batch.
 

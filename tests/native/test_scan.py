@@ -110,7 +110,9 @@ def require_equal_batches(batches: list[bytes], scanned: Scan) -> int:
         try:
             inside = decode_batch(batch).entries
         except DecodeError:
+            assert SCANNERS["portable"].batch_head(batch) is None
             continue
+        assert SCANNERS["portable"].batch_head(batch) == (decode_batch(batch).origin, len(inside))
         good += 1
         offset = len(batch) - sum(len(encode(item)) for item in inside)
         for item in inside:

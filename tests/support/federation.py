@@ -305,7 +305,8 @@ class Federation:
             case ExamineEntries(ticket, entries):
                 verdicts = tuple(ExaminedEntry(e, EventId(blake3(e).digest())) for e in entries)
                 self._later(node, 100, lambda: EntriesExamined(ticket, verdicts))
-            case ExamineBatch(id_, entries, _):
+            case ExamineBatch(id_, encoded):
+                entries = decode_batch(encoded).entries
                 valid = not any(entry.startswith(BAD_ENTRY) for entry in entries)
                 self._later(node, 100, lambda: BatchExamined(id_, valid))
             case StoreBatch(id_, encoded):

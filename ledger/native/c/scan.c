@@ -229,14 +229,15 @@ uint8_t scan_walk(scan_entry *entry, const scan_limits *limits)
     return is_whole ? SCAN_OPEN : SCAN_MALFORMED;
 }
 
-size_t scan_split(scan_entry *entries, const uint8_t *batch, size_t length, uint32_t source,
-                  const scan_limits *limits)
+/* As scan_split; `entries` may be NULL. */
+static size_t split(scan_entry *entries, const uint8_t *batch, size_t length, uint32_t source,
+                    const scan_limits *limits, uint64_t *origin)
 {
     cursor c = {batch, batch + length};
-    uint64_t origin, sequence;
+    uint64_t sequence;
     size_t count, size, total = 0;
     if (limits->origins == 0 || !take_byte(&c, 0x93) ||
-        !take_integer(&c, limits->origins - 1, &origin) ||
+        !take_integer(&c, limits->origins - 1, origin) ||
         !take_integer(&c, limits->int_max, &sequence) ||
         !take_array_length(&c, limits->batch_entries, &count) || count > left(&c) / 3) {
         return 0; /* an entry takes three bytes at least */
@@ -245,12 +246,26 @@ size_t scan_split(scan_entry *entries, const uint8_t *batch, size_t length, uint
         if (!take_bytes(&c, limits->entry_bytes, &size) || size == 0) {
             return 0;
         }
-        entries[i].data = c.at - size;
-        entries[i].length = size;
-        entries[i].source = source;
+        if (entries != NULL) {
+            entries[i].data = c.at - size;
+            entries[i].length = size;
+            entries[i].source = source;
+        }
         total += size;
     }
     return left(&c) == 0 && total <= limits->batch_bytes ? count : 0;
+}
+
+size_t scan_split(scan_entry *entries, const uint8_t *batch, size_t length, uint32_t source,
+                  const scan_limits *limits)
+{
+    uint64_t origin;
+    return split(entries, batch, length, source, limits, &origin);
+}
+
+size_t scan_count(const uint8_t *batch, size_t length, const scan_limits *limits, uint64_t *origin)
+{
+    return split(NULL, batch, length, 0, limits, origin);
 }
 
 /* The event's bytes are those between the entry's head and the signature's. */

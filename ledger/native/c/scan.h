@@ -79,6 +79,10 @@ typedef struct {
 size_t scan_split(scan_entry *entries, const uint8_t *batch, size_t length, uint32_t source,
                   const scan_limits *limits);
 
+/* Give how many entries a batch has, and its origin; 0 when the bytes are no batch. */
+size_t scan_count(const uint8_t *batch, size_t length, const scan_limits *limits,
+                  uint64_t *origin);
+
 /* Judge one entry's form and limits, and find its fields. */
 uint8_t scan_walk(scan_entry *entry, const scan_limits *limits);
 

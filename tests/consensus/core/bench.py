@@ -40,7 +40,7 @@ from consensus.core.pacemaker import IDLE_TIMER, ROUND_TIMER, Tuning
 from consensus.core.ports import Restored
 from consensus.core.safety_record import SafetyRecord, decode_record
 from ledger.core.admission import ExaminedEntry
-from ledger.core.block import Batch, Block, Proposal, block_id, block_message
+from ledger.core.block import Batch, Block, Proposal, block_id, block_message, decode_batch
 from ledger.core.certificate import (
     Commit,
     Domain,
@@ -131,7 +131,8 @@ class Bench:
                 self.disk.store(id_, encoded)
                 self.disk.sync_batch(id_)
                 return BatchStored(id_)
-            case ExamineBatch(id_, entries, _):
+            case ExamineBatch(id_, batch):
+                entries = decode_batch(batch).entries
                 return BatchExamined(id_, not any(e.startswith(BAD_ENTRY) for e in entries))
             case ExamineEntries(ticket, entries):
                 examined = (ExaminedEntry(e, EventId((e * 32)[:32])) for e in entries)

@@ -57,7 +57,7 @@ def _entries(*numbers: int) -> tuple[bytes, ...]:
 
 
 def _batch(id_: BatchId, *entries: bytes) -> ExamineBatch:
-    return ExamineBatch(id_, entries, encode(Batch(NodeIndex(1), 1, entries)))
+    return ExamineBatch(id_, encode(Batch(NodeIndex(1), 1, entries)), len(entries))
 
 
 async def test_little_is_examined_at_once(work: Work) -> None:
