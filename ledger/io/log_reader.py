@@ -129,15 +129,19 @@ class LogReader:
             # In their order neighbours are found on the same page.
             return {EventKey(bytes(key)) for key, _ in cursor.getmulti(sorted(keys))}
 
-    def sequences_of(
-        self, event_ids: Iterable[EventId], times_ms: Iterable[int]
-    ) -> list[Sequence | None]:
+    def sequences_of(self, keys: Iterable[EventKey]) -> list[Sequence | None]:
         """Give the places of events in the log, in their order; None: it is not there."""
-        keys = list(map(event_key, times_ms, event_ids))
-        with self._transaction.cursor(self._tables.events) as cursor:
-            rows = cursor.getmulti(sorted(keys))
-        found = {bytes(key): Sequence(self._number(value)) for key, value in rows}
-        return list(map(found.get, keys))
+        get, table = self._transaction.get, self._tables.events
+        values = [get(key, db=table) for key in keys]
+        rows = [value for value in values if value is not None]
+        try:
+            numbers = struct.unpack(f">{len(rows)}Q", b"".join(rows))  # all with one call
+        except struct.error as error:
+            raise damaged(self._path, str(error)) from error
+        if len(rows) == len(values):
+            return list(numbers)
+        found = iter(numbers)
+        return [None if value is None else next(found) for value in values]
 
     def has_event(self, event_id: EventId, time_ms: int | None = None) -> bool:
         """Say whether the log holds the event."""

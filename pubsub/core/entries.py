@@ -5,13 +5,13 @@ finds out by what names the entries will be asked for; the node judges them.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, cast
 
 import msgspec
 
 from ledger.core.errors import DecodeError
-from ledger.core.event import entry_id
-from ledger.core.ids import EventId
+from ledger.core.event import entry_id, event_key
+from ledger.core.ids import EventId, EventKey
 from ledger.core.limits import SUBMIT_ENTRIES_MAX
 from ledger.core.scanning import scan_entries, verdict
 
@@ -27,28 +27,42 @@ class Named(NamedTuple):
 
     Attributes:
         times_ms: the time in each event; 0 where the entry cannot be read, so that no block has it.
+        keys: both together, as the log's index has them.
     """
 
     ids: list[EventId]
     times_ms: list[int]
+    keys: list[EventKey]
 
     def at(self, rows: Sequence[int]) -> "Named":
         """Give some of them."""
-        return Named([self.ids[row] for row in rows], [self.times_ms[row] for row in rows])
+        ids, times_ms, keys = self
+        return Named(
+            [ids[row] for row in rows], [times_ms[row] for row in rows], [keys[row] for row in rows]
+        )
 
 
 def name_entries(entries: tuple[bytes, ...]) -> Named:
     """Give ids and times of entries; the id of what is no entry means nothing."""
     scan = scan_entries(entries)
-    ids, times_ms, verdicts = list(map(EventId, scan.ids())), scan.times_ms(), scan.verdicts()
-    if len(ids) == len(entries):
-        return Named(ids, times_ms)
-    found = iter(zip(ids, times_ms, strict=True))
+    named = Named(
+        cast("list[EventId]", scan.ids()),
+        scan.times_ms(),
+        cast("list[EventKey]", scan.event_keys()),
+    )
+    if len(named.ids) == len(entries):
+        return named
+    found = iter(zip(*named, strict=True))
     rows = [
-        next(found) if number == _OPEN else (entry_id(entry), 0)
-        for entry, number in zip(entries, verdicts, strict=True)
+        next(found) if number == _OPEN else _unreadable(entry)
+        for entry, number in zip(entries, scan.verdicts(), strict=True)
     ]
-    return Named([id_ for id_, _ in rows], [time_ms for _, time_ms in rows])
+    return Named([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+
+
+def _unreadable(entry: bytes) -> tuple[EventId, int, EventKey]:
+    id_ = entry_id(entry)
+    return id_, 0, event_key(0, id_)
 
 
 def split_bulk(body: bytes) -> tuple[bytes, ...]:

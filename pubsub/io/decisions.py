@@ -20,13 +20,13 @@ def find_decisions(reader: ChainReader, events: Named, since: Height) -> list[Re
     """
     if len(events.ids) == 1:
         return [_new(reader.receipt(events.ids[0], events.times_ms[0]), since)]
-    sequences = reader.sequences_of(events.ids, events.times_ms)
+    sequences = reader.sequences_of(events.keys)
     heights = _heights(reader, [sequence for sequence in sequences if sequence is not None])
     return [
         _new(reader.receipt(id_, time_ms), since)
         if sequence is None
         else Receipt(heights[sequence], sequence, None)
-        for id_, time_ms, sequence in zip(*events, sequences, strict=True)
+        for id_, time_ms, sequence in zip(events.ids, events.times_ms, sequences, strict=True)
     ]
 
 

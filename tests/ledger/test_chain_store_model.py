@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ledger.core.errors import RejectCode
-from ledger.core.event import OpenEntry, open_entry
+from ledger.core.event import OpenEntry, event_key, open_entry
 from ledger.core.execute import execute_block
 from ledger.core.ids import Sequence
 from ledger.core.limits import EVENT_AGE_MS_MAX
@@ -102,9 +102,8 @@ class World:
                     assert reader.sequence_of(item.id, time_ms) == sequence
                     assert reader.has_event(item.id, time_ms) == (sequence is not None)
             asked = list(map(open_entry, self.seen))
-            assert reader.sequences_of(
-                [item.id for item in asked], [item.event.time_ms for item in asked]
-            ) == [self.sequence_of(item) for item in asked]
+            keys = [event_key(item.event.time_ms, item.id) for item in asked]
+            assert reader.sequences_of(keys) == [self.sequence_of(item) for item in asked]
             for place in self.dice.sample(range(len(entries)), min(9, len(entries))):
                 location = reader.location(Sequence(place))
                 assert location is not None

@@ -7,7 +7,7 @@ import anyio
 import httpx
 import pytest
 
-from ledger.core.event import entry_id
+from ledger.core.event import entry_id, event_key
 from ledger.core.ids import Height
 from ledger.io.chain_reader import ChainReader
 from pubsub.core.entries import name_entries
@@ -23,6 +23,8 @@ def test_entries_have_their_names() -> None:
     assert named.ids == [events[0].id, entry_id(b"junk"), entry_id(b""), events[1].id]
     times_ms = [each.event.time_ms for each in events]
     assert named.times_ms == [times_ms[0], 0, 0, times_ms[1]]
+    assert named.keys == list(map(event_key, named.times_ms, named.ids))
+    assert named.at([3, 0]).keys == [named.keys[3], named.keys[0]]
     assert named.at([3, 0]).ids == [events[1].id, events[0].id]
     assert named.at([3, 0]).times_ms == [times_ms[1], times_ms[0]]
 
