@@ -2,7 +2,7 @@
 
     backup/manifest.json       what it is, and the SHA-256 of every other file; written last
     backup/concordat.toml, genesis.json, member.json, api-tokens.json
-    backup/chain/data.mdb, delivery/data.mdb
+    backup/chain/data.mdb, chain/batches/00000000, ..., delivery/data.mdb
     backup/dlt-adapter.sqlite, access-node.sqlite
 
 Owns the rule of what is *not* in it. Private keys, because a backup lies in more places than a key
@@ -32,20 +32,23 @@ from ledger.core.errors import ConcordatError
 from ledger.core.genesis import Genesis
 from ledger.core.limits import PROTOCOL_VERSION
 from ledger.io.chain_store import ChainStore
-from ledger.io.environment import format_version, sync_names
+from ledger.io.environment import FILES_NAME, format_version, is_known_format, sync_names
 from ledger.io.keystore import write_private_file
 from ledger.io.store_copy import Watch, copy_store
+from ledger.io.store_files import files_of, make_files_directory
 
 __all__ = ["BackupError", "Manifest", "make_backup", "read_manifest", "restore_backup"]
 
 _FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
-_MANIFEST_BYTES_MAX: Final = 2**20
+_MANIFEST_BYTES_MAX: Final = 16 * 2**20
 _PART_BYTES: Final = 2**20
 _STORE_MODE: Final = 0o660  # as the stores make their own files
 
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-Name = Annotated[str, Meta(pattern=r"\A[a-z-]+(/data)?\.(json|mdb|sqlite|toml)\Z")]
+Name = Annotated[
+    str, Meta(pattern=r"\A([a-z-]+(/data)?\.(json|mdb|sqlite|toml)|[a-z]+/batches/[0-9]{8})\Z")
+]
 
 
 class BackupError(ConcordatError):
@@ -70,7 +73,7 @@ class Manifest(msgspec.Struct, frozen=True):
     made_ms: int
     height: int
     events: int
-    files: Annotated[dict[Name, Sha256], Meta(max_length=100)]
+    files: Annotated[dict[Name, Sha256], Meta(max_length=100_000)]
 
 
 def make_backup(home: Home, target: Path, watch: Watch) -> Manifest:
@@ -113,7 +116,7 @@ def read_manifest(backup: Path) -> Manifest:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BackupError(f"{backup / _MANIFEST}: {error}") from None
     known = format_version("chain")
-    if (manifest.format, manifest.store_format) != (_FORMAT, known):
+    if manifest.format != _FORMAT or not is_known_format("chain", manifest.store_format):
         raise BackupError(
             f"{backup} has format {manifest.format} with stores of format {manifest.store_format}, "
             f"this program knows {_FORMAT} with {known}: restore it with the release that made it, "
@@ -151,6 +154,8 @@ def restore_backup(path: Path, backup: Path, keys: Path | None, watch: Watch) ->
         _put_keys(keys, path / "keys")
     for name, place in _places(home):
         if name in manifest.files and not place.exists():
+            if name.endswith(".mdb"):
+                _put_files(backup, name.partition("/")[0], manifest, place.parent, count)
             _put(backup / name, place, count)
     # As after a lost disk: a record that is there is newer than any backup, and stays.
     if home.resolve(config.keys.validator).exists():
@@ -180,6 +185,7 @@ def _fill(home: Home, genesis: Genesis, part: Path, watch: Watch) -> Manifest:
         if name.endswith(".mdb"):
             kind = name.partition("/")[0]
             copy_store(place.parent, kind, part / kind, watch)
+            names += [f"{kind}/{FILES_NAME}/{file}" for file in files_of(part / kind)]
         elif name.endswith(".sqlite"):
             _copy_sqlite(place, part / name)
         else:
@@ -235,7 +241,8 @@ def _put(source: Path, place: Path, count: Callable[[int], None] = lambda _bytes
     part = place.with_name(f"{place.name}.partial")
     try:
         with source.open("rb") as reading, part.open("wb") as writing:
-            part.chmod(_STORE_MODE if place.suffix == ".mdb" else 0o600)
+            is_store = place.suffix == ".mdb" or place.parent.name == FILES_NAME
+            part.chmod(_STORE_MODE if is_store else 0o600)
             while data := reading.read(_PART_BYTES):
                 writing.write(data)
                 count(len(data))
@@ -246,6 +253,21 @@ def _put(source: Path, place: Path, count: Callable[[int], None] = lambda _bytes
         part.unlink(missing_ok=True)
         raise BackupError(f"cannot write {place}: {error.strerror}") from error
     sync_names(place.parent)
+
+
+def _put_files(
+    backup: Path, kind: str, manifest: Manifest, store: Path, count: Callable[[int], None]
+) -> None:
+    """Put the files of a store to their places, before the rows that refer to them.
+
+    Those that are there belong to rows that are not: they are replaced.
+    """
+    names = [name for name in manifest.files if name.startswith(f"{kind}/{FILES_NAME}/")]
+    if names:
+        store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory = make_files_directory(store)
+    for name in names:
+        _put(backup / name, directory / Path(name).name, count)
 
 
 def _put_keys(source: Path, target: Path) -> None:

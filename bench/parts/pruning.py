@@ -20,8 +20,9 @@ from ledger.core.block import block_id
 from ledger.core.execute import execute_block
 from ledger.core.genesis import Genesis
 from ledger.core.limits import EVENT_AGE_MS_MAX
+from ledger.io.chain_compaction import compact_chain
 from ledger.io.chain_store import ChainStore
-from ledger.io.store_copy import compact_store
+from ledger.io.store_copy import store_bytes
 from tests.support.processes import RealNetwork
 
 __all__ = ["main", "measure_pruning"]
@@ -85,19 +86,17 @@ def _prune(path: Path, genesis: Genesis, events: int) -> dict[str, object]:
         "longest_step_ms": round(longest * 1e3),
         "mib_pruned": _mib(path),
         "mib_compacted": _compact(path, genesis),
-        "bytes_for_each_forgotten": round((path / "data.mdb").stat().st_size / first),
+        "bytes_for_each_forgotten": round(store_bytes(path) / first),
     }
 
 
 def _compact(path: Path, genesis: Genesis) -> float:
-    compact_store(
-        path, "chain", lambda copy: ChainStore.open(copy, genesis).close(), lambda *_: None
-    )
+    compact_chain(path, genesis, lambda *_: None)
     return _mib(path)
 
 
 def _mib(path: Path) -> float:
-    return round((path / "data.mdb").stat().st_size / _MIB, 1)
+    return round(store_bytes(path) / _MIB, 1)
 
 
 if __name__ == "__main__":

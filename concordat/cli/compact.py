@@ -9,8 +9,8 @@ from concordat.cli.output import emit, json_option
 from concordat.home import Home
 from concordat.preflight import require_own_packages
 from concordat.progress import BytesBar
-from ledger.io.chain_store import ChainStore
-from ledger.io.store_copy import compact_store
+from ledger.io.chain_compaction import compact_chain
+from ledger.io.store_copy import store_bytes
 
 __all__ = ["compact"]
 
@@ -29,10 +29,8 @@ def compact(*, home: Path, as_json: bool) -> None:
     genesis = opened.genesis()
     chain_dir = opened.resolve(opened.config.node.chain_dir)
     with BytesBar("compacting") as bar:
-        won = compact_store(
-            chain_dir, "chain", lambda copy: ChainStore.open(copy, genesis).close(), bar.show
-        )
-    present = (chain_dir / "data.mdb").stat().st_size
+        won = compact_chain(chain_dir, genesis, bar.show)
+    present = store_bytes(chain_dir)
     document = {"bytes": present, "bytes_won": won}
     human = (
         f"{chain_dir} takes {present / 2**20:,.1f} MiB, {won / 2**20:,.1f} MiB less than before."

@@ -137,14 +137,11 @@ class TlsStream:
     def _decrypt(self) -> bytes:
         """Give what all complete records hold."""
         parts: list[bytes] = []
-        read, incoming = self._tls.read, self._incoming
+        read = self._tls.read
         try:
-            while incoming.pending:  # to be told that nothing is left costs as much as a record
-                part = read(_RECORD_BYTES)
-                if not part:
-                    self._is_ended = True  # the other end said farewell
-                    break
+            while part := read(_RECORD_BYTES):
                 parts.append(part)
+            self._is_ended = True  # the other end said farewell
         except ssl.SSLWantReadError:
             pass
         if self._outgoing.pending > _ANSWERS_BYTES_MAX:

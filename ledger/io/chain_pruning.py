@@ -32,6 +32,7 @@ from ledger.io.chain_schema import (
     refusals_codec,
 )
 from ledger.io.environment import Environment, Table
+from ledger.io.store_files import files_of
 
 __all__ = ["ChainPruner"]
 
@@ -116,6 +117,7 @@ class ChainPruner:
         tables = self._tables
         yield from self._steps(tables.log, forgotten.judge_log)
         yield from self._steps(tables.batches, self._judge_batch(forgotten))
+        self._delete_files()
         yield from self._steps(tables.events, forgotten.judge_event)
         yield from self._steps(tables.refused, forgotten.judge_refusal)
         for index in (tables.topics, tables.publishers, tables.types):
@@ -161,6 +163,14 @@ class ChainPruner:
         """Say whether the first block that names a batch is above ``height``."""
         named = transaction.get(batch_id, db=self._tables.ordered)
         return named is not None and read_number(named) > height
+
+    def _delete_files(self) -> None:
+        """Delete the batch files to which no committed row refers, but for the last one."""
+        with self._environment.read() as transaction:
+            reader = self._reader(transaction)
+            used = {reader.batch_end().file, *(place.file for place in reader.places().values())}
+        files = self._tables.batch_files
+        files.delete(int(name) for name in files_of(files.store) if int(name) not in used)
 
     def _judge_batch(self, forgotten: _Forgotten) -> _Judge:
         unordered = self._tables.unordered

@@ -8,6 +8,8 @@ Whatever is stored was checked when it was written. Bytes that are not what was 
 damage of the disk: ``StorageError``.
 """
 
+import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -25,8 +27,10 @@ from ledger.core.limits import EVENT_AGE_MS_MAX, STATES_REMEMBERED_MAX
 from ledger.core.state import StateMemory, StateView
 from ledger.core.tlog.checkpoint import StoredCheckpoint, checkpoints_codec
 from ledger.core.trust.membership import pending_set_hash
+from ledger.io.batch_files import End, Place
 from ledger.io.chain_scan import LogIndex, Selection, scan
 from ledger.io.chain_schema import (
+    BATCH_END_KEY,
     CHECKPOINT_KEY,
     ChainHead,
     Evidence,
@@ -280,7 +284,24 @@ class ChainReader(LogReader):
 
     def batch(self, batch_id: BatchId) -> bytes | None:
         """Give an encoded batch, or None."""
-        return self._get(self._tables.batches, batch_id)
+        whole = self._batch_part(batch_id, 0, sys.maxsize)
+        return None if whole is None else bytes(whole)
+
+    def batch_end(self) -> End:
+        """Give where the next large batch goes."""
+        try:
+            return End.read(self._transaction.get(BATCH_END_KEY, db=self._tables.meta))
+        except struct.error as error:
+            raise damaged(self._path, str(error)) from error
+
+    def places(self) -> dict[BatchId, Place]:
+        """Give where each large batch is."""
+        try:
+            with self._transaction.cursor(self._tables.batches) as cursor:
+                read = ((bytes(key), Place.read(value)) for key, value in cursor)
+                return {BatchId(key): place for key, place in read if place is not None}
+        except struct.error as error:
+            raise damaged(self._path, str(error)) from error
 
     def has_batch(self, batch_id: BatchId) -> bool:
         """Say whether the bytes of the batch are here."""

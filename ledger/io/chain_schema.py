@@ -35,10 +35,12 @@ from ledger.core.genesis import Genesis
 from ledger.core.hashing import derived_digest
 from ledger.core.ids import BatchId, BlockId, Height, Sequence
 from ledger.core.limits import INDEX_KEY_BYTES_MAX
+from ledger.io.batch_files import BatchFiles
 from ledger.io.environment import Environment, Table
 from ledger.io.errors import lmdb_errors
 
 __all__ = [
+    "BATCH_END_KEY",
     "CHECKPOINT_KEY",
     "FIRST_HELD_KEY",
     "GENESIS_KEY",
@@ -78,6 +80,8 @@ LOG_ROW_PLACES_MAX: Final = 650
 """Entries in one row of the log: they fit one page."""
 POSTING_NUMBERS_MAX: Final = 250
 """Events in one row of an index: a duplicate of LMDB has at most 511 bytes."""
+BATCH_END_KEY: Final = b"batch end"
+"""Where the next large batch goes; absent before the first one, see ``ledger.io.batch_files``."""
 GENESIS_KEY: Final = b"genesis"
 CHECKPOINT_KEY: Final = b"checkpoint"
 FIRST_HELD_KEY: Final = b"first held"
@@ -192,9 +196,9 @@ class Tables:
         heads: height -> StoredHead, genesis included; blocks: height -> Block.
         heights: block id -> height.
         certificates: height -> the certificate that commits exactly that block.
-        batches: batch id -> encoded batch; ordered: batch id -> height of the first block that
-            names it; unordered: id of each stored batch that no block names -> the epoch in which
-            it was stored.
+        batches: batch id -> encoded batch, or its place in ``batch_files``.
+        ordered: batch id -> height of the first block that names it; unordered: id of each stored
+            batch that no block names -> the epoch in which it was stored.
         epochs: number -> EpochStart.
         log: last sequence -> LogRow; events: event key (time, id) -> sequence.
         refused: event id -> StoredRefusal.
@@ -225,6 +229,7 @@ class Tables:
             self.heights = table("heights")
             self.certificates = table("certificates")
             self.batches = table("batches")
+            self.batch_files = BatchFiles(environment.path)
             self.ordered = table("ordered")
             self.unordered = table("unordered")
             self.epochs = table("epochs")

@@ -20,6 +20,7 @@ from ledger.core.genesis import Genesis
 from ledger.core.ids import BatchId
 from ledger.core.limits import STORE_MAP_BYTES
 from ledger.core.state import StateMemory
+from ledger.io.batch_appender import BatchAppender
 from ledger.io.chain_check import verify_head
 from ledger.io.chain_pruning import ChainPruner
 from ledger.io.chain_reader import ChainReader
@@ -67,6 +68,7 @@ class ChainStore:
         self._environment = environment
         self._tables = tables
         self._remembered: dict[bytes, StateMemory] = {}
+        self._appender = BatchAppender(tables.batch_files)
 
     @classmethod
     def create(cls, path: Path, genesis: Genesis, *, map_bytes: int = STORE_MAP_BYTES) -> Self:
@@ -97,7 +99,8 @@ class ChainStore:
         Raises:
             StorageError: absent, of another network, in use, damaged, or of another version.
         """
-        store = cls._opened(Environment.open(path, _KIND, map_bytes))
+        environment = Environment.open(path, _KIND, map_bytes)
+        store = cls._opened(environment)
         if store.genesis != genesis:
             store.close()
             raise StorageError(
@@ -105,6 +108,7 @@ class ChainStore:
                 f"it belongs to the network {store.chain_id}, not to {genesis.chain_id}",
                 "Use this network's own directory and genesis file",
             )
+        environment.upgrade()
         return store
 
     @classmethod
@@ -125,6 +129,7 @@ class ChainStore:
                 encoded = b"" if stored is None else bytes(stored)
             store = cls(environment, tables, _decode_genesis(environment.path, encoded))
             with store.read() as reader:
+                tables.batch_files.require(reader.batch_end())
                 verify_head(reader, store.genesis, store.path)
         except BaseException:
             environment.close()
@@ -133,6 +138,7 @@ class ChainStore:
 
     def close(self) -> None:
         """Close the store; no reader or writer may be open."""
+        self._appender.close()
         self._environment.close()
 
     def __enter__(self) -> Self:
@@ -161,7 +167,10 @@ class ChainStore:
         """
         with self._environment.write() as transaction:
             reader = ChainReader(self.path, self._tables, transaction, self._remembered)
-            yield ChainWriter(self.chain_id, self._tables, transaction, reader)
+            writer = ChainWriter(self.chain_id, self._tables, transaction, reader, self._appender)
+            yield writer
+            writer.sync_files()
+        self._tables.batch_files.forget(writer.ordered)
 
     def pruner(self) -> ChainPruner:
         """Give what forgets old contents of this store, which must be open for writing."""

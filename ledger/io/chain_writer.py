@@ -26,8 +26,10 @@ from ledger.core.limits import EVIDENCE_COUNT_MAX, INDEX_KEY_BYTES_MAX
 from ledger.core.state import StateView
 from ledger.core.tlog.checkpoint import StoredCheckpoint, checkpoints_codec
 from ledger.core.validators import Validator
+from ledger.io.batch_appender import FILED_BYTES_MIN, BatchAppender
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import (
+    BATCH_END_KEY,
     CHECKPOINT_KEY,
     LOG_ROW_PLACES_MAX,
     POSTING_NUMBERS_MAX,
@@ -56,17 +58,21 @@ class ChainWriter:
 
     Attributes:
         chain_id: the network that events must name.
+        ordered: the batches that blocks named which were applied here.
         reader: reads the uncommitted state.
         root: the ledger after the last block, applied here or before.
         state: the state under it.
     """
 
     __slots__ = (
+        "_appender",
         "_epoch",
+        "_has_appended",
         "_head_id",
         "_tables",
         "_transaction",
         "chain_id",
+        "ordered",
         "reader",
         "root",
         "state",
@@ -78,11 +84,15 @@ class ChainWriter:
         tables: Tables,
         transaction: "lmdb.Transaction[memoryview]",
         reader: ChainReader,
+        appender: BatchAppender,
     ) -> None:
         self._tables = tables
         self._transaction = transaction
         self.chain_id = chain_id
         self.reader = reader
+        self._appender = appender
+        self._has_appended = False
+        self.ordered: list[BatchId] = []
         head = reader.stored_head(reader.head_height())
         self._head_id = head.block_id
         self._epoch = reader.epoch_start().number
@@ -111,9 +121,20 @@ class ChainWriter:
 
     def store_batch(self, batch_id: BatchId, batch: bytes) -> None:
         """Keep a batch; ``batch_id`` must be its digest. Keeping it again changes nothing."""
-        is_new = self._transaction.put(batch_id, batch, db=self._tables.batches, overwrite=False)
+        value = batch
+        if len(batch) >= FILED_BYTES_MIN:
+            if self.reader.has_batch(batch_id):
+                return
+            value = self._append(batch_id, batch)
+        is_new = self._transaction.put(batch_id, value, db=self._tables.batches, overwrite=False)
         if is_new:
             self._transaction.put(batch_id, number_key(self._epoch), db=self._tables.unordered)
+
+    def sync_files(self) -> None:
+        """Make durable what rows of this transaction refer to; the last call before its commit."""
+        if self._has_appended:
+            end = self._appender.sync()
+            self._transaction.put(BATCH_END_KEY, end.pack(), db=self._tables.meta)
 
     def apply(self, result: BlockResult, certificate: QuorumCertificate | None = None) -> None:
         """Write what the next block did.
@@ -156,6 +177,15 @@ class ChainWriter:
         self._transaction.put(CHECKPOINT_KEY, encoded, db=self._tables.meta)
 
     # --- helpers --------------------------------------------------------------------------
+
+    def _append(self, batch_id: BatchId, batch: bytes) -> bytes:
+        """Append a large batch to the files; give the value of its row."""
+        if not self._has_appended:
+            self._appender.begin(self.reader.batch_end())
+            self._has_appended = True
+        place = self._appender.append(batch)
+        self._tables.batch_files.remember(batch_id, batch)
+        return place.pack()
 
     def _begin_epoch(
         self, result: BlockResult, block: Block, members: tuple[Validator, ...]
@@ -203,6 +233,7 @@ class ChainWriter:
                 raise InvariantError(f"batch {batch_id.hex()} of a final block is not stored")
             put(batch_id, height, db=tables.ordered, overwrite=False)
             self._transaction.delete(batch_id, db=tables.unordered)
+        self.ordered += block.payload
 
     def _put_log(self, result: BlockResult) -> None:
         """Write the log, the event ids and the indexes of the accepted events."""

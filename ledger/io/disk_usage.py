@@ -21,12 +21,21 @@ class DiskUsage(NamedTuple):
 
 
 def disk_usage(directory: Path) -> DiskUsage | None:
-    """Measure one store's directory, whose files lie directly in it; None when it is not there."""
+    """Measure one store's directory, with those in it; None when it is not there."""
     try:
-        with os.scandir(directory) as entries:
-            # st_blocks counts units of 512 bytes, whatever the file system's own block is.
-            store = sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in entries)
+        store = _blocks_under(directory)
         disk = os.statvfs(directory)
     except OSError:
         return None
     return DiskUsage(store, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+
+
+def _blocks_under(directory: Path) -> int:
+    size = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            # st_blocks counts units of 512 bytes, whatever the file system's own block is.
+            size += entry.stat(follow_symlinks=False).st_blocks * 512
+            if entry.is_dir(follow_symlinks=False):
+                size += _blocks_under(Path(entry.path))
+    return size

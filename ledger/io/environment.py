@@ -21,10 +21,21 @@ import lmdb
 from ledger.core.limits import STORE_MAP_BYTES, STORE_READERS_MAX
 from ledger.io.errors import StorageError, lmdb_errors, storage_errors
 
-__all__ = ["Environment", "Table", "format_version", "lock_directory", "sync_names"]
+__all__ = [
+    "FILES_NAME",
+    "Environment",
+    "Table",
+    "format_version",
+    "is_known_format",
+    "lock_directory",
+    "sync_names",
+]
 
-FORMAT_VERSION: Final = 5
+FILES_NAME: Final = "batches"
+"""The directory in a store of the append-only files that its rows may refer to."""
+FORMAT_VERSION: Final = 6
 _OLDER_VERSIONS: Final = {"delivery": 4}  # what these stores hold did not change since
+_EXTENDED: Final = {"chain": 5}  # the present format only adds to it: it is taken as well
 _META: Final = b"meta"
 _VERSION_KEY: Final = b"format"
 _TABLES_MAX: Final = 32
@@ -127,6 +138,12 @@ class Environment:
         """Mark the store as complete, in the transaction that fills it."""
         transaction.put(_VERSION_KEY, _version_value(format_version(self.kind)), db=self.meta)
 
+    def upgrade(self) -> None:
+        """Keep programs that know only the format before from a store that is open for writing."""
+        if self._version() != format_version(self.kind):
+            with self.write() as transaction:
+                self.seal(transaction)
+
     def sync_directory(self) -> None:
         """Make the files' names durable: a synced file without a name is lost."""
         with storage_errors(self.path, "sync the directory"):
@@ -175,7 +192,7 @@ class Environment:
     def require_version(self) -> "Environment":
         """Give this environment back when its format is known; else close it and raise."""
         version, known = self._version(), format_version(self.kind)
-        if version == known:
+        if version is not None and is_known_format(self.kind, version):
             return self
         self.close()
         if version is None:
@@ -197,6 +214,11 @@ class Environment:
 def format_version(kind: str) -> int:
     """Give the version of the format in which a kind of store is written."""
     return _OLDER_VERSIONS.get(kind, FORMAT_VERSION)
+
+
+def is_known_format(kind: str, version: int) -> bool:
+    """Say whether this program opens a kind of store of that format."""
+    return version in (format_version(kind), _EXTENDED.get(kind))
 
 
 def sync_names(path: Path) -> None:

@@ -15,7 +15,8 @@ import lmdb
 
 from ledger.core.errors import Forgotten
 from ledger.core.event import entry_id, event_key
-from ledger.core.ids import EventId, EventKey, Height, Sequence
+from ledger.core.ids import BatchId, EventId, EventKey, Height, Sequence
+from ledger.io.batch_files import Place
 from ledger.io.chain_schema import (
     FIRST_HELD_KEY,
     Location,
@@ -69,11 +70,7 @@ class LogReader:
         location = self.location(sequence)
         if location is None:
             return None
-        batch = self._transaction.get(location.batch_id, db=self._tables.batches)
-        end = location.offset + location.length
-        if batch is None or len(batch) < end:
-            raise damaged(self._path, f"batch {location.batch_id.hex()} is missing or cut")
-        return bytes(batch[location.offset : end])
+        return self._neighbours([location])[0]
 
     def entries(self, first: Sequence, count_max: int, bytes_max: int) -> list[bytes]:
         """Give consecutive entries from ``first`` on.
@@ -81,20 +78,18 @@ class LogReader:
         They end with the log, at ``count_max``, or with the entry that reaches ``bytes_max``.
         """
         found: list[bytes] = []
-        size, batch_id, batch = 0, b"", memoryview(b"")
-        while len(found) < count_max and size < bytes_max:
-            location = self.location(Sequence(first + len(found)))
+        run: list[Location] = []  # of one batch, to be read at one time
+        size = 0
+        while len(found) + len(run) < count_max and size < bytes_max:
+            location = self.location(Sequence(first + len(found) + len(run)))
             if location is None:
                 break
-            if location.batch_id != batch_id:
-                batch_id = location.batch_id
-                batch = self._transaction.get(batch_id, db=self._tables.batches) or memoryview(b"")
-            entry = bytes(batch[location.offset : location.offset + location.length])
-            if len(entry) < location.length:
-                raise damaged(self._path, f"batch {batch_id.hex()} is missing or cut")
-            found.append(entry)
-            size += len(entry)
-        return found
+            if run and location.batch_id != run[0].batch_id:
+                found += self._neighbours(run)
+                run = []
+            run.append(location)
+            size += location.length
+        return found + self._neighbours(run) if run else found
 
     def location(self, sequence: Sequence) -> Location | None:
         """Give where the entry at ``sequence`` is and which block took it."""
@@ -184,6 +179,32 @@ class LogReader:
                 found = cursor.next()
 
     # --- helpers --------------------------------------------------------------------------
+
+    def _neighbours(self, locations: list[Location]) -> list[bytes]:
+        """Read entries of one batch that follow each other in it."""
+        batch_id, begin, _, _ = locations[0]
+        end = locations[-1].offset + locations[-1].length
+        part = self._batch_part(batch_id, begin, end)
+        if part is None or len(part) < end - begin:
+            raise damaged(self._path, f"batch {batch_id.hex()} is missing or cut")
+        return [bytes(part[at - begin : at - begin + size]) for _, at, size, _ in locations]
+
+    def _batch_part(self, batch_id: BatchId, begin: int, end: int) -> memoryview | None:
+        """Give a part of a batch, up to its end at most, or None when the batch is not here."""
+        value = self._transaction.get(batch_id, db=self._tables.batches)
+        if value is None:
+            return None
+        try:
+            place = Place.read(value)
+        except struct.error as error:
+            raise damaged(self._path, f"batch {batch_id.hex()}: {error}") from error
+        if place is None:
+            return value[begin:end]
+        files = self._tables.batch_files
+        recent = files.recent(batch_id)
+        if recent is not None:
+            return memoryview(recent)[begin:end]
+        return memoryview(files.read(place, begin, end))
 
     def _hash_index(self) -> HashIndex:
         return HashIndex(self._tables.hashes, self._tables.meta, self._transaction)

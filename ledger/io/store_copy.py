@@ -1,7 +1,8 @@
 """Copies of a whole LMDB store, page by page: for backups, and to give disk space back.
 
 Owns what is true of any store, whatever its tables hold. A copy is one consistent snapshot, taken
-beside a running writer, without the pages that the store has free. It exists under its name only
+beside a running writer, without the pages that the store has free, with the files to which its rows
+refer. It exists under its name only
 when it is complete, on the disk, and has the rows that the snapshot had.
 
 A store is replaced by its copy by exchanging two directories in one atomic step of the kernel:
@@ -17,16 +18,26 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import lmdb
 
 from ledger.core.errors import Unavailable
-from ledger.io.environment import Environment, sync_names
+from ledger.io.environment import FILES_NAME, Environment, sync_names
 from ledger.io.errors import StorageError, lmdb_errors, storage_errors
+from ledger.io.store_files import copy_file, files_of, link_file, take_files
 
-__all__ = ["Watch", "compact_store", "copy_store", "leftover_path", "require_no_writer", "rows_of"]
+__all__ = [
+    "Watch",
+    "compact_store",
+    "copy_store",
+    "leftover_path",
+    "require_no_writer",
+    "rows_of",
+    "store_bytes",
+]
 
 Watch = Callable[[int, int], None]
 """Told again and again how many bytes are copied, of about how many."""
@@ -74,8 +85,8 @@ def compact_store(path: Path, kind: str, check: Callable[[Path], None], watch: W
     try:
         with _alone(path):
             shutil.rmtree(part, ignore_errors=True)  # of a run that was cut short
-            before = (path / "data.mdb").stat().st_size
-            _copy(environment, part, watch)
+            before = store_bytes(path)
+            _copy(environment, part, watch, is_linked=True)
             check(part)
             _take_after(part, path)
             _exchange(part, path)
@@ -83,7 +94,13 @@ def compact_store(path: Path, kind: str, check: Callable[[Path], None], watch: W
         environment.close()
     with storage_errors(path, "remove what was replaced"):
         shutil.rmtree(part)
-    return before - (path / "data.mdb").stat().st_size
+    return before - store_bytes(path)
+
+
+def store_bytes(path: Path) -> int:
+    """Give how long the files of a store are, without those that are only for locks."""
+    with storage_errors(path, "look at the files"):
+        return (path / "data.mdb").stat().st_size + sum(files_of(path).values())
 
 
 def leftover_path(path: Path) -> Path:
@@ -107,14 +124,26 @@ def rows_of(environment: lmdb.Environment) -> tuple[dict[bytes, int], int]:
     return rows, pages * main["psize"]
 
 
-def _copy(environment: Environment, target: Path, watch: Watch) -> None:
+def _copy(environment: Environment, target: Path, watch: Watch, *, is_linked: bool = False) -> None:
+    """Copy a store; with ``is_linked`` its files get second names: nobody may be writing them."""
     with lmdb_errors(environment.path, "read"):
         rows, bytes_count = rows_of(environment.lmdb)
+    done = 0
+
+    def told(more: int) -> None:
+        nonlocal done
+        done += more
+        watch(done, bytes_count)
+
     try:
+        files = files_of(environment.path)
+        bytes_count += 0 if is_linked else sum(files.values())
+        take = link_file if is_linked else partial(copy_file, told=told)
         _require_space(target, bytes_count)
         target.mkdir(mode=0o700)
         try:
-            _write(environment, target / "data.mdb", bytes_count, watch)
+            _write(environment, target / "data.mdb", told)
+            take_files(environment.path, files, target, take)
             sync_names(target)
             _require_same(environment, rows, target)
         except BaseException:
@@ -124,7 +153,7 @@ def _copy(environment: Environment, target: Path, watch: Watch) -> None:
         raise Unavailable(f"cannot write {target}: {error.strerror or error}") from error
 
 
-def _write(environment: Environment, file: Path, bytes_count: int, watch: Watch) -> None:
+def _write(environment: Environment, file: Path, told: Callable[[int], None]) -> None:
     """Write a snapshot. It comes through a pipe: when writing fails, reading it ends too."""
     reading, writing = os.pipe()
     failed: list[lmdb.Error] = []
@@ -141,11 +170,9 @@ def _write(environment: Environment, file: Path, bytes_count: int, watch: Watch)
     thread.start()
     try:
         with os.fdopen(os.open(file, _NEW, _MODE), "wb", buffering=0) as output:
-            done = 0
             while part := os.read(reading, _PART_BYTES):
                 _write_all(output.fileno(), part)
-                done += len(part)
-                watch(done, bytes_count)
+                told(len(part))
             os.fsync(output.fileno())
     finally:
         os.close(reading)
@@ -220,8 +247,9 @@ def _alone(path: Path) -> Iterator[None]:
 def _take_after(copy: Path, store: Path) -> None:
     """Give a copy the owner and modes of its store: root may do this for a service's user."""
     try:
-        for place in (copy, *copy.iterdir()):
-            status = (store if place == copy else store / place.name).stat()
+        for place in (copy, *copy.iterdir(), *copy.glob(f"{FILES_NAME}/*")):
+            like = store / place.relative_to(copy)
+            status = (like if like.exists() else store / "data.mdb").stat()
             os.chown(place, status.st_uid, status.st_gid)
             place.chmod(stat.S_IMODE(status.st_mode))
     except OSError as error:

@@ -11,8 +11,11 @@ import pytest
 
 from concordat import testnet
 from consensus.core.safety_record import SafetyRecord, decode_record
+from ledger.core.ids import Epoch
+from ledger.io.chain_store import ChainStore
 from ledger.io.safety_store import SafetyStore
 from tests.concordat.conftest import Run
+from tests.ledger.test_batch_files import large
 
 RunJson = Callable[..., dict[str, object]]
 
@@ -67,6 +70,37 @@ def test_backup_says_what_it_is(
     assert told == json.loads((tmp_path / "backup" / "manifest.json").read_text())
     assert told["chain_id"] == network.genesis.chain_id
     assert (told["height"], told["events"]) == (0, 0)
+
+
+def test_files_of_large_batches_come_along(
+    home: Path, network: testnet.Testnet, concordat: Run, tmp_path: Path
+) -> None:
+    """They are in the backup and its manifest, checked, and in the place of any that are there."""
+    chain, backup, new = home / "data" / "chain", tmp_path / "backup", tmp_path / "new"
+    with ChainStore.open(chain, network.genesis) as store, store.write() as writer:
+        writer.store_batch(*large(0))
+    concordat("backup", "--home", home, "--to", backup)
+    name = "chain/batches/00000000"
+    assert name in names(backup)
+    assert (backup / name).read_bytes() == (chain / "batches" / "00000000").read_bytes()
+    stale = new / "data" / name
+    stale.parent.mkdir(parents=True)
+    stale.parent.parent.chmod(0o2_770)
+    stale.write_bytes(b"of rows that are gone")
+    concordat("restore", new, "--from", backup)
+    assert stale.stat().st_mode & 0o7_777 == 0o660
+    with ChainStore.open_readonly(new / "data" / "chain") as store, store.read() as reader:
+        assert reader.open_batches(Epoch(0)) == [large(0)]
+    (backup / name).write_bytes(b"other" + (backup / name).read_bytes()[5:])
+    told = concordat("restore", tmp_path / "third", "--from", backup, code=1).stderr
+    assert "00000000 is not what was backed up" in told
+
+
+def test_backup_of_the_format_before_is_restored(home: Path, backup: Path, concordat: Run) -> None:
+    """What this release only adds to, it takes."""
+    manifest = json.loads((backup / "manifest.json").read_text())
+    (backup / "manifest.json").write_text(json.dumps(manifest | {"store_format": 5}))
+    concordat("restore", home.with_name("new"), "--from", backup)
 
 
 def test_backup_overwrites_nothing(home: Path, backup: Path, concordat: Run) -> None:

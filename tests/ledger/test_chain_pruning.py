@@ -21,7 +21,7 @@ from ledger.core.limits import EVENT_AGE_MS_MAX
 from ledger.core.merkle import inclusion_proof, leaf_hash
 from ledger.core.merkle_proof import verify_inclusion
 from ledger.core.proof import Verifier, build_bundle, with_entry
-from ledger.io import chain_pruning, chain_writer
+from ledger.io import batch_appender, chain_pruning, chain_writer
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_store import ChainStore, Selection
 from ledger.io.store_copy import copy_store
@@ -37,6 +37,8 @@ def twins(seed: int) -> Iterator[Twins]:
     with (
         TemporaryDirectory() as name,
         patch.object(chain_writer, "LOG_ROW_PLACES_MAX", 5),
+        patch.object(chain_writer, "FILED_BYTES_MIN", 1_000),
+        patch.object(batch_appender, "FILE_BYTES", 10_000),
         patch.object(chain_writer, "POSTING_NUMBERS_MAX", 3),
         patch.object(chain_pruning, "STEP_ROWS", 7),
     ):

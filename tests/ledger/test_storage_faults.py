@@ -131,7 +131,7 @@ def test_interrupted_creation(tmp_path: Path, kind: Kind) -> None:
 
 
 @every_chain
-@pytest.mark.parametrize("distance", [-5, -1, 1, 2**31])
+@pytest.mark.parametrize("distance", [-5, -2, 1, 2**31])
 def test_other_version(tmp_path: Path, kind: Kind, distance: int) -> None:
     """A store of another format is refused, named, and left as it is."""
     path, version = tmp_path / "store", FORMAT_VERSION + distance
@@ -253,12 +253,12 @@ def test_full_chain_map(tmp_path: Path) -> None:
 def test_full_map_says_what_to_do(tmp_path: Path) -> None:
     """The message of a full map names the limit to raise."""
     with ChainStore.create(tmp_path / "chain", GENESIS, map_bytes=400 * PAGE) as store:
-        entries = [entry(number, data=bytes(30_000)) for number in range(100)]
+        rows = [batch([entry(number, data=bytes(30_000))] * 2) for number in range(50)]
         with (
             pytest.raises(StorageError, match="largest size: raise STORE_MAP_BYTES"),
             store.write() as writer,
         ):
-            writer.store_batch(*batch(entries))
+            _ = [writer.store_batch(*row) for row in rows]  # type: ignore[func-returns-value]
 
 
 @pytest.mark.parametrize("kind", ["chain", "safety"])
