@@ -119,6 +119,14 @@ class NodeCore:
         return self._parts.context.index
 
     @property
+    def awaited(self) -> NodeIndex:
+        """The leader whom all wait for: of this round, or of the next when this node has voted."""
+        parts = self._parts
+        round_ = parts.pacemaker.round
+        has_voted = parts.rules.record.acted_round >= round_
+        return parts.schedule.leader(Round(round_ + has_voted))
+
+    @property
     def counters(self) -> Counters:
         """What was counted since the start."""
         return self._parts.context.counters

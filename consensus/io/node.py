@@ -290,7 +290,7 @@ class _Node:
         self._transport.broadcast(effect.message)
 
     def _flush(self) -> None:
-        self._transport.flush()  # the one of the present epoch
+        self._transport.flush(self._core.awaited)  # those of the present epoch
         self._chain.flush()  # after what others wait for
 
     def _send_frame(self, peer: NodeIndex, lane: Lane, frame: bytes) -> None:

@@ -137,11 +137,14 @@ class TlsStream:
     def _decrypt(self) -> bytes:
         """Give what all complete records hold."""
         parts: list[bytes] = []
-        read = self._tls.read
+        read, incoming = self._tls.read, self._incoming
         try:
-            while part := read(_RECORD_BYTES):
+            while incoming.pending:  # to be told that nothing is left costs as much as a record
+                part = read(_RECORD_BYTES)
+                if not part:
+                    self._is_ended = True  # the other end said farewell
+                    break
                 parts.append(part)
-            self._is_ended = True  # the other end said farewell
         except ssl.SSLWantReadError:
             pass
         if self._outgoing.pending > _ANSWERS_BYTES_MAX:

@@ -107,11 +107,19 @@ class PeerTransport:
             dialler.queue.put(frame)
             self._unflushed[dialler] = None
 
-    def flush(self) -> None:
-        """Send what was queued."""
-        for dialler in self._unflushed:
+    def flush(self, first: NodeIndex) -> None:
+        """Send what was queued, to the peer ``first`` before all others: they wait for it."""
+        unflushed = self._unflushed
+        if not unflushed:
+            return
+        for lane in Lane:
+            dialler = self._diallers.get((first, lane))
+            if dialler in unflushed:
+                dialler.flush()
+                del unflushed[dialler]
+        for dialler in unflushed:
             dialler.flush()
-        self._unflushed.clear()
+        unflushed.clear()
 
     def send_frame(self, peer: NodeIndex, lane: Lane, frame: bytes) -> None:
         """Send a message that is encoded and framed already."""

@@ -299,6 +299,19 @@ def test_a_leader_that_is_gone_is_not_waited_for() -> None:
     assert timers_in([*bench.give(PeerDown(NodeIndex(1)))], ROUND_TIMER) == []
 
 
+def test_the_awaited_one_is_the_leader_of_this_round_and_after_the_vote_of_the_next() -> None:
+    """All wait for the leader to propose, and then for the next one to have the votes."""
+    bench = Bench()
+    assert bench.core.awaited == 1
+    block = bench.block(1, None)
+    bench.say(1, bench.propose(block))
+    assert bench.core.awaited == 2, "it needs the votes first"
+    for peer in (1, 2):
+        bench.say(peer, bench.vote_message(peer, block))
+    assert bench.round == 2
+    assert bench.core.awaited == 2, "it has not proposed yet"
+
+
 def test_an_idle_leader_waits_and_then_proposes_an_empty_block() -> None:
     """The idle rule: nothing to agree on costs one heartbeat in each interval."""
     world = Federation(4, seed=8)

@@ -107,12 +107,12 @@ class Peer:
     def send(self, peer: NodeIndex, message: Message) -> None:
         """Send a message at once."""
         self.transport.send(peer, message)
-        self.transport.flush()
+        self.transport.flush(peer)
 
     def broadcast(self, message: Message) -> None:
         """Send everybody a message at once."""
         self.transport.broadcast(message)
-        self.transport.flush()
+        self.transport.flush(NodeIndex(0))
 
     async def until(self, count: int, kind: type[InputType]) -> list[InputType]:
         """Wait for ``count`` inputs of a kind; everything taken on the way is kept in ``seen``."""

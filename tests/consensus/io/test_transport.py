@@ -75,6 +75,22 @@ async def test_all_peers_come_up_and_hear_each_other() -> None:
         assert peers[0].transport.peers_up == {1, 2, 3}
 
 
+async def test_whom_all_wait_for_is_sent_to_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one step says leaves for the awaited peer before it leaves for the others."""
+    async with running(4) as peers:
+        await peers[1].until(3, PeerUp)
+        transport = peers[1].transport
+        left: list[NodeIndex] = []
+        monkeypatch.setattr(dialler_module.Dialler, "flush", lambda self: left.append(self._peer))
+        transport.broadcast(urgent(7))
+        transport.send(NodeIndex(2), BatchMessage(b"bulk"))
+        transport.flush(NodeIndex(3))
+        assert left == [3, 0, 2, 2]
+        transport.broadcast(urgent(8))
+        transport.flush(NodeIndex(1))
+        assert left[4:] == [0, 2, 3], "itself is no peer"
+
+
 async def test_order_is_kept_over_many_frames_and_large_ones() -> None:
     """Small and large messages of a lane arrive complete and in the order of sending."""
     sent: list[Message] = [BatchMessage(bytes([n]) * (1 + 150_000 * (n % 3))) for n in range(40)]
