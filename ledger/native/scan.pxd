@@ -105,6 +105,7 @@ cdef class Scan:
     cdef scan_columns _columns
 
     cdef int _make_room(self, size_t count) except -1
+    cdef void _leave_room(self)
     cdef Scan _judged(self, Scanner scanner)
     cdef bytes _signed_rows(self, bytes trusted)
     cdef size_t _open_count(self)

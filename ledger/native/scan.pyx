@@ -17,7 +17,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy
 
 from ledger.native.choice import chosen
@@ -113,6 +113,7 @@ cdef class Scanner:
             scan._columns.count += scan_split(
                 scan._columns.entries + scan._columns.count, _bytes_at(scan._held, i),
                 _size_at(scan._held, i), i, &self._limits)
+        scan._leave_room()
         return scan._judged(self)
 
     def batch_head(self, bytes batch not None):
@@ -174,6 +175,12 @@ cdef class Scan:
         if self._columns.entries == NULL:
             raise MemoryError
         return 0
+
+    cdef void _leave_room(self):
+        """Give back what was not needed: a scan may be kept for long."""
+        entries = realloc(self._columns.entries, (self._columns.count + 1) * sizeof(scan_entry))
+        if entries != NULL:
+            self._columns.entries = <scan_entry *>entries
 
     cdef Scan _judged(self, Scanner scanner):
         cdef int done

@@ -1,8 +1,10 @@
 """The scanner decides and extracts what the Python codec does, on every kernel."""
 
 import random
+import resource
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -43,6 +45,12 @@ def keys(scanned: Scan) -> list[bytes]:
 
     scanned.refuse_forged(note, verdict(RejectCode.BAD_SIGNATURE))
     return [row[:32] for row in rows]
+
+
+def resident_bytes() -> int:
+    """Give the memory that this process has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def require_equal(entries: list[bytes], scanned: Scan) -> int:
@@ -152,6 +160,14 @@ def test_scans_of_one_batch_are_joined() -> None:
     for other in (scanner.scan_batches([]), scanner.scan_batches([data, data])):
         with pytest.raises(ValueError, match="one batch each"):
             scanner.join([one, other])
+
+
+def test_a_kept_scan_keeps_little() -> None:
+    """A scan of a small batch takes the memory that it says, not that of the longest batch."""
+    data = encode((0, 0, (bytes(6_000),)))
+    before = resident_bytes()
+    scans = [SCANNERS["portable"].scan_batches([data]) for _ in range(1_000)]
+    assert resident_bytes() - before < 16 * sum(item.bytes_held - len(data) for item in scans)
 
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])
