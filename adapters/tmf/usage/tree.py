@@ -18,7 +18,7 @@ class Tree:
 
     def __init__(self, leaves: Sequence[bytes]) -> None:
         """Build the tree over leaf hashes, in order."""
-        tiles = merkle.append(_no_tile, 0, leaves)
+        tiles = merkle.append(_no_tile, 0, b"".join(leaves))
         self._read = merkle.with_tiles(_no_tile, tiles)
         self.size = len(leaves)
         self.root = merkle.root(self._read, self.size)
