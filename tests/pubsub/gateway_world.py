@@ -195,9 +195,10 @@ class World:
         self.http = httpx.AsyncClient(transport=transport, base_url="http://gateway")
 
     async def until_connected(self, *, connected: bool = True) -> None:
-        """Wait until the gateway sees the node, or no longer."""
+        """Wait until the gateway and the node see each other, or no longer."""
+        link, node = self.gateway.link, self.node
         with anyio.fail_after(WAIT_S):
-            while self.gateway.link.is_connected is not connected:  # noqa: ASYNC110 - it has no event
+            while not (link.is_connected is connected is bool(node.connections)):  # noqa: ASYNC110 - it has no event
                 await anyio.sleep(0.005)
 
     async def get(self, target: str, accept: str = "*/*") -> httpx.Response:

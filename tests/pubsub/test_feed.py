@@ -106,3 +106,12 @@ def test_a_row_is_encoded_once(chain: Chain) -> None:
     row = feed.row(feed.after(6, 1)[0].sequence)
     assert row.sequence == 7
     assert row.encoded(SERVER_SENT_EVENTS) is row.encoded(SERVER_SENT_EVENTS)
+
+
+async def test_feed_is_followed_once_somebody_waits() -> None:
+    """The node is asked to tell of each event at once as soon as one task waits for them."""
+    feed = Feed()
+    feed.skip_to(3)
+    assert not feed.is_followed
+    await feed.wait_beyond(0)
+    assert feed.is_followed

@@ -142,3 +142,17 @@ async def test_more_than_a_socket_takes_is_sent(world: World) -> None:
         group.start_soon(world.gateway.link.submit, (b"x",))
     assert sorted(world.node.submissions, key=len) == [(b"x",), large]
     assert world.gateway.link._unsent_bytes == 0
+
+
+async def test_first_reader_is_told_of_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that opens does not wait for the gateway's next look at the store."""
+
+    async def nothing() -> None: ...
+
+    monkeypatch.setattr(world.gateway, "_advance", nothing)
+    world.gateway.begin_stream()
+    with anyio.fail_after(5):
+        while world.node.attends != [True]:  # noqa: ASYNC110 - nothing announces it
+            await anyio.sleep(0.005)
