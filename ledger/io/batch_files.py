@@ -122,7 +122,8 @@ class BatchFiles:
         wanted = max(0, min(end, place.length) - start)
         with storage_errors(self.store, "read a batch"):
             try:
-                data = os.pread(self._file(place.file).handle, wanted, place.offset + start)
+                file = self._file(place.file)  # held: else another thread may close it meanwhile
+                data = os.pread(file.handle, wanted, place.offset + start)
             except FileNotFoundError:
                 data = b""
         if len(data) < wanted:
@@ -157,7 +158,7 @@ class BatchFiles:
             with self._lock:
                 if len(self._open) >= _FILES_OPEN_MAX:
                     del self._open[next(iter(self._open))]
-                self._open[number] = found
+                found = self._open.setdefault(number, found)
         return found
 
     def _damaged(self, number: int) -> Exception:

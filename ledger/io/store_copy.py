@@ -87,9 +87,13 @@ def compact_store(path: Path, kind: str, check: Callable[[Path], None], watch: W
             shutil.rmtree(part, ignore_errors=True)  # of a run that was cut short
             before = store_bytes(path)
             _copy(environment, part, watch, is_linked=True)
-            check(part)
-            _take_after(part, path)
-            _exchange(part, path)
+            try:
+                check(part)
+                _take_after(part, path)
+            except BaseException:
+                shutil.rmtree(part, ignore_errors=True)  # a full disk must not stay full
+                raise
+            _exchange(part, path)  # from here on what is called ``part`` may be the old store
     finally:
         environment.close()
     with storage_errors(path, "remove what was replaced"):

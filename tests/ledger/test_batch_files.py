@@ -363,6 +363,25 @@ def test_other_processes_see_new_batches_and_files(
     assert len(files(store.path)) == 3
 
 
+def test_file_is_open_as_long_as_it_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that others' reads push out of the open files still gets its own file's bytes."""
+    monkeypatch.setattr(batch_appender, "FILE_BYTES", 10)
+    monkeypatch.setattr(batch_files, "_FILES_OPEN_MAX", 1)
+    with ChainStore.open(path, GENESIS) as store:
+        keep(store, large(1), large(2))
+    pread, others = os.pread, [large(1), large(2)]
+    with ChainStore.open(path, GENESIS) as store, store.read() as reader:
+
+        def read_others_first(handle: int, length: int, offset: int) -> bytes:
+            if others:
+                id_, expected = others.pop()
+                assert reader.batch(id_) == expected
+            return pread(handle, length, offset)
+
+        monkeypatch.setattr("os.pread", read_others_first)
+        assert reader.batch(large(0)[0]) == large(0)[1]
+
+
 def test_files_have_the_modes_of_the_store(tmp_path: Path) -> None:
     """A gateway of the same group reads the files of a store that it may read."""
     with ChainStore.create(tmp_path / "chain", GENESIS) as store:

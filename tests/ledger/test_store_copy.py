@@ -234,6 +234,7 @@ def test_copy_that_is_not_good_replaces_nothing(store: Path) -> None:
     with pytest.raises(StorageError, match="bad"):
         compact_store(store, "sample", refuse, quiet)
     assert rows(store) == EXPECTED
+    assert not leftover_path(store).exists()
 
 
 def test_copy_that_lost_rows_is_found(
