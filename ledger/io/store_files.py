@@ -14,7 +14,6 @@ from typing import Final
 
 from ledger.core.errors import Unavailable
 from ledger.io.environment import FILES_NAME, sync_names
-from ledger.io.errors import StorageError
 
 __all__ = ["Take", "copy_file", "files_of", "link_file", "make_files_directory", "take_files"]
 
@@ -53,8 +52,7 @@ def take_files(source: Path, before: Iterable[str], target: Path, take: Take) ->
         before: names of the files that were there when the copy of the rows was begun.
 
     Raises:
-        Unavailable: one of them is deleted. OSError: one cannot be written.
-        StorageError: one is cut.
+        Unavailable: one of them is deleted or cut. OSError: one cannot be written.
     """
     sizes = files_of(source)
     is_whole = sizes.keys() >= set(before)
@@ -73,7 +71,8 @@ def copy_file(source: Path, target: Path, size: int, told: Callable[[int], None]
     """Copy the first bytes of a file, which may grow meanwhile; tell of each part how long it is.
 
     Raises:
-        StorageError: the file is shorter. OSError: the copy cannot be written.
+        Unavailable: the file is shorter: a writer that began anew cut what was not committed.
+        OSError: the copy cannot be written.
     """
     with source.open("rb") as reading, os.fdopen(os.open(target, _NEW, _MODE), "wb") as writing:
         while size > 0 and (part := reading.read(min(size, _PART_BYTES))):
@@ -83,7 +82,7 @@ def copy_file(source: Path, target: Path, size: int, told: Callable[[int], None]
         writing.flush()
         os.fsync(writing.fileno())
     if size:
-        raise StorageError(source.parent, f"{source.name} became shorter", "Check the disk")
+        raise Unavailable(f"{source} was cut while it was copied: try again")
 
 
 def link_file(source: Path, target: Path, _size: int) -> None:

@@ -170,6 +170,13 @@ def test_file_that_is_pruned_while_it_is_copied(
     assert not (tmp_path / "copy").exists()
 
 
+def test_file_that_is_cut_while_it_is_copied(tmp_path: Path) -> None:
+    """A writer that begins anew cuts what was not committed: whoever copied it tries again."""
+    (tmp_path / "one").write_bytes(b"x" * 9)
+    with pytest.raises(Unavailable, match="was cut while it was copied: try again"):
+        store_files.copy_file(tmp_path / "one", tmp_path / "two", 10, lambda _: None)
+
+
 def test_compacted_store_keeps_its_files(path: Path) -> None:
     """Rows are copied, files are not; owner, modes and what is read stay the same."""
     expected = entries(path)
