@@ -162,6 +162,20 @@ def test_scans_of_one_batch_are_joined() -> None:
             scanner.join([one, other])
 
 
+def test_entries_of_a_joined_scan_have_its_groups() -> None:
+    """What is refused for its topic is refused in the batch that has it, and nowhere else."""
+    scanner = SCANNERS["portable"]
+    parts = [
+        scanner.scan_batches([encode((0, 0, (entry(number, topic=topic),)))])
+        for number, topic in enumerate(("alice.first", "alice.second", "alice.first"), 1)
+    ]
+    joined = scanner.join(parts)
+    topics = [group[1] for group in joined.groups()]
+    assert topics == ["alice.first", "alice.second"]
+    joined.refuse_groups(b"\x09\x00")
+    assert joined.verdicts() == b"\x09\x00\x09"
+
+
 def test_a_kept_scan_keeps_little() -> None:
     """A scan of a small batch takes the memory that it says, not that of the longest batch."""
     data = encode((0, 0, (bytes(6_000),)))

@@ -23,6 +23,7 @@ from consensus.core.serving import blocks_from
 from consensus.io import chain_worker as chain_worker_module
 from consensus.io.chain_worker import ChainJob, ChainWorker
 from consensus.io.store_server import StoreServer
+from ledger.core import execute
 from ledger.core.block import block_id
 from ledger.core.errors import InvariantError, RejectCode
 from ledger.core.genesis import Genesis
@@ -247,7 +248,9 @@ async def test_checked_batches_change_nothing(store: ChainStore) -> None:
     assert work.worker.counters.events_accepted == 1
 
 
-async def test_what_was_read_of_a_batch_is_not_read_again(store: ChainStore) -> None:
+async def test_what_was_read_of_a_batch_is_not_read_again(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A block takes the events of the scan that came with the mark, and then forgets the scan."""
     [first] = make_chain(GENESIS, 1, certified=[])
     batch_id, encoded = first.batches[0]
@@ -256,6 +259,7 @@ async def test_what_was_read_of_a_batch_is_not_read_again(store: ChainStore) -> 
         work.worker.mark_checked(batch_id, scan)
         work.worker.mark_checked(batch_id)
         assert work.worker._checked.scans == {batch_id: scan}
+        monkeypatch.delattr(execute, "scan_batches")
         await work.do(first, reports_count=3)
         assert work.worker._checked.scans == {}
         assert batch_id in work.worker._checked
