@@ -131,6 +131,8 @@ class _Client:
 
     def read(self) -> None:
         """Take in what has come; the end of the connection, or nonsense, ends it."""
+        if self.scope.cancel_called:  # it was ended, and its task has not had its turn yet
+            return
         try:
             data = self._socket.recv(RECEIVE_BYTES_MAX)
             requests = [decode_request(frame) for frame in self._splitter.feed(data)]
@@ -313,6 +315,8 @@ class ControlServer:
         """Do what a gateway asks for, and read no more of it while too much waits."""
         self._submit(client, deque(r for r in requests if isinstance(r, Submit)))
         for request in requests:
+            if client.scope.cancel_called:
+                return
             if isinstance(request, StatusRequest):
                 client.put(StatusReply(request.request_id, self._status()))
                 client.send()

@@ -50,8 +50,9 @@ def _repack(environment: Environment, tables: Tables) -> None:
             live[place.file] += bytes_on_disk(place.length)
         sizes = {int(name): size for name, size in files_of(environment.path).items()}
         wasteful = {number for number, size in sizes.items() if size > live[number]}
-        if not wasteful:
+        if not sizes:
             return
+        # A new file in any case: the last one has a second name until the old store is removed.
         end = End(max(end.file, *sizes) + 1, 0)
         appender = BatchAppender(files)
         try:

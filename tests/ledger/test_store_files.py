@@ -195,6 +195,17 @@ def test_compacted_store_keeps_its_files(path: Path) -> None:
     assert entries(path) == expected
 
 
+def test_what_follows_a_compaction_goes_to_a_new_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the replaced store could not be removed, its files have two names: none grows."""
+    monkeypatch.setattr(batch_appender, "FILE_BYTES", 10**9)
+    compact_chain(path, GENESIS, quiet)
+    with ChainStore.open(path, GENESIS) as store:
+        extend(store, large(9))
+    assert len(files(path)) == BLOCKS + 1
+
+
 def test_compaction_leaves_dead_bytes_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches that are held move to new files, of the store's owner; the others' bytes go."""
     monkeypatch.setattr(batch_appender, "FILE_BYTES", 400_000)

@@ -1,6 +1,6 @@
 """The control socket answers its gateways, bounds them, and survives each of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -36,11 +36,11 @@ ADMITTED = ExaminedEntry(b"e", EventId(bytes(32)))
 class Served:
     """A running control server, and the core's end of it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, status: Callable[[], bytes]) -> None:
         self.path = path
         self.inbox = Inbox()
         self.server = ControlServer(
-            self.inbox, Head(Height(7), 70, Height(7), 0), lambda: b"{}", lambda: b"metric 1\n"
+            self.inbox, Head(Height(7), 70, Height(7), 0), status, lambda: b"metric 1\n"
         )
 
     async def submitted(self, count: int) -> list[Submitted]:
@@ -54,9 +54,11 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path) -> AsyncIterator[Served]:
+async def serving(
+    tmp_path: Path, status: Callable[[], bytes] = lambda: b"{}"
+) -> AsyncIterator[Served]:
     """Serve a control socket for as long as the block lasts."""
-    served = Served(tmp_path / "control.sock")
+    served = Served(tmp_path / "control.sock", status)
     listener = open_control_socket(served.path)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(served.server.run, listener)
@@ -258,6 +260,29 @@ async def test_garbage_ends_that_connection_alone(tmp_path: Path, garbage: bytes
             await bad.stream.send_all(garbage)
             await _closed(bad)
         assert await good.ask(StatusRequest(1)) == StatusReply(1, b"{}")
+
+
+async def test_nothing_is_taken_from_a_connection_that_was_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what comes before its task has its turn, nor what came with too many questions."""
+    monkeypatch.setattr(control_server_module, "CONTROL_REPLY_BYTES_MAX", 1_000)
+    made: list[bytes] = []
+
+    def status() -> bytes:
+        made.append(bytes(1_001))
+        return made[-1]
+
+    async with serving(tmp_path, status) as served, gateway(served.path) as node:
+        await node.receive()
+        [client] = served.server._clients
+        questions = [encode_frame(encode_control(StatusRequest(n))) for n in range(9)]
+        await node.stream.send_all(b"".join(questions))
+        client.read()
+        assert len(made) == 1
+        await node.send(Submit(1, (b"a",)))
+        client.read()
+        assert not served.inbox.take()
 
 
 async def test_answers_to_a_gateway_that_left_are_dropped(tmp_path: Path) -> None:
