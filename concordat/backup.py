@@ -32,7 +32,13 @@ from ledger.core.errors import ConcordatError
 from ledger.core.genesis import Genesis
 from ledger.core.limits import PROTOCOL_VERSION
 from ledger.io.chain_store import ChainStore
-from ledger.io.environment import FILES_NAME, format_version, is_known_format, sync_names
+from ledger.io.environment import (
+    FILES_NAME,
+    STORE_FILE_MODE,
+    format_version,
+    is_known_format,
+    sync_names,
+)
 from ledger.io.keystore import write_private_file
 from ledger.io.store_copy import Watch, copy_store
 from ledger.io.store_files import files_of, make_files_directory
@@ -43,7 +49,6 @@ _FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
 _MANIFEST_BYTES_MAX: Final = 16 * 2**20
 _PART_BYTES: Final = 2**20
-_STORE_MODE: Final = 0o660  # as the stores make their own files
 
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Name = Annotated[
@@ -242,7 +247,7 @@ def _put(source: Path, place: Path, count: Callable[[int], None] = lambda _bytes
     try:
         with source.open("rb") as reading, part.open("wb") as writing:
             is_store = place.suffix == ".mdb" or place.parent.name == FILES_NAME
-            part.chmod(_STORE_MODE if is_store else 0o600)
+            part.chmod(STORE_FILE_MODE if is_store else 0o600)
             while data := reading.read(_PART_BYTES):
                 writing.write(data)
                 count(len(data))

@@ -16,7 +16,7 @@ from mmap import mmap
 from typing import Final
 
 from ledger.io.batch_files import BatchFiles, End, Place
-from ledger.io.environment import sync_names
+from ledger.io.environment import STORE_FILE_MODE, sync_names
 from ledger.io.errors import storage_errors
 from ledger.io.store_files import make_files_directory
 
@@ -28,7 +28,6 @@ FILE_BYTES: Final = 64 * 2**20
 """A file never grows beyond this: forgetting gives space back in such steps."""
 _BUFFER_BYTES: Final = 4 * 2**20  # written at one time; fewer than BatchFiles remembers
 _BLOCK_BYTES: Final = 4_096  # what O_DIRECT wants addresses, places and lengths to be multiples of
-_MODE: Final = 0o660
 
 
 def bytes_on_disk(length: int) -> int:
@@ -137,11 +136,11 @@ def _open_end(files: BatchFiles, end: End) -> int:
     else:
         files.require(end)
     try:
-        handle = os.open(path, flags | os.O_DIRECT, _MODE)
+        handle = os.open(path, flags | os.O_DIRECT, STORE_FILE_MODE)
     except OSError as error:
         if error.errno != EINVAL:
             raise
-        handle = os.open(path, flags, _MODE)
+        handle = os.open(path, flags, STORE_FILE_MODE)
     try:
         if end.offset == 0:
             # As in make_files_directory.

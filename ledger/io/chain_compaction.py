@@ -42,16 +42,16 @@ def compact_chain(path: Path, genesis: Genesis, watch: Watch) -> int:
 def _repack(environment: Environment, tables: Tables) -> None:
     """Move batches out of files with dead bytes, and delete those."""
     files = tables.batch_files
+    sizes = {int(name): size for name, size in files_of(environment.path).items()}
+    if not sizes:
+        return
     with environment.write() as transaction:
         reader = ChainReader(environment.path, tables, transaction, {})
         places, end = reader.places(), reader.batch_end()
         live: Counter[int] = Counter()
         for place in places.values():
             live[place.file] += bytes_on_disk(place.length)
-        sizes = {int(name): size for name, size in files_of(environment.path).items()}
         wasteful = {number for number, size in sizes.items() if size > live[number]}
-        if not sizes:
-            return
         # A new file in any case: the last one has a second name until the old store is removed.
         end = End(max(end.file, *sizes) + 1, 0)
         appender = BatchAppender(files)

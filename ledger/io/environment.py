@@ -23,6 +23,7 @@ from ledger.io.errors import StorageError, lmdb_errors, storage_errors
 
 __all__ = [
     "FILES_NAME",
+    "STORE_FILE_MODE",
     "Environment",
     "Table",
     "format_version",
@@ -33,6 +34,8 @@ __all__ = [
 
 FILES_NAME: Final = "batches"
 """The directory in a store of the append-only files that its rows may refer to."""
+STORE_FILE_MODE: Final = 0o660
+"""Of every file of a store: a gateway of the same group enters itself into the table of readers."""
 FORMAT_VERSION: Final = 6
 _OLDER_VERSIONS: Final = {"delivery": 4}  # what these stores hold did not change since
 _EXTENDED: Final = {"chain": 5}  # the present format only adds to it: it is taken as well
@@ -40,7 +43,6 @@ _META: Final = b"meta"
 _VERSION_KEY: Final = b"format"
 _TABLES_MAX: Final = 32
 _SPARE_READERS: Final = 8  # finished read transactions kept for the next ones
-_MODE: Final = 0o660  # a gateway of the same group enters itself into the table of readers
 
 Table = lmdb._Database  # noqa: SLF001 - py-lmdb gives the type no public name
 
@@ -250,7 +252,7 @@ def _open_lmdb(path: Path, map_bytes: int, *, readonly: bool = False) -> lmdb.En
         map_size=map_bytes,
         readonly=readonly,
         create=not readonly,
-        mode=_MODE,
+        mode=STORE_FILE_MODE,
         max_readers=STORE_READERS_MAX,
         max_dbs=_TABLES_MAX,
         max_spare_txns=_SPARE_READERS,
@@ -261,7 +263,7 @@ def _open_lmdb(path: Path, map_bytes: int, *, readonly: bool = False) -> lmdb.En
 
 def lock_directory(path: Path) -> int:
     """Become the only writer of the directory; the lock lives as long as the descriptor."""
-    handle = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    handle = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, STORE_FILE_MODE)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

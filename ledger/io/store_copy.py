@@ -25,7 +25,7 @@ from typing import Any, Final
 import lmdb
 
 from ledger.core.errors import Unavailable
-from ledger.io.environment import FILES_NAME, Environment, sync_names
+from ledger.io.environment import FILES_NAME, STORE_FILE_MODE, Environment, sync_names
 from ledger.io.errors import StorageError, lmdb_errors, storage_errors
 from ledger.io.store_files import copy_file, files_of, link_file, take_files
 
@@ -45,7 +45,6 @@ Watch = Callable[[int, int], None]
 _TABLES_MAX: Final = 32
 _PART_BYTES: Final = 2**20
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_MODE: Final = 0o660  # as the store's own files
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 _LOCK_BYTE: Final = (1, 0)  # length and start of what LMDB locks in lock.mdb while it is open
@@ -173,7 +172,7 @@ def _write(environment: Environment, file: Path, told: Callable[[int], None]) ->
     thread = threading.Thread(target=copy, name="store copy")
     thread.start()
     try:
-        with os.fdopen(os.open(file, _NEW, _MODE), "wb", buffering=0) as output:
+        with os.fdopen(os.open(file, _NEW, STORE_FILE_MODE), "wb", buffering=0) as output:
             while part := os.read(reading, _PART_BYTES):
                 _write_all(output.fileno(), part)
                 told(len(part))

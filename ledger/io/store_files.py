@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.core.errors import Unavailable
-from ledger.io.environment import FILES_NAME, sync_names
+from ledger.io.environment import FILES_NAME, STORE_FILE_MODE, sync_names
 
 __all__ = ["Take", "copy_file", "files_of", "link_file", "make_files_directory", "take_files"]
 
@@ -22,7 +22,6 @@ Take = Callable[[Path, Path, int], None]
 
 _PART_BYTES: Final = 2**20
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_MODE: Final = 0o660  # as the store's own files
 
 
 def files_of(store: Path) -> dict[str, int]:
@@ -74,7 +73,10 @@ def copy_file(source: Path, target: Path, size: int, told: Callable[[int], None]
         Unavailable: the file is shorter: a writer that began anew cut what was not committed.
         OSError: the copy cannot be written.
     """
-    with source.open("rb") as reading, os.fdopen(os.open(target, _NEW, _MODE), "wb") as writing:
+    with (
+        source.open("rb") as reading,
+        os.fdopen(os.open(target, _NEW, STORE_FILE_MODE), "wb") as writing,
+    ):
         while size > 0 and (part := reading.read(min(size, _PART_BYTES))):
             writing.write(part)
             size -= len(part)

@@ -67,6 +67,12 @@ async def serving(
         nursery.cancel_scope.cancel()
 
 
+@pytest.fixture
+def never_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what nobody waits for told in no test's time: what comes was told at once."""
+    monkeypatch.setattr(control_server_module, "TOLD_WITHIN_MS", 1_000_000)
+
+
 async def _closed(node: Gateway) -> None:
     with trio.fail_after(50), suppress(trio.BrokenResourceError):
         while True:
@@ -99,11 +105,9 @@ async def test_quiet_gateway_is_told_a_little_later(tmp_path: Path) -> None:
         assert (head.grown_height, head.grown_ms) == (8, told.grown_ms)
 
 
-async def test_gateway_with_readers_is_told_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("never_late")
+async def test_gateway_with_readers_is_told_at_once(tmp_path: Path) -> None:
     """A log that grows is told of within the call to whom it concerns, an empty block is not."""
-    monkeypatch.setattr(control_server_module, "TOLD_WITHIN_MS", 1_000_000)
     async with serving(tmp_path) as served, gateway(served.path) as node:
         await node.until_log_size(70)
         served.server.on_head(Height(8), 80)
@@ -121,11 +125,9 @@ async def test_gateway_with_readers_is_told_at_once(
         assert node.heads[-1].height == 10
 
 
-async def test_whoever_waits_for_blocks_is_told_of_each(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("never_late")
+async def test_whoever_waits_for_blocks_is_told_of_each(tmp_path: Path) -> None:
     """What is awaited is answered with the next block, which is told at once, be it empty."""
-    monkeypatch.setattr(control_server_module, "TOLD_WITHIN_MS", 1_000_000)
     async with serving(tmp_path) as served, gateway(served.path) as node:
         await node.until_log_size(70)
         await node.send(Submit(1, (b"a",), is_awaited=True))
@@ -150,15 +152,14 @@ async def test_awaited_answer_does_not_wait_for_ever(tmp_path: Path) -> None:
             await node.receive()
 
 
+@pytest.mark.usefixtures("never_late")
 @pytest.mark.parametrize(("second", "verdict"), [(True, RejectCode.DUPLICATE), (False, ADMITTED)])
 async def test_answer_that_ends_a_request_comes_at_once(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     second: bool,
     verdict: ExaminedEntry | RejectCode,
 ) -> None:
     """A refusal, and what is not waited for further, does not wait for a block."""
-    monkeypatch.setattr(control_server_module, "TOLD_WITHIN_MS", 1_000_000)
     async with serving(tmp_path) as served, gateway(served.path) as node:
         requests = [Submit(1, (b"a",), is_awaited=True), Submit(2, (b"b",), is_awaited=second)]
         await node.stream.send_all(b"".join(encode_frame(encode_control(r)) for r in requests))
