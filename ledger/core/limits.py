@@ -35,7 +35,7 @@ PARTICIPANT_TOPICS_COUNT_MAX: Final = 64
 GENESIS_BYTES_MAX: Final = 16 * 2**20
 
 # --- batches and blocks [C] -----------------------------------------------------------------
-BATCH_BYTES_MAX: Final = 262_144  # sum of entry lengths; cut early so that acks start early
+BATCH_BYTES_MAX: Final = 524_288  # sum of entry lengths; larger ones gained nothing
 BATCH_ENTRIES_MAX: Final = 1_024
 BLOCK_BATCHES_MAX: Final = 16
 INLINE_BYTES_MAX: Final = 32_768  # sum of inline batches of one proposal
@@ -84,7 +84,7 @@ SYNC_BLOCKS_AHEAD_MAX: Final = 1_024  # committed blocks waiting for execution b
 # --- transport ------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 8 * 2**20  # one bulk message: a whole answer of block sync
 CONSENSUS_FRAME_BYTES_MAX: Final = 2**20  # one proposal with the certificates of 100 signers
-PROTOCOL_VERSION: Final = 1  # of everything that peers say to each other
+PROTOCOL_VERSION: Final = 2  # of everything that peers say to each other
 HELLO_BYTES_MAX: Final = 256  # the first frame of a connection
 HANDSHAKE_MS_MAX: Final = 5_000  # TLS and greeting must be over after this
 PENDING_CONNECTIONS_MAX: Final = 64  # accepted, not yet authenticated; the oldest gives way

@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from ledger.core.limits import PROTOCOL_VERSION
 from tests.deployment.releases import tree_release
 from tests.deployment.upgrade import MixedNetwork, upgrade_all
 
@@ -38,10 +39,9 @@ def test_release_of_another_protocol_stays_outside() -> None:
         new = tree_release(directory / "new", "9.0.0")
         limits = new.path / "ledger" / "core" / "limits.py"
         text = limits.read_text()
-        assert "PROTOCOL_VERSION: Final = 1 " in text
-        limits.write_text(
-            text.replace("PROTOCOL_VERSION: Final = 1 ", "PROTOCOL_VERSION: Final = 2 ")
-        )
+        ours = f"PROTOCOL_VERSION: Final = {PROTOCOL_VERSION} "
+        assert ours in text
+        limits.write_text(text.replace(ours, f"PROTOCOL_VERSION: Final = {PROTOCOL_VERSION + 1} "))
         with MixedNetwork.running(directory, old) as network:
             network.stop(3)
             network.releases[3] = new

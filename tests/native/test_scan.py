@@ -187,8 +187,8 @@ def test_a_kept_scan_keeps_little() -> None:
 @pytest.mark.parametrize("extra", [-1, 0, 1])
 def test_limits_of_a_batch(extra: int) -> None:
     """Number, size and total of entries, and the origin, are accepted up to their limits."""
-    longest = b"\xc1" * (limits.BATCH_BYTES_MAX // 4 - 100)
-    total = [longest] * 4 + [b"\xc1" * (400 + extra)]
+    count, rest = divmod(limits.BATCH_BYTES_MAX, 60_000)
+    total = [b"\xc1" * 60_000] * count + [b"\xc1" * (rest + extra)]
     batches = [
         encode((0, 0, (b"\xc1",) * (limits.BATCH_ENTRIES_MAX + extra))),
         encode((0, 0, total)),
