@@ -25,9 +25,9 @@ from tests.support.processes import RealNetwork
 __all__ = ["main"]
 
 _SIZES = (100, 1_000, 4_096)
-_REQUEST_BYTES = 250_000  # of a bulk request, whatever its events' size; at most _EVENTS of them
-_EVENTS = 500
-_CLIENTS = 16
+_REQUEST_BYTES = 500_000  # of a bulk request, whatever its events' size; at most _EVENTS of them
+_EVENTS = 1_000
+_CLIENTS = 32
 _LASTING = (Trouble.ONE_SLOW, Trouble.ONE_DEAD, Trouble.F_DEAD)  # one network bears them in turn
 _RATES = (1_000, 2_500, 5_000, 7_500, 10_000, 12_500, 15_000, 17_500, 20_000, 25_000, 30_000)
 _LADDER_EVENTS = 100  # of one request
