@@ -1,7 +1,8 @@
 """A simulated machine's one writer of the chain store, and what answers from it.
 
 Jobs that wait together become one transaction. Roots are reported as they are computed, durability
-after the commit. Blocks without a payload wait a moment for company, as in the shell.
+after the commit. Blocks without a payload wait a moment for company, as in the shell, and so do all
+blocks at every other machine: nobody waits there for what they decide.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from consensus.core.effects import (
 from consensus.core.inputs import BatchStored, ChainDurable
 from consensus.core.messages import BatchMessage
 from ledger.core.ids import NodeIndex
-from ledger.core.limits import EMPTY_COMMIT_DELAY_MS
+from ledger.core.limits import COMMIT_DELAY_MS
 
 if TYPE_CHECKING:
     from simnet.machine import Machine
@@ -39,7 +40,8 @@ class ChainWorker:
         self._jobs: list[_Job] = []
         self._stored: list[StoreBatch] = []
         self._is_idle = True
-        self._waiting_until_us = 0
+        self._waiting_until_us = self._wait_end_us = 0
+        self._is_awaited = machine.index % 2 == 1
 
     def forget(self) -> None:
         """The machine stopped: nothing waits any more."""
@@ -54,6 +56,7 @@ class ChainWorker:
         if self._is_idle or self._waiting_until_us:
             if self._is_idle:
                 self._stored = []
+                self._wait_end_us = self._world.now_us + COMMIT_DELAY_MS * 1_000
             self._is_idle = False
             self._waiting_until_us = 0
             self._soon(0, self._work)
@@ -75,8 +78,11 @@ class ChainWorker:
                 self._execute(job, spent_us)
             else:
                 machine.storage.put_evidence(job)
-        is_empty = all(isinstance(job, Execute) and not job.block.payload for job in jobs)
-        self._soon(spent_us, self._wait if is_empty else self._commit)
+        may_wait = all(isinstance(job, Execute) and not self._is_awaited_for(job) for job in jobs)
+        self._soon(spent_us, self._wait if may_wait else self._commit)
+
+    def _is_awaited_for(self, job: Execute) -> bool:
+        return self._is_awaited and bool(job.block.payload)
 
     def _execute(self, job: Execute, spent_us: int) -> None:
         machine, world = self._machine, self._world
@@ -91,15 +97,14 @@ class ChainWorker:
         if self._jobs:
             self._work()
             return
-        until_us = self._world.now_us + EMPTY_COMMIT_DELAY_MS * 1_000
-        self._waiting_until_us = until_us
+        until_us = self._waiting_until_us = max(self._world.now_us, self._wait_end_us)
 
         def give_up() -> None:
             if self._waiting_until_us == until_us:
                 self._waiting_until_us = 0
                 self._commit()
 
-        self._soon(EMPTY_COMMIT_DELAY_MS * 1_000, give_up)
+        self._soon(until_us - self._world.now_us, give_up)
 
     def _commit(self) -> None:
         delay_us = self._world.faults.disk.commit_us(self._machine)

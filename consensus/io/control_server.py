@@ -153,6 +153,11 @@ class _Client:
         """End the connection."""
         self.scope.cancel()
 
+    @property
+    def is_awaited(self) -> bool:
+        """True while somebody there waits for what the next blocks decide."""
+        return self._is_attending or trio.current_time() < self._awaits_until
+
     def attend(self, *, is_live: bool) -> None:
         """Note whether somebody reads there as the log grows; what is not told yet is due then."""
         self._is_attending = is_live
@@ -241,6 +246,10 @@ class ControlServer:
     def clients_count(self) -> int:
         """Number of connected gateways."""
         return len(self._clients)
+
+    def is_awaited(self) -> bool:
+        """Say whether somebody waits at a gateway for what the next blocks decide."""
+        return any(client.is_awaited for client in self._clients)
 
     async def run(self, listener: trio.SocketListener) -> None:
         """Serve until cancelled."""

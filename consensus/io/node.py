@@ -150,7 +150,7 @@ class _Node:
         with chain.read() as reader:
             head = reader.head()
         self._timers = Timers(put)
-        self._chain = ChainWorker(chain, put, self._on_chain_durable)
+        self._chain = ChainWorker(chain, put, self._on_chain_durable, self._is_awaited)
         self._cosigner = Cosigner(chain, settings.signer, self._chain.put)
         self._transport = self._connect(None)
         self._left = trio.Event()
@@ -317,6 +317,9 @@ class _Node:
         if self._departure.is_due:
             _log.info("node_left", epoch=self._restored.start.number, height=height, reason=_LEFT)
             self._left.set()
+
+    def _is_awaited(self) -> bool:
+        return self._control.is_awaited()
 
     def _status(self) -> dict[str, object]:
         return self._core.status(wall_clock_ms())

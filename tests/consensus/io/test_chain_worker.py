@@ -20,6 +20,7 @@ from consensus.core.messages import (
     encode_message,
 )
 from consensus.core.serving import blocks_from
+from consensus.io import chain_transaction
 from consensus.io import chain_worker as chain_worker_module
 from consensus.io.chain_worker import ChainJob, ChainWorker
 from consensus.io.store_server import StoreServer
@@ -42,13 +43,23 @@ def _store(tmp_path: Path) -> Iterator[ChainStore]:
         yield store
 
 
+@pytest.fixture(autouse=True)
+def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a busy machine's disk takes decides nothing here."""
+    monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_MS_MAX", 60_000)
+
+
 class Work:
     """A worker over a real store, with what it reported."""
 
     def __init__(self, store: ChainStore) -> None:
         self.reports: list[Input | tuple[int, int]] = []
+        self.is_awaited = True
         self.worker = ChainWorker(
-            store, self.reports.append, lambda *head: self.reports.append(head)
+            store,
+            self.reports.append,
+            lambda *head: self.reports.append(head),
+            lambda: self.is_awaited,
         )
 
     async def do(self, *jobs: ChainJob, reports_count: int) -> None:
@@ -114,7 +125,7 @@ async def test_empty_blocks_wait_for_company(
     store: ChainStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks without a payload are executed with the next one that has one, in one commit."""
-    monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 5_000)
+    monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 5_000)
     first, second, third = make_chain(GENESIS, 3, certified=[], empty=[1, 2])
     async with working(store, first) as work:
         assert work.begin(second) == []
@@ -128,12 +139,12 @@ async def test_empty_blocks_do_not_wait_for_ever(
     store: ChainStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without company an empty block is committed after the delay, and when the worker ends."""
-    monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 20)
+    monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 20)
     first, second = make_chain(GENESIS, 2, certified=[], empty=[1, 2])
     async with working(store, first) as work:
         assert work.reports == []
         await work.do(reports_count=3)
-        monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 60_000)
+        monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 60_000)
         assert work.begin(second) == []
     assert work.reports[-2:] == [ChainDurable(Height(2)), (2, 0)]
     with store.read() as reader:
@@ -144,7 +155,7 @@ async def test_empty_blocks_wait_until_they_are_many(
     store: ChainStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member that catches up on empty blocks is not held up by each few of them."""
-    monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 60_000)
+    monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 60_000)
     monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_BYTES_MAX", 2 * 512)
     work = Work(store)
     assert work.begin(*make_chain(GENESIS, 2, certified=[], empty=[1, 2])) == []
@@ -161,7 +172,7 @@ async def test_the_last_block_of_an_epoch_does_not_wait(
     store: ChainStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has no payload, but what comes out of it is not known without it."""
-    monkeypatch.setattr(chain_worker_module, "EMPTY_COMMIT_DELAY_MS", 60_000)
+    monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 60_000)
     [job] = make_chain(GENESIS, 1, certified=[], empty=[1])
     last = msgspec.structs.replace(job.block, next_set_hash=bytes(32))
     work = Work(store)
@@ -176,6 +187,87 @@ async def test_little_is_committed_at_once(store: ChainStore) -> None:
     assert work.begin(first) == [Executed, ChainDurable, tuple]
     with store.read() as reader:
         assert reader.head_height() == 1
+
+
+async def test_a_commit_that_nobody_waits_for_waits_for_company(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such blocks are executed at once; the first one that somebody waits for commits them all."""
+    monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 60_000)
+    first, second, empty, fourth = make_chain(GENESIS, 4, certified=[], empty=[3])
+    async with working(store) as work:
+        work.is_awaited = False
+        assert work.begin(first) == [Executed]
+        assert work.begin(second) == [Executed]
+        assert work.begin(empty) == []
+        with store.read() as reader:
+            assert reader.head_height() == 0
+        work.is_awaited = True
+        assert work.begin(fourth) == [Executed, Executed, ChainDurable, tuple]
+    assert work.reports[-2:] == [ChainDurable(Height(4)), (4, 3)]
+    assert work.worker.counters.commits == 1
+    with store.read() as reader:
+        assert reader.head_height() == 4
+
+
+async def test_a_commit_does_not_wait_for_ever(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes after the delay from the first block that it is for, and when the worker ends."""
+    monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 20)
+    first, second, third = make_chain(GENESIS, 3, certified=[], empty=[3])
+    async with working(store) as work:
+        work.is_awaited = False
+        assert work.begin(first) == [Executed]
+        await work.do(reports_count=3)
+        assert work.reports[-2:] == [ChainDurable(Height(1)), (1, 1)]
+        monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 60_000)
+        assert work.begin(second, third) == [Executed, Executed]
+    assert work.reports[-2:] == [ChainDurable(Height(3)), (3, 2)]
+
+
+async def test_what_is_held_is_committed_before_the_thread_goes_on(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Much work, and a batch whose acknowledgement waits for it, do not wait for what waits."""
+    monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 60_000)
+    id_, batch = make_batch(GENESIS, [77])
+    first, second = make_chain(GENESIS, 2, certified=[])
+    async with working(store) as work:
+        work.is_awaited = False
+        assert work.begin(first) == [Executed]
+        assert work.begin(StoreBatch(id_, batch)) == [ChainDurable, tuple]
+        await work.do(reports_count=4)
+        assert work.reports[3] == BatchStored(id_)
+        assert work.begin(second) == [Executed]
+    assert work.reports[-2:] == [ChainDurable(Height(2)), (2, 2)]
+
+
+async def test_what_is_held_is_bounded(store: ChainStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So much that would be left to the thread at once is committed, whoever waits."""
+    monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 60_000)
+    monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_BYTES_MAX", 2 * 600)
+    async with working(store) as work:
+        work.is_awaited = False
+        kinds = [work.begin(job) for job in make_chain(GENESIS, 3, certified=[])]
+    assert kinds == [[Executed], [Executed], [Executed, ChainDurable, tuple]]
+
+
+async def test_nothing_is_kept_of_what_is_held_when_a_block_cannot_be_executed(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends, as for an error in a commit, and finds the store as it was."""
+    monkeypatch.setattr(chain_worker_module, "COMMIT_DELAY_MS", 60_000)
+    first, second = make_chain(GENESIS, 2, certified=[])
+    other = make_batch(GENESIS, [5])
+    async with working(store) as work:
+        work.is_awaited = False
+        assert work.begin(first) == [Executed]
+        with pytest.raises(InvariantError, match="not in the store"):
+            work.begin(msgspec.structs.replace(second, batches=(other,)))
+    assert not any(isinstance(report, ChainDurable) for report in work.reports)
+    with store.read() as reader:
+        assert reader.head_height() == 0
 
 
 async def test_much_is_left_to_the_thread(
@@ -212,14 +304,15 @@ async def test_a_slow_disk_is_left_to_the_thread(
     store: ChainStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Commits that take long are the thread's, until several there were quick again."""
-    disk_s, now_s = 0.064, 0.0
+    disk_s, now_s = 0.032, 0.0
 
     def clock() -> float:
         nonlocal now_s
-        now_s += disk_s  # twice a commit
+        now_s += disk_s  # twice while it is filled, twice while it is committed
         return now_s
 
-    monkeypatch.setattr(chain_worker_module, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(chain_worker_module, "COMMIT_AT_ONCE_MS_MAX", 4)
+    monkeypatch.setattr(chain_transaction, "time", SimpleNamespace(perf_counter=clock))
     jobs = make_chain(GENESIS, 8, certified=[])
     async with working(store) as work:
         assert work.begin(jobs[0]) == [Executed, ChainDurable, tuple]

@@ -113,12 +113,14 @@ async def test_gateway_with_readers_is_told_at_once(tmp_path: Path) -> None:
         served.server.on_head(Height(8), 80)
         await node.send(Attend(is_live=True))
         await node.until_log_size(80)  # what was not told yet
+        assert served.server.is_awaited()
         served.server.on_head(Height(9), 80)
         served.server.on_head(Height(10), 90)
         await node.until_log_size(90)
         assert [head.height for head in node.heads] == [7, 8, 10]
         await node.send(Attend(is_live=False))
         assert await node.ask(StatusRequest(1)) == StatusReply(1, b"{}")
+        assert not served.server.is_awaited()
         served.server.on_head(Height(11), 95)
         with trio.move_on_after(0.03):
             await node.receive()
@@ -130,8 +132,10 @@ async def test_whoever_waits_for_blocks_is_told_of_each(tmp_path: Path) -> None:
     """What is awaited is answered with the next block, which is told at once, be it empty."""
     async with serving(tmp_path) as served, gateway(served.path) as node:
         await node.until_log_size(70)
+        assert not served.server.is_awaited()
         await node.send(Submit(1, (b"a",), is_awaited=True))
         [submitted] = await served.submitted(1)
+        assert served.server.is_awaited()
         served.server.reply(Reply(submitted.ticket, (ADMITTED,)))
         with trio.move_on_after(0.03):
             await node.receive()
