@@ -4,18 +4,25 @@ One network of four is filled through its gateways by bulk publishers that wait 
 each size a window of the same load is measured; then the load pauses, and disk, memory, reads at
 one gateway and the restart of one member are. All events are signed before, by processes that have
 ended, and wait in files; entities have random names, so that indexes are hit everywhere.
+
+The windows lie minutes apart, in which a machine changes its speed. At the end the full ledger and
+one of 100,000 events on a network of its own take turns, one loaded while the other one rests: the
+ratio of two windows side by side says what the size costs.
 """
 
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import msgspec
 
-from bench.load.events import ENTRY_BYTES, Subjects
+from bench.load.events import ENTRY_BYTES, EventSource, Subjects
 from bench.load.signed_files import SignedFiles, sign_files
 from bench.machine.usage import disk_bytes, read_processes
 from bench.network.fresh import fresh_network
@@ -41,6 +48,9 @@ _READS = 300
 _CLIENTS = 16
 _EVENTS = 500
 _PROBE_PAUSE_S = 0.1
+_SMALL = 100_000
+_TURNS = 5
+_WARM_UP = 2 * _CLIENTS * _EVENTS  # events before a turn's window
 _SAY_S = 30.0
 _MIB = 2**20
 
@@ -66,16 +76,32 @@ class Size(msgspec.Struct, frozen=True):
     reads: Reads
 
 
+class Turn(msgspec.Struct, frozen=True):
+    """A window of the small and one of the full ledger, one right after the other.
+
+    Attributes:
+        rate_ratio: events per second of the full ledger over those of the small one.
+        cpu_ratio: the same of CPU per event.
+    """
+
+    small_events: int
+    full_events: int
+    small_per_s: float
+    full_per_s: float
+    rate_ratio: float
+    cpu_ratio: float
+
+
 class Growth(msgspec.Struct, frozen=True):
     """The whole run.
 
     Attributes:
-        rate_ratio: events per second at the largest size over those at the smallest from 100,000
-            on: before that, the first window still warms caches.
+        rate_ratio: the median of the turns'.
         cpu_ratio: the same of CPU per event.
     """
 
     sizes: list[Size]
+    turns: list[Turn]
     rate_ratio: float
     cpu_ratio: float
 
@@ -98,29 +124,80 @@ def main(arguments: list[str] | None = None) -> None:
     recorder.write(result, _page(result))
 
 
-def _measure(out: Path, events: int, shape: LoadShape, subjects: Subjects) -> Growth:
-    sizes = [*(size for size in _SIZES if size < events), events]
-    spare = int(shape.window_s * _SPARE_PER_S)
+class _Ledger(NamedTuple):
+    network: RealNetwork
+    source: EventSource
+    logs: Logs
+    files: SignedFiles
+
+
+@contextmanager
+def _ledger(out: Path, events: int, subjects: Subjects) -> Iterator[_Ledger]:
+    """Run a network of its own, with so many events signed for it."""
     with (
         tempfile.TemporaryDirectory(prefix="signed-", dir=out) as directory,
         fresh_network(out, validators=_VALIDATORS) as (network, source),
         Logs.opened(network, range(_VALIDATORS)) as logs,
     ):
-        say(f"signing {events + spare:,} events into files")
+        say(f"signing {events:,} events into files")
         event = (network.testnet.genesis.chain_id, ENTRY_BYTES, subjects)
         key = network.testnet.publisher_keys["publisher0"]
-        files = sign_files(Path(directory), key, event, (events + spare, _EVENTS, _SIGNERS))
+        files = sign_files(Path(directory), key, event, (events, _EVENTS, _SIGNERS))
+        yield _Ledger(network, source, logs, files)
+        if files.take() is None:
+            raise RuntimeError("too few events were signed; a last window may be short of them")
+
+
+def _measure(out: Path, events: int, shape: LoadShape, subjects: Subjects) -> Growth:
+    sizes = [*(size for size in _SIZES if size < events), events]
+    turn = replace(shape, window_s=shape.window_s / 3)
+    of_a_turn = int(turn.window_s * _SPARE_PER_S) + 2 * _WARM_UP
+    spare = int(shape.window_s * _SPARE_PER_S) + _TURNS * of_a_turn
+    with _ledger(out, events + spare, subjects) as full:
         measured = []
         for size in sizes:
             say(f"filling up to {size:,} events")
             window_s = min(shape.window_s, max(_WINDOW_S_MIN, size / _SHORT_PER_S))
-            probes = source.bodies(int(window_s / _PROBE_PAUSE_S), 1)
-            offer = Offer(files, probes, _until(logs, size))
-            window = replace(shape, window_s=window_s)
-            load = measure_window(network, logs, window, offer)
-            measured.append(_look(network, logs, load))
+            load = _window(full, replace(shape, window_s=window_s), size)
+            measured.append(_look(full.network, full.logs, load))
             say(f"{size:,}: {load.events_per_s:,.0f} events/s")
-        return _judged(measured, files)
+        small_size = min(_SMALL, events)
+        with _ledger(out, small_size + (_TURNS + 1) * of_a_turn, subjects) as small:
+            _window(small, turn, small_size)
+            turns = [_take_turn(small, full, turn) for _ in range(_TURNS)]
+    return Growth(
+        measured,
+        turns,
+        rate_ratio=median(each.rate_ratio for each in turns),
+        cpu_ratio=median(each.cpu_ratio for each in turns),
+    )
+
+
+def _window(ledger: _Ledger, shape: LoadShape, size: int) -> Throughput:
+    """Measure a window that begins when the log has ``size`` events."""
+    probes = ledger.source.bodies(int(shape.window_s / _PROBE_PAUSE_S), 1)
+    offer = Offer(ledger.files, probes, _until(ledger.logs, size))
+    return measure_window(ledger.network, ledger.logs, shape, offer)
+
+
+def _take_turn(small: _Ledger, full: _Ledger, shape: LoadShape) -> Turn:
+    small_events, full_events = small.logs.wait_level(), full.logs.wait_level()
+    small_load = _window(small, shape, small_events + _WARM_UP)
+    full_load = _window(full, shape, full_events + _WARM_UP)
+    say(f"{small_events:,}: {small_load.events_per_s:,.0f} events/s")
+    say(f"{full_events:,}: {full_load.events_per_s:,.0f} events/s")
+    return Turn(
+        small_events,
+        full_events,
+        small_load.events_per_s,
+        full_load.events_per_s,
+        rate_ratio=round(full_load.events_per_s / small_load.events_per_s, 3),
+        cpu_ratio=round(_cpu_us(full_load) / _cpu_us(small_load), 3),
+    )
+
+
+def _cpu_us(load: Throughput) -> float:
+    return round(sum(use.cpu_us_per_event for use in load.processes), 1)
 
 
 def _until(logs: Logs, size: int) -> Callable[[], None]:
@@ -143,7 +220,7 @@ def _look(network: RealNetwork, logs: Logs, load: Throughput) -> Size:
     return Size(
         events=events - load.events,
         load=load,
-        cpu_us_per_event=round(sum(use.cpu_us_per_event for use in load.processes), 1),
+        cpu_us_per_event=_cpu_us(load),
         disk_bytes_per_event=disk_bytes(network.chain_dir(0).parent) // events,
         node_own_mib=round(max(mib for name, mib in own.items() if name.startswith("node")), 1),
         gateway_own_mib=round(max(m for name, m in own.items() if name.startswith("gateway")), 1),
@@ -160,18 +237,6 @@ def _start_up_s(network: RealNetwork, member: int) -> float:
         network.start(member, part)
     network.wait_ready([member], seconds=120.0)
     return round(time.perf_counter() - begin, 2)
-
-
-def _judged(sizes: list[Size], files: SignedFiles) -> Growth:
-    if files.take() is None:
-        raise RuntimeError("too few events were signed; the last window may be short of them")
-    first = next((size for size in sizes if size.events >= 100_000), sizes[0])
-    last = sizes[-1]
-    return Growth(
-        sizes,
-        rate_ratio=round(last.load.events_per_s / first.load.events_per_s, 3),
-        cpu_ratio=round(last.cpu_us_per_event / first.cpu_us_per_event, 3),
-    )
 
 
 def _page(result: Growth) -> Page:
@@ -196,13 +261,27 @@ def _page(result: Growth) -> Page:
         )
         for size in result.sizes
     ]
-    ratios = [("events/s", result.rate_ratio), ("CPU us/event", result.cpu_ratio)]
+    turns = [
+        (
+            *(f"{turn.small_events:,}", turn.small_per_s, f"{turn.full_events:,}", turn.full_per_s),
+            *(turn.rate_ratio, turn.cpu_ratio),
+        )
+        for turn in result.turns
+    ]
+    ratios = ("median", "", "", "", result.rate_ratio, result.cpu_ratio)
     xs = [size.events for size in result.sizes]
     axes = "events in the log"
     return Page(
         "Growth of the ledger",
         __doc__ or "",
-        [Table(heads, rows), Table(("largest over smallest from 100,000", "ratio"), ratios)],
+        [
+            Table(heads, rows),
+            Table(
+                ("small ledger", "events/s", "full ledger", "events/s", "ratio", "of CPU an event"),
+                [*turns, ratios],
+                "In turns: the full ledger against a small one",
+            ),
+        ],
         [
             Plot(
                 "rate",

@@ -44,8 +44,13 @@ def test_growth(tmp_path: Path) -> None:
         assert 500 < size["disk_bytes_per_event"] < 5_000
         assert size["start_up_s"] > 0
         assert all(size["reads"][kind]["p50_ms"] > 0 for kind in ("by_id", "proof", "page"))
-    rates = [size["load"]["events_per_s"] for size in sizes]
-    assert result["rate_ratio"] == pytest.approx(rates[1] / rates[0], abs=0.001)
+    turns = result["turns"]
+    assert len(turns) == 5
+    for turn in turns:
+        assert turn["small_events"] < turn["full_events"]
+        ratio = turn["full_per_s"] / turn["small_per_s"]
+        assert turn["rate_ratio"] == pytest.approx(ratio, abs=0.001)
+    assert result["rate_ratio"] == sorted(turn["rate_ratio"] for turn in turns)[2]
 
 
 @pytest.mark.process
