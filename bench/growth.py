@@ -240,6 +240,11 @@ def _start_up_s(network: RealNetwork, member: int) -> float:
 
 
 def _page(result: Growth) -> Page:
+    tables, plots = [_sizes_table(result), _turns_table(result)], _plots(result)
+    return Page("Growth of the ledger", __doc__ or "", tables, plots)
+
+
+def _sizes_table(result: Growth) -> Table:
     heads = (
         *("events in the log", "events/s", "CPU us/event", "disk B/event", "node MiB"),
         *("gateway MiB", "start s", "by id p50 ms", "p99", "proof p50 ms", "p99"),
@@ -261,48 +266,45 @@ def _page(result: Growth) -> Page:
         )
         for size in result.sizes
     ]
-    turns = [
+    return Table(heads, rows)
+
+
+def _turns_table(result: Growth) -> Table:
+    rows = [
         (
             *(f"{turn.small_events:,}", turn.small_per_s, f"{turn.full_events:,}", turn.full_per_s),
             *(turn.rate_ratio, turn.cpu_ratio),
         )
         for turn in result.turns
     ]
-    ratios = ("median", "", "", "", result.rate_ratio, result.cpu_ratio)
+    medians = ("median", "", "", "", result.rate_ratio, result.cpu_ratio)
+    heads = ("small ledger", "events/s", "full ledger", "events/s", "ratio", "of CPU an event")
+    return Table(heads, [*rows, medians], "In turns: the full ledger against a small one")
+
+
+def _plots(result: Growth) -> list[Plot]:
     xs = [size.events for size in result.sizes]
     axes = "events in the log"
-    return Page(
-        "Growth of the ledger",
-        __doc__ or "",
-        [
-            Table(heads, rows),
-            Table(
-                ("small ledger", "events/s", "full ledger", "events/s", "ratio", "of CPU an event"),
-                [*turns, ratios],
-                "In turns: the full ledger against a small one",
-            ),
-        ],
-        [
-            Plot(
-                "rate",
-                "Publishing at the same load",
-                (axes, "events/s"),
-                [Series("events/s", xs, [size.load.events_per_s for size in result.sizes])],
-                is_log=(True, False),
-            ),
-            Plot(
-                "reads",
-                "Reading, p50",
-                (axes, "ms"),
-                [
-                    Series("by id", xs, [size.reads.by_id.p50_ms for size in result.sizes]),
-                    Series("proof", xs, [size.reads.proof.p50_ms for size in result.sizes]),
-                    Series("page of 100", xs, [size.reads.page.p50_ms for size in result.sizes]),
-                ],
-                is_log=(True, False),
-            ),
-        ],
-    )
+    return [
+        Plot(
+            "rate",
+            "Publishing at the same load",
+            (axes, "events/s"),
+            [Series("events/s", xs, [size.load.events_per_s for size in result.sizes])],
+            is_log=(True, False),
+        ),
+        Plot(
+            "reads",
+            "Reading, p50",
+            (axes, "ms"),
+            [
+                Series("by id", xs, [size.reads.by_id.p50_ms for size in result.sizes]),
+                Series("proof", xs, [size.reads.proof.p50_ms for size in result.sizes]),
+                Series("page of 100", xs, [size.reads.page.p50_ms for size in result.sizes]),
+            ],
+            is_log=(True, False),
+        ),
+    ]
 
 
 if __name__ == "__main__":
