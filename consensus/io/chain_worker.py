@@ -120,6 +120,14 @@ class ChainWorker:
         if jobs and not (all(map(_may_wait, jobs)) and _is_little(jobs)):
             self._begin()
 
+    def mark_checked(self, batch_id: BatchId, scan: Scan | None = None) -> None:
+        """Remember that all signatures of a batch are valid, so that applying skips them.
+
+        Args:
+            scan: what was read of it, so that applying need not read it again; it is not changed.
+        """
+        self._checked.add(batch_id, scan)
+
     async def run(self) -> None:
         """Do what is put until cancelled; what waits for company then is done last.
 
@@ -184,14 +192,6 @@ class ChainWorker:
         held, self._held = self._held, None
         if held:
             self._commit(held, _call)
-
-    def mark_checked(self, batch_id: BatchId, scan: Scan | None = None) -> None:
-        """Remember that all signatures of a batch are valid, so that applying skips them.
-
-        Args:
-            scan: what was read of it, so that applying need not read it again; it is not changed.
-        """
-        self._checked.add(batch_id, scan)
 
     def _do(self, jobs: list[ChainJob]) -> None:
         for group in _groups(jobs):
