@@ -23,8 +23,8 @@ from tests.support.processes import RealNetwork
 
 __all__ = ["LoadShape", "Offer", "measure_sustained", "measure_window"]
 
-_CALIBRATION_EVENTS = 20_000
-_SUPPLY_FACTOR = 1.6  # over what calibration promises: a warm network is quicker
+_CALIBRATION_EVENTS = 64_000
+_SUPPLY_FACTOR = 1.7  # over what calibration promises: a warm network is quicker
 _PROBE_PAUSE_S = 0.1
 
 

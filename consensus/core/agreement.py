@@ -135,7 +135,8 @@ class Agreement:
             return
         leader = self._schedule.leader(self._pacemaker.round)
         self._idle_armed = self._is_idle()
-        self._awaits_leader = leader == self._me or leader in self.connected
+        is_mine = leader == self._me and not self._rules.is_lost(self._pacemaker.round)
+        self._awaits_leader = is_mine or leader in self.connected
         delay = self._pacemaker.timer_ms(
             self._tree.head.block.round,
             leader_connected=self._awaits_leader,
@@ -192,15 +193,15 @@ class Agreement:
         round_ = self._pacemaker.round
         if self._schedule.leader(round_) != self._me or not self._rules.may_propose(round_):
             return
-        draft = self._proposer.draft(round_, self._rules.record, self.now_ms)
-        if draft is None:
+        if (draft := self._proposer.draft(round_, self._rules.record, self.now_ms)) is None:
             return
+        is_reserved = self._rules.is_reserved(round_, is_kept=not self.must_save)
         proposal = self._rules.propose(draft)
         self._domain.remember(proposal.check(self._domain))
         self._counters.proposals_sent += 1
         self.last_proposed = proposal.block.payload
         self._save(proposal)
-        self._outbox.add(Broadcast(ProposalMessage(proposal)))
+        self._outbox.add(Broadcast(ProposalMessage(proposal)), ahead=is_reserved)
         self._candidate = self._tree.add(proposal.block, proposal)
         self.maybe_vote()
 
@@ -261,9 +262,8 @@ class Agreement:
             self.retry()
 
     def _accept(self, proposal: Proposal) -> None:
-        block = proposal.block
-        self._judge.require_possible(block)
-        self._take(block.qc, block.tc)
+        self._judge.require_possible(proposal.block)
+        self._take(proposal.block.qc, proposal.block.tc)
 
     def retry(self) -> None:
         """Something that was waited for has come: commit, vote or propose if that is possible."""

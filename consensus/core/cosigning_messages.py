@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import Meta
 
-from consensus.core.messages import Lane, Message
+from consensus.core.messages import Lane, Message, large_batch
 from ledger.core.certificate import EpochField, IndexField
 from ledger.core.codec import Codec, Hash32, Signature64, UInt
 from ledger.core.limits import VALIDATORS_COUNT_MAX
@@ -74,4 +74,4 @@ def decode_peer_message(data: bytes) -> Message | CosigningMessage:
     Raises:
         DecodeError: ``data`` is not the canonical encoding of a message.
     """
-    return _codec.decode(data)
+    return large_batch(data) or _codec.decode(data)

@@ -10,6 +10,7 @@ from ledger.core.errors import DecodeError
 __all__ = ["FrameSplitter", "encode_frame"]
 
 _HEADER_BYTES: Final = 4
+_PIECE_BYTES_MIN: Final = 4_096  # smaller ones are gathered: a million of them would take room
 
 
 def encode_frame(payload: bytes) -> bytes:
@@ -18,19 +19,26 @@ def encode_frame(payload: bytes) -> bytes:
 
 
 class FrameSplitter:
-    """Cuts a stream of bytes into frames, however it arrives."""
+    """Cuts a stream of bytes into frames, however it arrives.
 
-    __slots__ = ("_buffer", "_bytes_max")
+    A large frame comes in many pieces. They are kept as they came and copied once, when all are
+    here: at full load such copies are much of what a node does.
+    """
+
+    __slots__ = ("_bytes_max", "_held", "_is_header", "_needed", "_pieces")
 
     def __init__(self, bytes_max: int) -> None:
         """Accept frames of up to ``bytes_max`` bytes, the header not counted."""
-        self._buffer = bytearray()
         self._bytes_max = bytes_max
+        self._pieces: list[bytes | bytearray] = []  # of a header or of a payload
+        self._held = 0
+        self._needed = _HEADER_BYTES
+        self._is_header = True
 
     @property
     def is_empty(self) -> bool:
         """True when no unfinished frame is held."""
-        return not self._buffer
+        return self._is_header and not self._held
 
     def feed(self, data: bytes | bytearray) -> list[bytes]:
         """Take the next bytes of the stream and give the frames that are now complete.
@@ -38,24 +46,43 @@ class FrameSplitter:
         Raises:
             DecodeError: a frame is empty or too large; the splitter is of no more use.
         """
-        buffer = self._buffer
-        rest = len(data) - _HEADER_BYTES
-        is_usual = not buffer and 1 <= rest <= self._bytes_max
-        if is_usual and int.from_bytes(data[:_HEADER_BYTES], "big") == rest:
-            return [bytes(data[_HEADER_BYTES:])]  # one frame, whole: most come like that
-        buffer += data
-        frames = []
+        frames: list[bytes] = []
         start = 0
-        with memoryview(buffer) as view:
-            while len(buffer) - start >= _HEADER_BYTES:
-                body = start + _HEADER_BYTES
-                size = int.from_bytes(view[start:body], "big")
-                if not 1 <= size <= self._bytes_max:
-                    msg = f"a frame of {size} bytes, allowed are 1 to {self._bytes_max}"
-                    raise DecodeError(msg)
-                if len(buffer) - body < size:
-                    break
-                start = body + size
-                frames.append(bytes(view[body:start]))
-        del buffer[:start]
+        while (end := start + self._needed - self._held) <= len(data):
+            part = self._completed(data[start:end])
+            start = end
+            if self._is_header:
+                self._needed = self._size_in(part)
+            else:
+                frames.append(part)
+                self._needed = _HEADER_BYTES
+            self._is_header = not self._is_header
+        if start < len(data):
+            self._hold(data[start:] if start else data)
         return frames
+
+    def _completed(self, last: bytes | bytearray) -> bytes:
+        """Give a header or a payload whose last piece has come."""
+        if not self._pieces:
+            return bytes(last)
+        part = b"".join((*self._pieces, last))
+        self._pieces.clear()
+        self._held = 0
+        return part
+
+    def _hold(self, piece: bytes | bytearray) -> None:
+        self._held += len(piece)
+        pieces = self._pieces
+        if len(piece) >= _PIECE_BYTES_MIN:
+            pieces.append(bytes(piece))
+        elif pieces and isinstance(pieces[-1], bytearray):
+            pieces[-1] += piece
+        else:
+            pieces.append(bytearray(piece))
+
+    def _size_in(self, header: bytes) -> int:
+        size = int.from_bytes(header, "big")
+        if not 1 <= size <= self._bytes_max:
+            msg = f"a frame of {size} bytes, allowed are 1 to {self._bytes_max}"
+            raise DecodeError(msg)
+        return size

@@ -5,7 +5,7 @@ queue behind bulk ones (batches, acknowledgements, fetches and their answers).
 """
 
 from enum import IntEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -47,6 +47,7 @@ __all__ = [
     "decode_message",
     "encode_message",
     "lane_of",
+    "large_batch",
 ]
 
 
@@ -228,6 +229,10 @@ Message = (
 
 _codec: Codec[Message] = Codec(Message)  # type: ignore[arg-type] # a union is no type[T] to mypy
 
+_LARGE_BATCH: Final = b"\x92\x06\xc6"  # an array of 2, the tag, bytes with 4 bytes of length
+_LARGE_HEADER_BYTES: Final = len(_LARGE_BATCH) + 4
+_MEDIUM_BYTES_MAX: Final = 2**16 - 1  # up to here bytes have a shorter length
+
 REQUESTS = (BatchRequest, BlocksRequest, ProposalRequest)
 """What anybody may ask for who may connect at all."""
 
@@ -243,7 +248,18 @@ def decode_message(data: bytes) -> Message:
     Raises:
         DecodeError: ``data`` is not the canonical encoding of a message.
     """
-    return _codec.decode(data)
+    return large_batch(data) or _codec.decode(data)
+
+
+def large_batch(data: bytes) -> BatchMessage | None:
+    """Decode a message that is a batch of more than 64 KiB; None when it is anything else.
+
+    Most of what peers send is such batches. The codec copies them twice, to see that they are
+    canonical; here that is seen from their first bytes.
+    """
+    header, size = data[:_LARGE_HEADER_BYTES], len(data) - _LARGE_HEADER_BYTES
+    is_large = size > _MEDIUM_BYTES_MAX and header == _LARGE_BATCH + size.to_bytes(4, "big")
+    return BatchMessage(data[_LARGE_HEADER_BYTES:]) if is_large else None
 
 
 def lane_of(message: Message) -> Lane:

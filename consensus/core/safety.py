@@ -5,7 +5,9 @@ votes once a round (R-ONCE), never for a round that it gave up (R-NO-VOTE-AFTER-
 for justified blocks (R-JUSTIFY), and reports its highest certificate when it gives up
 (R-REPORT). Then two certified blocks of *consecutive* rounds (R-CONSECUTIVE) make the first
 final. The record changes before anything is signed, and ``record`` must be on disk before what
-was signed leaves the process (R-PERSIST): the caller emits ``Persist`` first.
+was signed leaves the process (R-PERSIST): the caller emits ``Persist`` first. One statement need
+not wait, because the record before it covers it: the proposal of the round after the one in which
+that record acted. Nothing tells after a restart whether there was one, so none is made (R-RESERVE).
 
 Invariants: ``acted_round`` and ``lock_round`` never decrease; ``high_qc.round >= lock_round``;
 bytes once signed are sent again as they are, never made a second time.
@@ -97,6 +99,7 @@ class SafetyRules:
         self._observes = observes
         self._domain = domain
         self._signer = signer
+        self._reserved_before = _reserved(record.acted_round)
         self._note_epoch_end(record.high_qc)
 
     # --- what was seen ----------------------------------------------------------------------
@@ -151,12 +154,15 @@ class SafetyRules:
     # --- what may be signed -----------------------------------------------------------------
 
     def may_propose(self, round_: Round) -> bool:
-        """R-PROPOSE-ONCE: one proposal a round, none after this round was acted in."""
+        """R-PROPOSE-ONCE: one proposal a round, none after this round was acted in.
+
+        R-RESERVE: none either in the round that an earlier process may have used.
+        """
         last = self.record.last_proposal
         return (
             not self.record.sit_out
             and self.epoch_end is None
-            and self.record.acted_round < round_
+            and max(self.record.acted_round, self._reserved_before) < round_
             and (last is None or last.block.round < round_)
         )
 
@@ -169,6 +175,19 @@ class SafetyRules:
             and block.round > self.record.acted_round
             and is_justified(block)
         )
+
+    def is_reserved(self, round_: Round, *, is_kept: bool) -> bool:
+        """R-RESERVE: say whether a proposal of this round may leave before it is recorded.
+
+        Args:
+            is_kept: what was signed before is on the disk, none of it in the same step.
+        """
+        return is_kept and round_ == _reserved(self.record.acted_round)
+
+    def is_lost(self, round_: Round) -> bool:
+        """R-RESERVE: say whether nothing is proposed in a round because of an earlier process."""
+        last = self.record.last_proposal
+        return round_ == self._reserved_before and (last is None or last.block.round != round_)
 
     def propose(self, proposal_without_signature: Proposal) -> Proposal:
         """Sign a proposal and record it.
@@ -254,6 +273,11 @@ class SafetyRules:
             msg = "the safety record would go back"
             raise InvariantError(msg)
         self.record = record
+
+
+def _reserved(acted_round: Round) -> Round:
+    """Give the round that a record on the disk reserves: none while nothing was signed."""
+    return Round(acted_round + 1 if acted_round else 0)
 
 
 def _closes(closing: tuple[BlockId, Block] | None, parent: Block, parent_id: BlockId) -> bool:

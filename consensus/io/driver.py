@@ -56,6 +56,7 @@ class Driver:
         self.busy_s = 0.0
         self._waiting: list[Input] = []
         self._end: EndEpoch | None = None
+        self._is_failed = False
 
     async def run(self) -> EndEpoch:
         """Drive the core until its epoch ends.
@@ -71,8 +72,8 @@ class Driver:
         return self._end
 
     def _work(self) -> None:
-        """Do what waits, unless the epoch has just ended."""
-        if self._end is None:
+        """Do what waits, unless the epoch has just ended, or a step has failed."""
+        if self._end is None and not self._is_failed:
             began = time.perf_counter()
             self._do(self._inbox.take())
             self.busy_s += time.perf_counter() - began
@@ -94,7 +95,13 @@ class Driver:
 
     def _do(self, items: Sequence[Input]) -> None:
         for number, item in enumerate(items, start=1):
-            self._step(item)
+            try:
+                self._step(item)
+            except BaseException:
+                # Another task of the loop may come here before it is cancelled. What this step has
+                # signed may not be on the disk, and the core does not know that.
+                self._is_failed = True
+                raise
             if self._end is not None:
                 self._waiting = list(items[number:])
                 return

@@ -279,6 +279,7 @@ class _Node:
     # own entry by entry, those of others by ExamineBatch), so applying need not do it again.
 
     def _persist(self, effect: Persist) -> None:
+        self._transport.flush(self._core.awaited)  # what need not wait for the disk
         for proposal in effect.proposals:
             for encoded in proposal.inline:
                 self._chain.mark_checked(batch_id(encoded))

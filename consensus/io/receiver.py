@@ -6,7 +6,6 @@ else's turn in between, and no more of them than there is room for, but for one 
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import trio
 
@@ -19,8 +18,6 @@ from ledger.core.errors import DecodeError, Offence, PeerFault
 from ledger.core.limits import BULK_INPUTS_MAX, RECEIVE_BYTES_MAX
 
 __all__ = ["Receiver"]
-
-_PIECE_BYTES: Final = 16_384  # looked for frames at one time: a few thousand at worst
 
 
 class _Arrived:
@@ -36,10 +33,9 @@ class _Arrived:
     def __bool__(self) -> bool:
         return bool(self._frames or self._pieces)
 
-    def put(self, data: bytes) -> None:
-        """Put what was read."""
-        for start in range(0, len(data), _PIECE_BYTES):
-            self._pieces.append(data[start : start + _PIECE_BYTES])
+    def put(self, pieces: Sequence[bytes]) -> None:
+        """Put what was read, in pieces that hold a few thousand frames at worst."""
+        self._pieces += pieces
 
     def take(self) -> list[bytes]:
         """Give the next frames. Raises PeerFault."""
@@ -130,6 +126,6 @@ class Receiver:
         self._ready.resume(self._handle)
 
     def _receive(self) -> int:
-        data = self._stream.receive_now(RECEIVE_BYTES_MAX)
-        self._arrived.put(data)
-        return len(data)
+        pieces = self._stream.receive_now(RECEIVE_BYTES_MAX)
+        self._arrived.put(pieces)
+        return sum(map(len, pieces))

@@ -14,9 +14,10 @@ from typing import Final
 
 import trio
 
-__all__ = ["TlsStream"]
+__all__ = ["RECORD_BYTES", "TlsStream"]
 
-_RECORD_BYTES: Final = 16_384  # the most that one record holds
+RECORD_BYTES: Final = 16_384
+"""The most that one record holds."""
 _HANDSHAKE_BYTES: Final = 16_384
 # What TLS may answer of itself to one read, or while the other end reads nothing. Nobody's TLS asks
 # for answers unless it is told to, and a hundred of them at once are a flood.
@@ -73,10 +74,13 @@ class TlsStream:
         while not received and not self._is_ended:
             await self._fill(bytes_max)
             received = self._decrypt()
-        return received
+        return b"".join(received)
 
-    def receive_now(self, bytes_max: int) -> bytes:
-        """As :meth:`receive_some`, but give nothing when nothing is there; see ``is_ended``."""
+    def receive_now(self, bytes_max: int) -> list[bytes]:
+        """As :meth:`receive_some`, but give what is there, be it nothing; see ``is_ended``.
+
+        It comes in the pieces in which it was sent, of at most ``RECORD_BYTES``.
+        """
         received = self._early()
         if not received and not self._is_ended:
             self._take(bytes_max)
@@ -122,9 +126,9 @@ class TlsStream:
         await trio.lowlevel.wait_readable(self._socket)
         self._take(bytes_max)
 
-    def _early(self) -> bytes:
+    def _early(self) -> list[bytes]:
         """Give what has come together with the end of the handshake."""
-        return self._decrypt() if self._incoming.pending else b""
+        return self._decrypt() if self._incoming.pending else []
 
     def _take(self, bytes_max: int) -> None:
         try:
@@ -134,13 +138,13 @@ class TlsStream:
         self._incoming.write(data)
         self._is_ended = not data
 
-    def _decrypt(self) -> bytes:
-        """Give what all complete records hold."""
+    def _decrypt(self) -> list[bytes]:
+        """Give what each complete record holds."""
         parts: list[bytes] = []
         read, incoming = self._tls.read, self._incoming
         try:
             while incoming.pending:  # to be told that nothing is left costs as much as a record
-                part = read(_RECORD_BYTES)
+                part = read(RECORD_BYTES)
                 if not part:
                     self._is_ended = True  # the other end said farewell
                     break
@@ -151,7 +155,7 @@ class TlsStream:
             raise trio.BrokenResourceError("it asks for more answers than it takes")
         if self._outgoing.pending and not self._unsent:
             self._push()  # an answer of TLS itself, such as to a change of keys
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts
 
     def _push(self) -> bool:
         """Send what TLS has made, behind what was not sent yet; say whether that is all."""

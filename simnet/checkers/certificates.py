@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from ledger.core.block import Block
 from ledger.core.certificate import (
     BatchCertificate,
     Commit,
@@ -182,6 +183,19 @@ class Certificates:
                 self._verify(epoch, entry.signer, message, entry.signature)
         self.check_qc(tc.high_qc, holder)
         self._good.add(tc)
+
+    def require_said(self, block: Block, holder: "Machine") -> None:
+        """Require that what ``holder`` itself says in a block's certificates was kept before."""
+        epoch, own = self._epoch(block.epoch), self.seat(holder, block.epoch)
+        qc, tc = block.qc, block.tc
+        voted = ("vote", own, qc.round, qc.block_id, qc.commit)
+        is_said = voted in epoch.said or all(signer != own for signer, _ in qc.signatures)
+        for entry in () if tc is None else tc.entries:
+            said = ("timeout", own, block.round - 1, entry.qc_round) in epoch.said
+            is_said = is_said and (entry.signer != own or said)
+        require(
+            is_said, "unpersisted", f"{holder.name} says more in {block.round} than it kept"
+        )
 
     def check_batches(self, certificates: Iterable[BatchCertificate], holder: "Machine") -> None:
         """Judge batch certificates."""

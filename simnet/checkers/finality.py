@@ -14,7 +14,6 @@ from consensus.core.effects import Execute
 from ledger.core.block import Block, LedgerRoot
 from simnet.checkers.certificates import Certificates
 from simnet.checkers.checker import Checker, Handlers, broken, require
-from simnet.checkers.promises import event_id
 from simnet.checkers.table import batch_id, block_id, log_root, root_digest
 
 if TYPE_CHECKING:
@@ -115,15 +114,16 @@ class Finality(Checker):
         root = longest.storage.roots[height]
         log = list(longest.storage.log)
         is_full = world.scenario.tier == "full"
-        ordered = _ordered(longest, height, is_full=is_full)
+        ordered = _ordered(longest, height)
         if is_full:
-            # What admission refuses is left out; nothing else may be, nothing moved or added.
+            # What is refused is left out, perhaps taken when it comes again; nothing else may be,
+            # and nothing moved or added.
             remaining = iter(ordered)
             derived = all(entry in remaining for entry in log[: root.log_size])
             same = root.log_root == log_root(log[: root.log_size])
             require(same, "replay", f"another tree head at {height}")
         else:
-            derived = ordered == log[: root.log_size]
+            derived = list(dict.fromkeys(ordered)) == log[: root.log_size]
         require(derived, "replay", "the log does not follow from the chain")
         for machine in world.honest:
             mine = list(machine.storage.log)
@@ -132,9 +132,9 @@ class Finality(Checker):
             require(len(set(mine)) == len(mine), "once", f"{machine.name} holds an entry twice")
 
 
-def _ordered(machine: "Machine", height: int, *, is_full: bool) -> list[bytes]:
-    """Give the distinct entries of a machine's durable chain, in their order."""
-    entries: dict[bytes, bytes] = {}
+def _ordered(machine: "Machine", height: int) -> list[bytes]:
+    """Give the entries of a machine's durable chain, in their order, as often as they come."""
+    entries: list[bytes] = []
     batches: set[bytes] = set()
     for block in machine.storage.blocks[:height]:
         for id_ in block.payload:
@@ -144,6 +144,5 @@ def _ordered(machine: "Machine", height: int, *, is_full: bool) -> list[bytes]:
             require(batch_id(encoded) == id_, "replay", "another batch under an id")
             if id_ not in batches:
                 batches.add(id_)
-                for entry in msgspec.msgpack.decode(encoded)[2]:
-                    entries.setdefault(event_id(entry) if is_full else entry, entry)
-    return list(entries.values())
+                entries += msgspec.msgpack.decode(encoded)[2]
+    return entries

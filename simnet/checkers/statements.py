@@ -267,6 +267,12 @@ class Statements(Checker):
         if before is not None and proposal == before.last_proposal:
             return
         name, id_ = machine.name, block_id(block)
+        require(id_ in member.blocks, "unpersisted", f"{name} keeps no block {block.round}")
+        if member.proposed.get(block.round) != id_:  # or else it has left already
+            self._judge_proposal(machine, member, proposal)
+
+    def _judge_proposal(self, machine: "Machine", member: _Member, proposal: Proposal) -> None:
+        name, block, id_ = machine.name, proposal.block, block_id(proposal.block)
         require(block.author == self._seat(machine), "proposal", f"{name} as {block.author}")
         acted = max(member.voted_round, member.timed_round)
         require(
@@ -279,7 +285,6 @@ class Statements(Checker):
             machine.epoch, self._seat(machine), block_message(id_), proposal.signature
         )
         self._check_justified(machine, block)
-        require(id_ in member.blocks, "unpersisted", f"{name} keeps no block {block.round}")
 
     # --- messages ---------------------------------------------------------------------------
 
@@ -308,9 +313,15 @@ class Statements(Checker):
         self._certificates.check_tc(timeout.last_tc, machine)
 
     def _sends_proposal(self, machine: "Machine", message: ProposalMessage) -> None:
-        record, proposal = self._member(machine).record, message.proposal
-        kept = record is not None and record.last_proposal == proposal
-        require(kept, "unpersisted", f"{machine.name} sends block {proposal.block.round}")
+        member, proposal = self._member(machine), message.proposal
+        record = member.record
+        if record is None or record.last_proposal != proposal:
+            # Then the record must forbid any process after this one to make another.
+            acted = 0 if record is None else record.acted_round
+            reserved = 0 < acted == proposal.block.round - 1
+            require(reserved, "unpersisted", f"{machine.name} sends block {proposal.block.round}")
+            self._certificates.require_said(proposal.block, machine)
+            self._judge_proposal(machine, member, proposal)
         self._certificates.check_batches(proposal.certificates, machine)
 
     def _serves_proposal(self, machine: "Machine", message: ProposalResponse) -> None:

@@ -62,6 +62,35 @@ def several_proposals_a_round(patch: Patch) -> None:
     patch.set(SafetyRules, "may_propose", may_propose)
 
 
+@registry.breaks("R-RESERVE")
+def a_reserved_round_is_used_again_after_a_restart(patch: Patch) -> None:
+    """Propose in the round that the process before may have proposed in."""
+    init: Callable[..., None] = SafetyRules.__init__
+
+    def forgetful(self: SafetyRules, *a: Any, **k: Any) -> None:  # noqa: ANN401
+        init(self, *a, **k)
+        self._reserved_before = Round(0)
+
+    patch.set(SafetyRules, "__init__", forgetful)
+
+
+@registry.breaks("R-RESERVE")
+def any_proposal_leaves_before_it_is_recorded(patch: Patch) -> None:
+    """Take every round for reserved."""
+    patch.set(SafetyRules, "is_reserved", lambda _self, _round, is_kept: True)  # noqa: ARG005
+
+
+@registry.breaks("R-RESERVE")
+def a_record_that_is_not_kept_yet_reserves(patch: Patch) -> None:
+    """Let a proposal go ahead of what else its step has signed."""
+
+    def is_reserved(self: SafetyRules, round_: Round, *, is_kept: bool) -> bool:
+        del is_kept
+        return round_ == self.record.acted_round + 1
+
+    patch.set(SafetyRules, "is_reserved", is_reserved)
+
+
 # --- what a block must show -----------------------------------------------------------------
 
 
@@ -136,8 +165,9 @@ def signatures_that_leave_before_the_record_is_kept(patch: Patch) -> None:
     """Send first and write then."""
 
     def take(self: Outbox, barrier: Persist | None) -> list[Effect]:
-        effects = [*self._inside, *self._leaving, *([] if barrier is None else [barrier])]
-        self._inside, self._leaving = [], []
+        last = [] if barrier is None else [barrier]
+        effects = [*self._ahead, *self._inside, *self._leaving, *last]
+        self._ahead, self._inside, self._leaving = [], [], []
         return effects
 
     patch.set(Outbox, "take", take)

@@ -4,16 +4,17 @@ Random storms find what is easy; what needs four exact steps stands here. The nu
 name public reports of the same mistake elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
 
-from consensus.core.effects import Broadcast, Persist, RecordEvidence, Send
+from consensus.core.effects import Broadcast, Effect, Persist, RecordEvidence, Send
 from consensus.core.inputs import PeerDown, PeerUp
 from consensus.core.messages import (
     Message,
     ProposalMessage,
+    ProposalResponse,
     SyncInfo,
     TimeoutCertificateMessage,
     TimeoutMessage,
@@ -149,6 +150,83 @@ def test_a_proposal_is_sent_again_as_it_was_after_a_restart() -> None:
     assert not proposals_in(again.effects)
     sent = sent_to(again.give(PeerUp(NodeIndex(2))), 2)
     assert ProposalMessage(proposal) in sent
+
+
+def is_ahead(effects: Sequence[Effect]) -> bool:
+    """Say whether the proposal among ``effects`` leaves before the record of it is written."""
+    (proposed,) = [at for at, effect in enumerate(effects) if proposals_in([effect])]
+    voted = [at for at, effect in enumerate(effects) if votes_in([effect])]
+    (written,) = [at for at, effect in enumerate(effects) if isinstance(effect, Persist)]
+    assert written < min(voted), "its author votes for it, and that waits for the record"
+    return proposed < written
+
+
+def test_a_proposal_need_not_wait_where_the_record_on_disk_reserves_its_round() -> None:
+    """The record of the vote of round 1 reserves round 2."""
+    bench = Bench(me=2)
+    bench.grow(1)
+    assert bench.record.acted_round == 1
+    assert is_ahead(bench.submit(b"event"))
+
+
+def test_the_first_proposal_waits_for_its_record() -> None:
+    """Nothing was signed before round 1, so no record reserves it."""
+    assert not is_ahead(Bench(me=1).submit(b"event"))
+
+
+def test_a_proposal_waits_where_the_record_on_disk_reserves_another_round() -> None:
+    """A certificate took this one from round 1 over round 2, in which it signed nothing."""
+    bench = Bench(me=3)
+    (first,) = bench.grow(1)
+    second = bench.block(2, first)
+    bench.say(2, SyncInfo(bench.qc(second, (0, 1, 2)), None))
+    bench.say(2, ProposalResponse(bench.propose(second).proposal))
+    assert (bench.round, bench.record.acted_round) == (3, 1)
+    assert not is_ahead(bench.submit(b"event"))
+
+
+def test_a_proposal_waits_behind_a_vote_of_the_same_step() -> None:
+    """Its own vote completes the certificate of round 1: the record of that is not on disk yet."""
+    bench = Bench(me=2)
+    bench.auto = False
+    bench.submit(b"event")
+    bench.release()
+    first = bench.block(1, None)
+    for signer in (0, 3):
+        bench.say(signer, bench.vote_message(signer, first))
+    effects = bench.say(1, bench.propose(first))
+    kinds = [type(effect) for effect in effects if isinstance(effect, Persist | Broadcast)]
+    assert proposals_in(effects)
+    assert kinds[0] is Persist
+    assert kinds.count(Persist) == 1
+
+
+def test_a_proposal_waits_behind_a_timeout_of_the_same_step() -> None:
+    """It joins those who give round 2 up, and its timeout is in the certificate of that."""
+    bench = Bench(me=3)
+    (first,) = bench.grow(1)
+    bench.say(2, bench.propose(bench.block(2, first)))
+    assert bench.record.acted_round == 2
+    bench.submit(b"event")
+    certificate = bench.qc(first)
+    bench.say(0, TimeoutMessage(bench.timeout(0, 2, certificate)))
+    effects = bench.say(1, TimeoutMessage(bench.timeout(1, 2, certificate)))
+    (proposal,) = proposals_in(effects)
+    assert proposal.block.tc is not None
+    assert 3 in {entry.signer for entry in proposal.block.tc.entries}
+    assert not is_ahead(effects)
+
+
+def test_no_proposal_in_a_round_that_an_earlier_process_may_have_used() -> None:
+    """A crash between a proposal and its record leaves no trace: the round is given up."""
+    bench = Bench(me=2)
+    (first,) = bench.grow(1)
+    proof = SyncInfo(bench.qc(first), None)
+    again = bench.restart()
+    assert not proposals_in([*again.say(1, proof), *again.submit(b"another event")])
+    assert (again.round, again.record.acted_round) == (2, 1)
+    assert [timeout.round for timeout in timeouts_in(again.time_out())] == [2]
+    assert proposals_in(bench.submit(b"event")), "the process before could have"
 
 
 def test_no_second_vote_across_a_crash() -> None:

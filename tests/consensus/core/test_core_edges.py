@@ -470,8 +470,12 @@ def test_one_validator_alone_agrees_with_itself() -> None:
     world.crash(0)
     world.start(0)
     world.submit(0, [b"more"], 3)
-    world.run(100)
-    assert len(world.logs()[0]) == 3
+    assert not world.run(ROUND_TIMEOUT_ABSENT_MS // 2, lambda: len(world.logs()[0]) == 3), (
+        "whether it had proposed in this round is not known"
+    )
+    assert world.run(ROUND_TIMEOUT_ABSENT_MS, lambda: len(world.logs()[0]) == 3), (
+        "and is not waited for"
+    )
 
 
 def test_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

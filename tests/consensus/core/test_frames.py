@@ -24,6 +24,32 @@ def test_any_chunking_gives_the_same_frames(data: st.DataObject, payloads: list[
     assert splitter.is_empty
 
 
+@pytest.mark.parametrize("size", [1, 3, 4_095, 4_096, 16_384])
+def test_a_large_frame_comes_in_pieces_of_any_size(size: int) -> None:
+    """Small pieces are gathered, so that many of them take no more room than their bytes."""
+    payload = bytes(range(256)) * 300
+    stream = encode_frame(b"a") + encode_frame(payload) + encode_frame(b"b")
+    splitter = FrameSplitter(len(payload))
+    got = []
+    for start in range(0, len(stream), size):
+        got += splitter.feed(stream[start : start + size])
+        assert len(splitter._pieces) <= 2 * len(payload) // 4_096 + 1
+    assert got == [b"a", payload, b"b"]
+    assert splitter.is_empty
+
+
+def test_frames_are_bytes_whatever_they_are_cut_from() -> None:
+    """What is kept must not change with the buffer that it came in."""
+    splitter = FrameSplitter(10_000)
+    stream = bytearray(encode_frame(b"first") + encode_frame(b"x" * 9_000))
+    got = splitter.feed(stream[:100])
+    rest = stream[100:]
+    got += splitter.feed(rest)
+    rest[:] = bytes(len(rest))
+    assert got == [b"first", b"x" * 9_000]
+    assert {type(frame) for frame in got} == {bytes}
+
+
 @pytest.mark.parametrize(("size", "is_allowed"), [(0, False), (1, True), (8, True), (9, False)])
 def test_length_is_limited(size: int, *, is_allowed: bool) -> None:
     """One byte up to the limit is a frame; none or one more is not, before it has arrived."""
@@ -43,6 +69,6 @@ def test_any_bytes_give_frames_or_a_decode_error(chunks: list[bytes]) -> None:
     try:
         for chunk in chunks:
             splitter.feed(chunk)
-            assert len(splitter._buffer) < 32 + 4
+            assert sum(map(len, splitter._pieces)) == splitter._held < 32
     except DecodeError:
         pass

@@ -23,7 +23,7 @@ from consensus.core.inputs import Input, PeerUp, Started, Timer
 from consensus.core.messages import ProposalRequest
 from consensus.core.safety_record import decode_record, first_record
 from consensus.io.driver import Driver
-from consensus.io.inbox import Inbox
+from consensus.io.inbox import Inbox, Share
 from consensus.io.safety_writer import SafetyWriter
 from ledger.core.block import Block, Proposal
 from ledger.core.certificate import genesis_certificate
@@ -210,3 +210,22 @@ async def test_failed_write_ends_the_process_and_nothing_leaves() -> None:
         await bench.driver.run()
     assert bench.done == []
     assert bench.flushed == []
+
+
+async def test_no_step_follows_one_that_failed() -> None:
+    """A turn of sockets fails; the driver's own task, which is due already, does nothing more."""
+    bench = DurableBench([out(1)], [persist(1), out(2)], [out(3)])
+    share = Share(count_max=10, bytes_max=100, is_urgent=True)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.driver.run)
+        await trio.testing.wait_all_tasks_blocked()
+        bench.disk.fault = InvariantError("disk full")
+        bench.inbox.put_own(PeerUp(NodeIndex(2)))  # the task is due
+        with pytest.raises(InvariantError, match="disk full"):
+            bench.inbox.turn(lambda: bench.inbox.put(share, [PeerUp(NodeIndex(1))], 1))
+        bench.disk.fault = None
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert bench.done == [out(1)]
+    assert len(bench.core.inputs) == 2

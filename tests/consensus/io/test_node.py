@@ -1,5 +1,6 @@
 """Whole validators: four real ones agree over loopback TLS, survive restarts, refuse bad starts."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,9 +11,13 @@ import pytest
 import trio
 
 from consensus.core.control import MetricsReply, MetricsRequest, StatusReply, StatusRequest
+from consensus.core.effects import Persist
+from consensus.core.messages import Message, ProposalMessage
 from consensus.io.node import NodeSettings, create_safety_store, serve_node
+from consensus.io.safety_writer import SafetyWriter
+from consensus.io.transport import PeerTransport
 from ledger.core.errors import RejectCode, Unavailable
-from ledger.core.ids import Sequence
+from ledger.core.ids import NodeIndex, Sequence
 from ledger.core.signing import SeedSigner
 from ledger.io.chain_store import ChainStore
 from ledger.io.errors import StorageError
@@ -53,6 +58,39 @@ async def test_four_validators_agree_on_one_log(tmp_path: Path) -> None:
     logs = [log_of(member) for member in members]
     assert sorted(logs[0]) == sorted(events)
     assert logs[1:] == [logs[0]] * 3
+
+
+async def test_what_need_not_wait_for_the_record_leaves_before_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No write begins while something is queued, and proposals are among what leaves before one."""
+    steps: list[str] = []
+    broadcast, flush, persist = PeerTransport.broadcast, PeerTransport.flush, SafetyWriter.persist
+
+    def noted_broadcast(self: PeerTransport, message: Message) -> None:
+        steps.append("proposed" if isinstance(message, ProposalMessage) else "queued")
+        broadcast(self, message)
+
+    def noted_flush(self: PeerTransport, first: NodeIndex) -> None:
+        steps.append("flushed")
+        flush(self, first)
+
+    def noted_persist(self: SafetyWriter, effect: Persist) -> None:
+        steps.append("written")
+        persist(self, effect)
+
+    monkeypatch.setattr(PeerTransport, "broadcast", noted_broadcast)
+    monkeypatch.setattr(PeerTransport, "flush", noted_flush)
+    monkeypatch.setattr(SafetyWriter, "persist", noted_persist)
+    members = make_settings(tmp_path, 4)
+    async with serving(members), gateway(members[0].control_path) as node:
+        for number in range(1, 4):
+            await node.submit(make_event(members[0].genesis, number).entry)
+            await node.until_log_size(number)
+    before = [old for old, new in itertools.pairwise(steps) if new == "written"]
+    assert set(before) == {"flushed"}
+    ahead = list(zip(steps, steps[1:], steps[2:], strict=False))
+    assert ("proposed", "flushed", "written") in ahead
 
 
 async def test_rejections_carry_their_codes(tmp_path: Path) -> None:
