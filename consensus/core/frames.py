@@ -13,9 +13,9 @@ _HEADER_BYTES: Final = 4
 _PIECE_BYTES_MIN: Final = 4_096  # smaller ones are gathered: a million of them would take room
 
 
-def encode_frame(payload: bytes) -> bytes:
-    """Put the length before ``payload`` (1 byte to 2**32 - 1 bytes)."""
-    return len(payload).to_bytes(_HEADER_BYTES, "big") + payload
+def encode_frame(*parts: bytes) -> bytes:
+    """Put the length before a payload (1 byte to 2**32 - 1 bytes), which comes in ``parts``."""
+    return b"".join((sum(map(len, parts)).to_bytes(_HEADER_BYTES, "big"), *parts))
 
 
 class FrameSplitter:

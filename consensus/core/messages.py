@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import Meta
 
+from consensus.core.frames import encode_frame
 from ledger.core.block import Block, Proposal
 from ledger.core.certificate import (
     Ack,
@@ -48,6 +49,7 @@ __all__ = [
     "encode_message",
     "lane_of",
     "large_batch",
+    "message_frame",
 ]
 
 
@@ -240,6 +242,13 @@ REQUESTS = (BatchRequest, BlocksRequest, ProposalRequest)
 def encode_message(message: Message) -> bytes:
     """Encode a message canonically."""
     return encode(message)
+
+
+def message_frame(message: Message) -> bytes:
+    """Encode a message as a frame; a large batch is copied once."""
+    if isinstance(message, BatchMessage) and len(message.batch) > _MEDIUM_BYTES_MAX:
+        return encode_frame(_LARGE_BATCH, len(message.batch).to_bytes(4, "big"), message.batch)
+    return encode_frame(encode_message(message))
 
 
 def decode_message(data: bytes) -> Message:

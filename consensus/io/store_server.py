@@ -9,8 +9,7 @@ from collections.abc import Callable
 import trio
 
 from consensus.core.effects import ServeBatches, ServeBlocks, ServeEpochEnd
-from consensus.core.frames import encode_frame
-from consensus.core.messages import BatchMessage, Lane, Message, encode_message, lane_of
+from consensus.core.messages import BatchMessage, Lane, Message, lane_of, message_frame
 from consensus.core.serving import blocks_from, end_of_epoch
 from ledger.core.ids import NodeIndex
 from ledger.io.chain_store import ChainStore
@@ -63,4 +62,4 @@ class StoreServer:
                 batches = [reader.batch(batch_id) for batch_id in request.batch_ids]
                 answers = [None if batch is None else BatchMessage(batch) for batch in batches]
         found = [answer for answer in answers if answer is not None]
-        return [(lane_of(answer), encode_frame(encode_message(answer))) for answer in found]
+        return [(lane_of(answer), message_frame(answer)) for answer in found]

@@ -9,9 +9,8 @@ from typing import Protocol
 import trio
 
 from consensus.core.cosigning_messages import CosigningMessage
-from consensus.core.frames import encode_frame
 from consensus.core.inputs import PeerDown, PeerUp
-from consensus.core.messages import Lane, Message, encode_message, lane_of
+from consensus.core.messages import Lane, Message, lane_of, message_frame
 from consensus.io.dialler import Dialler
 from consensus.io.inbox import Inbox
 from consensus.io.listener import Listener
@@ -94,7 +93,7 @@ class PeerTransport:
         """Queue a message for one peer; it leaves with :meth:`flush`."""
         dialler = self._diallers.get((peer, lane_of(message)))
         if dialler is not None:  # an answer may come out of an epoch in which there was such a peer
-            dialler.queue.put(encode_frame(encode_message(message)))
+            dialler.queue.put(message_frame(message))
             self._unflushed[dialler] = None
 
     def broadcast(self, message: Message) -> None:
@@ -102,7 +101,7 @@ class PeerTransport:
 
         So what one step says to a peer is one record, and wakes it once.
         """
-        frame = encode_frame(encode_message(message))
+        frame = message_frame(message)
         for dialler in self._by_lane[lane_of(message)]:
             dialler.queue.put(frame)
             self._unflushed[dialler] = None

@@ -5,7 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from consensus.core.cosigning_messages import decode_peer_message
-from consensus.core.messages import BatchMessage, decode_message, encode_message, large_batch
+from consensus.core.frames import encode_frame
+from consensus.core.messages import (
+    BatchMessage,
+    decode_message,
+    encode_message,
+    large_batch,
+    message_frame,
+)
 from ledger.core.errors import DecodeError
 
 LARGE = b"x" * 70_000
@@ -19,6 +26,7 @@ def test_batches_of_any_size_are_read(decode: Callable[[bytes], object], size: i
     message = BatchMessage(bytes(size))
     data = encode_message(message)
     assert decode(data) == message
+    assert message_frame(message) == encode_frame(data)
     assert (large_batch(data) == message) is (size > 65_535)
 
 
