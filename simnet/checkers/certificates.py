@@ -193,9 +193,7 @@ class Certificates:
         for entry in () if tc is None else tc.entries:
             said = ("timeout", own, block.round - 1, entry.qc_round) in epoch.said
             is_said = is_said and (entry.signer != own or said)
-        require(
-            is_said, "unpersisted", f"{holder.name} says more in {block.round} than it kept"
-        )
+        require(is_said, "unpersisted", f"{holder.name} says more in {block.round} than it kept")
 
     def check_batches(self, certificates: Iterable[BatchCertificate], holder: "Machine") -> None:
         """Judge batch certificates."""
