@@ -231,9 +231,10 @@ Message = (
 
 _codec: Codec[Message] = Codec(Message)  # type: ignore[arg-type] # a union is no type[T] to mypy
 
-_LARGE_BATCH: Final = b"\x92\x06\xc6"  # an array of 2, the tag, bytes with 4 bytes of length
-_LARGE_HEADER_BYTES: Final = len(_LARGE_BATCH) + 4
 _MEDIUM_BYTES_MAX: Final = 2**16 - 1  # up to here bytes have a shorter length
+# An array of 2, the tag, bytes with 4 bytes of length.
+_LARGE_BATCH: Final = encode(BatchMessage(bytes(_MEDIUM_BYTES_MAX + 1)))[:3]
+_LARGE_HEADER_BYTES: Final = len(_LARGE_BATCH) + 4
 
 REQUESTS = (BatchRequest, BlocksRequest, ProposalRequest)
 """What anybody may ask for who may connect at all."""

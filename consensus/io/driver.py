@@ -56,7 +56,7 @@ class Driver:
         self.busy_s = 0.0
         self._waiting: list[Input] = []
         self._end: EndEpoch | None = None
-        self._is_failed = False
+        self._failure: BaseException | None = None
 
     async def run(self) -> EndEpoch:
         """Drive the core until its epoch ends.
@@ -72,8 +72,14 @@ class Driver:
         return self._end
 
     def _work(self) -> None:
-        """Do what waits, unless the epoch has just ended, or a step has failed."""
-        if self._end is None and not self._is_failed:
+        """Do what waits, unless the epoch has just ended.
+
+        After a step that failed, fail as it did: another task of the loop may come here before it
+        is cancelled. What that step signed may not be on the disk, and the core does not know it.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._end is None:
             began = time.perf_counter()
             self._do(self._inbox.take())
             self.busy_s += time.perf_counter() - began
@@ -97,10 +103,8 @@ class Driver:
         for number, item in enumerate(items, start=1):
             try:
                 self._step(item)
-            except BaseException:
-                # Another task of the loop may come here before it is cancelled. What this step has
-                # signed may not be on the disk, and the core does not know that.
-                self._is_failed = True
+            except BaseException as failure:
+                self._failure = failure
                 raise
             if self._end is not None:
                 self._waiting = list(items[number:])

@@ -14,10 +14,9 @@ from typing import Final
 
 import trio
 
-__all__ = ["RECORD_BYTES", "TlsStream"]
+__all__ = ["TlsStream"]
 
-RECORD_BYTES: Final = 16_384
-"""The most that one record holds."""
+_RECORD_BYTES: Final = 16_384  # the most that one record holds
 _HANDSHAKE_BYTES: Final = 16_384
 # What TLS may answer of itself to one read, or while the other end reads nothing. Nobody's TLS asks
 # for answers unless it is told to, and a hundred of them at once are a flood.
@@ -79,7 +78,7 @@ class TlsStream:
     def receive_now(self, bytes_max: int) -> list[bytes]:
         """As :meth:`receive_some`, but give what is there, be it nothing; see ``is_ended``.
 
-        It comes in the pieces in which it was sent, of at most ``RECORD_BYTES``.
+        It comes in the pieces in which it was sent, of at most 16 KiB.
         """
         received = self._early()
         if not received and not self._is_ended:
@@ -144,7 +143,7 @@ class TlsStream:
         read, incoming = self._tls.read, self._incoming
         try:
             while incoming.pending:  # to be told that nothing is left costs as much as a record
-                part = read(RECORD_BYTES)
+                part = read(_RECORD_BYTES)
                 if not part:
                     self._is_ended = True  # the other end said farewell
                     break

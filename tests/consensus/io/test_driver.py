@@ -213,19 +213,21 @@ async def test_failed_write_ends_the_process_and_nothing_leaves() -> None:
 
 
 async def test_no_step_follows_one_that_failed() -> None:
-    """A turn of sockets fails; the driver's own task, which is due already, does nothing more."""
+    """A turn of sockets fails; before it is cancelled the driver's own task does nothing more."""
     bench = DurableBench([out(1)], [persist(1), out(2)], [out(3)])
     share = Share(count_max=10, bytes_max=100, is_urgent=True)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(bench.driver.run)
+    async def fail_in_a_turn() -> None:
         await trio.testing.wait_all_tasks_blocked()
         bench.disk.fault = InvariantError("disk full")
-        bench.inbox.put_own(PeerUp(NodeIndex(2)))  # the task is due
         with pytest.raises(InvariantError, match="disk full"):
             bench.inbox.turn(lambda: bench.inbox.put(share, [PeerUp(NodeIndex(1))], 1))
         bench.disk.fault = None
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
+        bench.inbox.put_own(PeerUp(NodeIndex(2)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail_in_a_turn)
+        with pytest.raises(InvariantError, match="disk full"), trio.fail_after(50):
+            await bench.driver.run()
     assert bench.done == [out(1)]
     assert len(bench.core.inputs) == 2
