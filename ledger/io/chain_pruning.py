@@ -27,6 +27,7 @@ from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import (
     FIRST_HELD_KEY,
     Tables,
+    event_numbers,
     number_key,
     read_number,
     refusals_codec,
@@ -73,10 +74,11 @@ class _Forgotten(NamedTuple):
         return _Verdict.GOES if read_number(key) < self.first_held else _Verdict.END
 
     def judge_event(self, _: object, key: memoryview, value: memoryview) -> _Verdict:
-        """Judge the key of an event: they are in the order of the events' times."""
+        """Judge a row of the table of events: they are in the order of the last events' times."""
         if read_number(key[:_NUMBER_BYTES]) >= self.earliest_ms:
             return _Verdict.END
-        return _Verdict.GOES if read_number(value) < self.first_held else _Verdict.STAYS
+        is_forgotten = max(event_numbers(value)) < self.first_held
+        return _Verdict.GOES if is_forgotten else _Verdict.STAYS
 
     def judge_refusal(self, _: object, _key: memoryview, value: memoryview) -> _Verdict:
         """Judge why an event was refused."""

@@ -5,9 +5,11 @@ disagree. Numbers in keys are 8 bytes big-endian: the order of keys is that of n
 are canonical records, or packed where every event has one.
 
 A row costs the writer a search and a page, so one holds many events where it can. A row of the log
-has the places of neighbouring entries of one batch. A row of an index of topics, publishers or
-types is a duplicate under the value: the sequences of a block's events that have it. Both are found
-by the last sequence that they hold. A value that is empty or too long for a key is indexed by its
+has the places of neighbouring entries of one batch. A row of the table of events has events of
+neighbouring times and ids: the others' keys and sequences, then the sequence of the last, whose
+time and id are the key. A row of an index of topics, publishers or
+types is a duplicate under the value: the sequences of a block's events that have it. Each is found
+by the last that it holds. A value that is empty or too long for a key is indexed by its
 digest behind a byte that no UTF-8 text contains, so that two values never share a key. Ids and
 subjects, nearly all of them different, are in the hash index (``ledger.io.hash_index``).
 
@@ -38,10 +40,12 @@ from ledger.core.limits import INDEX_KEY_BYTES_MAX
 from ledger.io.batch_files import BatchFiles
 from ledger.io.environment import Environment, Table
 from ledger.io.errors import lmdb_errors
+from ledger.native.event_rows import EVENT_BYTES
 
 __all__ = [
     "BATCH_END_KEY",
     "CHECKPOINT_KEY",
+    "EVENT_ROW_EVENTS_MAX",
     "FIRST_HELD_KEY",
     "GENESIS_KEY",
     "LOG_ROW_PLACES_MAX",
@@ -56,6 +60,7 @@ __all__ = [
     "Tables",
     "blocks_codec",
     "certificates_codec",
+    "event_numbers",
     "evidence_codec",
     "genesis_codec",
     "heads_codec",
@@ -78,6 +83,8 @@ _DIGESTED: Final = b"\xff"
 
 LOG_ROW_PLACES_MAX: Final = 650
 """Entries in one row of the log: they fit one page."""
+EVENT_ROW_EVENTS_MAX: Final = 85
+"""Events in one row of the table of events: they fit one page."""
 POSTING_NUMBERS_MAX: Final = 250
 """Events in one row of an index: a duplicate of LMDB has at most 511 bytes."""
 BATCH_END_KEY: Final = b"batch end"
@@ -200,7 +207,7 @@ class Tables:
         ordered: batch id -> height of the first block that names it; unordered: id of each stored
             batch that no block names -> the epoch in which it was stored.
         epochs: number -> EpochStart.
-        log: last sequence -> LogRow; events: event key (time, id) -> sequence.
+        log: last sequence -> LogRow; events: last event key (time, id) -> events.
         refused: event id -> StoredRefusal.
         topics, publishers, types: the indexes; topic_counts: topic -> how many events it has.
         hashes: the hash index.
@@ -257,6 +264,13 @@ tile_key: Callable[[int, int], bytes] = _tile.pack
 def read_number(data: memoryview) -> int:
     """Unpack a number. Raises struct.error when it is none."""
     return int(_number.unpack(data)[0])
+
+
+def event_numbers(row: memoryview) -> list[int]:
+    """Unpack the sequences of a row of the table of events. Raises struct.error when it is none."""
+    others, rest = divmod(len(row), EVENT_BYTES)
+    ends = [(number + 1) * EVENT_BYTES for number in range(others)]
+    return [read_number(row[end - _number.size : end]) for end in ends] + [read_number(row[-rest:])]
 
 
 def posting_count(row: bytes | memoryview) -> int:

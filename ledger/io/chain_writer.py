@@ -31,6 +31,7 @@ from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import (
     BATCH_END_KEY,
     CHECKPOINT_KEY,
+    EVENT_ROW_EVENTS_MAX,
     LOG_ROW_PLACES_MAX,
     POSTING_NUMBERS_MAX,
     Evidence,
@@ -46,7 +47,8 @@ from ledger.io.chain_schema import (
 )
 from ledger.io.environment import Table
 from ledger.io.hash_index import HashWriter
-from ledger.native.scan_rows import event_rows, log_rows, posting_rows
+from ledger.native.event_rows import EventRows
+from ledger.native.scan_rows import log_rows, posting_rows
 
 __all__ = ["ChainWriter", "put_epoch", "put_ledger", "put_log"]
 
@@ -277,7 +279,7 @@ def put_log(
     scan, first = accepted.scan, accepted.first
     places = log_rows(scan, first, accepted.batch_ids, number_key(height), LOG_ROW_PLACES_MAX)
     _put_all(transaction, tables.log, places, append=True)
-    _put_all(transaction, tables.events, event_rows(scan, first))
+    _put_events(transaction, tables.events, EventRows(scan, first))
     indexes = (
         ("topic", tables.topics),
         ("publisher", tables.publishers),
@@ -307,6 +309,28 @@ def _count_topics(
         stored = transaction.get(key, db=tables.topic_counts)
         before = 0 if stored is None else read_number(stored)
         transaction.put(key, number_key(before + count), db=tables.topic_counts)
+
+
+def _put_events(
+    transaction: "lmdb.Transaction[memoryview]", table: Table, events: EventRows
+) -> None:
+    """Put events into the rows that stand where they belong, or behind the last one."""
+    count_max = EVENT_ROW_EVENTS_MAX
+    try:
+        with transaction.cursor(table) as cursor:
+            while (key := events.key) is not None:
+                if cursor.set_range(key):
+                    rows = events.join(cursor.key(), cursor.value(), count_max)
+                elif cursor.last():
+                    rows = events.append(cursor.key(), cursor.value(), count_max)
+                    cursor.delete()
+                else:
+                    rows = events.append(b"", b"", count_max)
+                cursor.putmulti(rows)
+    except KeyError as error:
+        raise InvariantError("an event was stored before") from error
+    except ValueError as error:
+        raise lmdb.CorruptedError(f"the table of events is damaged: {error}") from error
 
 
 def _put_all(

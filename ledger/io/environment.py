@@ -36,9 +36,9 @@ FILES_NAME: Final = "batches"
 """The directory in a store of the append-only files that its rows may refer to."""
 STORE_FILE_MODE: Final = 0o660
 """Of every file of a store: a gateway of the same group enters itself into the table of readers."""
-FORMAT_VERSION: Final = 6
+FORMAT_VERSION: Final = 7
 _OLDER_VERSIONS: Final = {"delivery": 4}  # what these stores hold did not change since
-_EXTENDED: Final = {"chain": 5}  # the present format only adds to it: it is taken as well
+_EXTENDED: Final = {"chain": (5, 6)}  # the present format only adds to these: they are taken too
 _META: Final = b"meta"
 _VERSION_KEY: Final = b"format"
 _TABLES_MAX: Final = 32
@@ -220,7 +220,7 @@ def format_version(kind: str) -> int:
 
 def is_known_format(kind: str, version: int) -> bool:
     """Say whether this program opens a kind of store of that format."""
-    return version in (format_version(kind), _EXTENDED.get(kind))
+    return version in (format_version(kind), *_EXTENDED.get(kind, ()))
 
 
 def sync_names(path: Path) -> None:

@@ -10,6 +10,7 @@ for contents below ``first_held`` is told so by ``Forgotten``.
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import lmdb
 
@@ -28,6 +29,7 @@ from ledger.io.chain_schema import (
 from ledger.io.environment import Table
 from ledger.io.errors import damaged
 from ledger.io.hash_index import HashIndex
+from ledger.native.event_rows import EventSearch
 
 __all__ = ["LogReader"]
 
@@ -120,23 +122,11 @@ class LogReader:
 
     def known_events(self, keys: Iterable[EventKey]) -> set[EventKey]:
         """Give those of the events that the log holds."""
-        with self._transaction.cursor(self._tables.events) as cursor:
-            # In their order neighbours are found on the same page.
-            return {EventKey(bytes(key)) for key, _ in cursor.getmulti(sorted(keys))}
+        return cast("set[EventKey]", self._search(keys).known())
 
     def sequences_of(self, keys: Iterable[EventKey]) -> list[Sequence | None]:
         """Give the places of events in the log, in their order; None: it is not there."""
-        get, table = self._transaction.get, self._tables.events
-        values = [get(key, db=table) for key in keys]
-        rows = [value for value in values if value is not None]
-        try:
-            numbers = struct.unpack(f">{len(rows)}Q", b"".join(rows))  # all with one call
-        except struct.error as error:
-            raise damaged(self._path, str(error)) from error
-        if len(rows) == len(values):
-            return list(numbers)
-        found = iter(numbers)
-        return [None if value is None else next(found) for value in values]
+        return cast("list[Sequence | None]", self._search(keys).numbers())
 
     def has_event(self, event_id: EventId, time_ms: int | None = None) -> bool:
         """Say whether the log holds the event."""
@@ -150,8 +140,7 @@ class LogReader:
                 forgotten event is found by it for a day; without it for ever, by 64 bits of its id.
         """
         if time_ms is not None:
-            value = self._transaction.get(event_key(time_ms, event_id), db=self._tables.events)
-            return None if value is None else Sequence(self._number(value))
+            return self.sequences_of([event_key(time_ms, event_id)])[0]
         index, first_held, forgotten = self._hash_index(), self.first_held(), None
         for number in map(Sequence, index.numbers(index.hash_of_id(event_id))):
             if number < first_held:
@@ -205,6 +194,17 @@ class LogReader:
         if recent is not None:
             return memoryview(recent)[begin:end]
         return memoryview(files.read(place, begin, end))
+
+    def _search(self, keys: Iterable[EventKey]) -> EventSearch:
+        """Look for events, all that are in one row at once."""
+        search = EventSearch(keys)
+        try:
+            with self._transaction.cursor(self._tables.events) as cursor:
+                while (key := search.key) is not None and cursor.set_range(key):
+                    search.look(cursor.key(), cursor.value())
+        except ValueError as error:
+            raise damaged(self._path, str(error)) from error
+        return search
 
     def _hash_index(self) -> HashIndex:
         return HashIndex(self._tables.hashes, self._tables.meta, self._transaction)

@@ -46,6 +46,7 @@ SOURCES = {
         "scan.c",
         "scan_order.c",
     ),
+    "event_rows": ("scan_order.c",),
     "hash_rows": ("hash_rows.c",),
     "scan_rows": ("scan_order.c",),
 }

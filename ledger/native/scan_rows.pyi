@@ -5,11 +5,10 @@ from typing import TypeAlias
 
 from ledger.native.scan import Scan
 
-__all__ = ["event_rows", "log_rows", "posting_rows"]
+__all__ = ["log_rows", "posting_rows"]
 
 Rows: TypeAlias = list[tuple[bytes, bytes]]
 
-def event_rows(scan: Scan, first: int) -> Rows: ...
 def log_rows(
     scan: Scan, first: int, batch_ids: Sequence[bytes], height: bytes, places_max: int
 ) -> Rows: ...

@@ -13,7 +13,6 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
 from ledger.native.scan cimport (
-    SCAN_ID_BYTES,
     SCAN_OPEN,
     SCAN_PUBLISHER,
     SCAN_TOPIC,
@@ -21,11 +20,10 @@ from ledger.native.scan cimport (
     field_number,
     scan_entry,
     scan_row,
-    scan_sort,
     scan_sort_alike,
 )
 
-__all__ = ["event_rows", "log_rows", "posting_rows"]
+__all__ = ["log_rows", "posting_rows"]
 
 cdef enum:
     BATCH_ID_BYTES = 32
@@ -34,7 +32,6 @@ cdef enum:
     LENGTH_BYTES = 2
     PLACE_BYTES = OFFSET_BYTES + LENGTH_BYTES
     PLACES_START = NUMBER_BYTES + BATCH_ID_BYTES
-    EVENT_KEY_BYTES = NUMBER_BYTES + SCAN_ID_BYTES
     BACK_BYTES = 2
     BACK_MAX = 65_535
 
@@ -81,39 +78,6 @@ def log_rows(
     if held:
         rows.append((_number(first + taken - 1), row[:PLACES_START + held * PLACE_BYTES]))
     return rows
-
-
-def event_rows(Scan scan not None, uint64_t first):
-    """Give (time and id, number) of each open entry, ordered."""
-    cdef size_t i, count = 0
-    cdef scan_row *rows = NULL
-    cdef char *keys = NULL
-    cdef char *key
-    cdef list result = []
-    try:
-        rows = _room(scan)
-        keys = <char *>malloc(scan._open_count() * EVENT_KEY_BYTES + 1)
-        if keys == NULL:
-            raise MemoryError
-        for i in range(scan._columns.count):
-            if scan._columns.entries[i].verdict == SCAN_OPEN:
-                key = keys + count * EVENT_KEY_BYTES
-                _put_number(key, scan._columns.entries[i].time_ms, NUMBER_BYTES)
-                memcpy(key + NUMBER_BYTES, scan._columns.entries[i].id, SCAN_ID_BYTES)
-                rows[count].key = <const uint8_t *>key
-                rows[count].length = EVENT_KEY_BYTES
-                rows[count].index = count
-                count += 1
-        scan_sort(rows, rows + count, count)
-        for i in range(count):
-            result.append((
-                PyBytes_FromStringAndSize(<const char *>rows[i].key, EVENT_KEY_BYTES),
-                _number(first + rows[i].index),
-            ))
-        return result
-    finally:
-        free(keys)
-        free(rows)
 
 
 def posting_rows(

@@ -23,6 +23,7 @@ from ledger.core.merkle_proof import verify_inclusion
 from ledger.core.proof import Verifier, build_bundle, with_entry
 from ledger.io import batch_appender, chain_pruning, chain_writer
 from ledger.io.chain_reader import ChainReader
+from ledger.io.chain_schema import event_numbers
 from ledger.io.chain_store import ChainStore, Selection
 from ledger.io.store_copy import copy_store
 from tests.ledger.pruned_world import HOUR_MS, TOPICS, Twins, prune
@@ -39,6 +40,7 @@ def twins(seed: int) -> Iterator[Twins]:
         patch.object(chain_writer, "LOG_ROW_PLACES_MAX", 5),
         patch.object(chain_writer, "FILED_BYTES_MIN", 1_000),
         patch.object(batch_appender, "FILE_BYTES", 10_000),
+        patch.object(chain_writer, "EVENT_ROW_EVENTS_MAX", 3),
         patch.object(chain_writer, "POSTING_NUMBERS_MAX", 3),
         patch.object(chain_pruning, "STEP_ROWS", 7),
     ):
@@ -141,11 +143,12 @@ def test_border_is_the_start_of_a_row_and_never_goes_back() -> None:
 
 
 def tables_of(store: ChainStore) -> dict[str, int]:
-    """Give the rows of each table that forgets."""
+    """Give the rows of each table that forgets; of the table of events, those."""
     tables = store._tables
-    names = ("log", "batches", "events", "refused", "topics", "publishers", "types")
-    with store._environment.read() as transaction:
-        return {name: transaction.stat(getattr(tables, name))["entries"] for name in names}
+    names = ("log", "batches", "refused", "topics", "publishers", "types")
+    with store._environment.read() as transaction, transaction.cursor(tables.events) as events:
+        counts = {name: transaction.stat(getattr(tables, name))["entries"] for name in names}
+        return counts | {"events": sum(len(event_numbers(row)) for _, row in events)}
 
 
 def test_what_is_forgotten_is_deleted() -> None:

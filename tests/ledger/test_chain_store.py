@@ -359,6 +359,20 @@ def test_block_is_applied_once(store: ChainStore) -> None:
         apply_twice(writer, next_result(writer, batch([entry(1)])))
 
 
+def test_an_event_is_stored_once(store: ChainStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the check for duplicates ever fail, the writer stops before the log has one twice."""
+    with store.write() as writer:
+        writer.apply(next_result(writer, batch([entry(1)])))
+    monkeypatch.setattr(ChainWriter, "known_events", lambda *_: set())
+    with (
+        pytest.raises(InvariantError, match="an event was stored before"),
+        store.write() as writer,
+    ):
+        writer.apply(next_result(writer, batch([entry(1)], number=2)))
+    with store.read() as reader:
+        assert reader.head().height == 1
+
+
 @pytest.mark.parametrize("height", [0, 2])
 def test_certificate_must_commit_the_block(store: ChainStore, height: int) -> None:
     """A certificate of another block or height is not stored with this one."""

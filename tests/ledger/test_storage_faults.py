@@ -27,6 +27,7 @@ from ledger.io.chain_store import ChainStore
 from ledger.io.environment import FORMAT_VERSION
 from ledger.io.errors import StorageError
 from ledger.io.safety_store import SafetyStore
+from ledger.native.event_rows import EVENT_BYTES
 from tests.ledger.sample_network import GENESIS, batch, block_after, entry, network
 
 PAGE = 4_096
@@ -131,7 +132,7 @@ def test_interrupted_creation(tmp_path: Path, kind: Kind) -> None:
 
 
 @every_chain
-@pytest.mark.parametrize("distance", [-5, -2, 1, 2**31])
+@pytest.mark.parametrize("distance", [-5, -3, 1, 2**31])
 def test_other_version(tmp_path: Path, kind: Kind, distance: int) -> None:
     """A store of another format is refused, named, and left as it is."""
     path, version = tmp_path / "store", FORMAT_VERSION + distance
@@ -439,9 +440,16 @@ def other_height(value: bytes) -> bytes:
     return heads_codec.encode(msgspec.structs.replace(head, root=root))
 
 
+def other_place(value: bytes) -> bytes:
+    """Give the row of events with another place of the last event."""
+    return value[: LAST_EVENT.start] + flip_last(value[LAST_EVENT]) + value[LAST_EVENT.stop :]
+
+
 HEAD = (2).to_bytes(8, "big")
 LAST = (5).to_bytes(8, "big")
-LAST_EVENT = open_entry(entry(5, data=bytes(1_000))).key
+EVENTS = [open_entry(entry(number, data=bytes(1_000))).key for number in range(6)]
+EVENT_ROW = max(EVENTS)
+LAST_EVENT = slice(*(EVENT_BYTES * (sorted(EVENTS).index(EVENTS[-1]) + n) for n in range(2)))
 NO_RUNS = encode((bytes(16), 0, ()))
 
 
@@ -471,8 +479,10 @@ NO_RUNS = encode((bytes(16), 0, ()))
         (b"meta", b"hash index", lambda value: value[1:]),
         (b"meta", b"hash index", lambda _: None),
         (b"meta", b"hash index", lambda _: NO_RUNS),
-        (b"events", LAST_EVENT, lambda _: None),
-        (b"events", LAST_EVENT, flip_last),
+        (b"events", EVENT_ROW, lambda _: None),
+        (b"events", EVENT_ROW, lambda value: value[1:]),
+        (b"events", EVENT_ROW, lambda value: value[: LAST_EVENT.start] + value[LAST_EVENT.stop :]),
+        (b"events", EVENT_ROW, other_place),
         (b"meta", b"genesis", flip_last),
         (b"meta", b"genesis", lambda _: None),
         (b"meta", b"genesis", lambda _: b"\xc0"),

@@ -13,11 +13,13 @@ import lmdb
 import pytest
 
 from ledger.core.errors import Unavailable
-from ledger.core.ids import Epoch, Sequence
-from ledger.io import batch_appender, store_copy, store_files
+from ledger.core.event import open_entry
+from ledger.core.ids import Epoch, EventKey, Sequence
+from ledger.io import batch_appender, chain_writer, store_copy, store_files
 from ledger.io.chain_compaction import compact_chain
 from ledger.io.chain_store import ChainStore
 from ledger.io.disk_usage import disk_usage
+from ledger.io.environment import FORMAT_VERSION
 from ledger.io.errors import StorageError
 from ledger.io.store_copy import copy_store, leftover_path, store_bytes
 from tests.ledger.pruned_world import prune
@@ -29,6 +31,11 @@ BLOCKS = 6
 
 def quiet(_done: int, _expected: int) -> None:
     """Watch nothing."""
+
+
+def key_of(item: bytes) -> EventKey:
+    """Give the key of an entry in the table of events."""
+    return open_entry(item).key
 
 
 def entries(path: Path, first: int = 0) -> list[bytes]:
@@ -292,20 +299,26 @@ def set_format(path: Path, version: int | None = None) -> int:
         return int.from_bytes(transaction.get(b"format", b"", db=meta), "big")
 
 
-def test_store_of_the_format_before_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [5, 6])
+def test_store_of_a_format_before_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
     """It is read as it is; once open for writing it is of this format, and refused by that one."""
-    path = tmp_path / "chain"
-    with ChainStore.create(path, GENESIS) as store:
-        extend(store)
-    set_format(path, 5)
+    path, old, new = tmp_path / "chain", [entry(n) for n in range(9)], [entry(n) for n in (9, 10)]
+    with monkeypatch.context() as context, ChainStore.create(path, GENESIS) as store:
+        context.setattr(chain_writer, "EVENT_ROW_EVENTS_MAX", 1)  # as rows were then
+        extend(store, batch(old))
+    set_format(path, version)
     with ChainStore.open_readonly(path) as store, store.read() as reader:
-        assert reader.head().height == 1
-    assert set_format(path) == 5
+        assert reader.known_events(list(map(key_of, old + new))) == set(map(key_of, old))
+    assert set_format(path) == version
     with ChainStore.open(path, GENESIS) as store:
         keep(store, large(0))
-    assert set_format(path) == 6
+        extend(store, batch(new))
+    assert set_format(path) == FORMAT_VERSION
     with ChainStore.open_readonly(path) as store, store.read() as reader:
         assert reader.open_batches(Epoch(0)) == [large(0)]
+        assert reader.sequences_of(list(map(key_of, old + new))) == list(range(11))
 
 
 def test_row_that_refers_nowhere_is_damage(path: Path) -> None:

@@ -12,7 +12,7 @@ from ledger.core.ids import Sequence
 from ledger.core.limits import INDEX_KEY_BYTES_MAX, INT_MAX
 from ledger.core.scanning import scan_batches, scan_entries
 from ledger.io.chain_schema import LogRow, index_key, number_key, posting_count, posting_numbers
-from ledger.native.scan_rows import event_rows, log_rows, posting_rows
+from ledger.native.scan_rows import log_rows, posting_rows
 from tests.ledger.sample_network import entry
 
 VALUES = (
@@ -60,7 +60,6 @@ def test_rows_are_those_of_the_schema(seed: int, count: int, first: int, room: i
     numbers = range(first, first + len(opened))
     keys = [item.key for item in opened]
     assert scanned.event_keys() == keys
-    assert event_rows(scanned, first) == sorted(zip(keys, map(number_key, numbers), strict=True))
     for name in ("topic", "subject", "publisher", "type"):
         values = [index_key(getattr(item.event, name)) for item in opened]
         rows = posting_rows(scanned, name, first, room, INDEX_KEY_BYTES_MAX, key_of)
