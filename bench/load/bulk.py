@@ -20,6 +20,7 @@ __all__ = ["Bodies", "BulkClient", "Supply", "start_clients", "stop_clients"]
 
 _OK = (200, 202)
 _TRY_AGAIN = (429, 503)
+_BRIEF = "prefer: return=minimal\r\n"  # as a peer answers: that it is done, and where
 _REFUSED = b'"refused"'
 _PAUSE_S = 0.01  # first pause of a client whose request was not taken; doubles
 _PAUSE_S_MAX = 0.5
@@ -94,7 +95,7 @@ class BulkClient(threading.Thread):
         begin = time.perf_counter()
         pause_s = _PAUSE_S
         while not self._stopping.is_set():
-            left = self._left(body, self._connection.post(self._path, body, MEDIA_BULK))
+            left = self._left(body, self._connection.post(self._path, body, MEDIA_BULK, _BRIEF))
             if left is None:
                 end = time.perf_counter()
                 self.finished.append((end, (end - begin) * 1000))

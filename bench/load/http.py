@@ -42,13 +42,16 @@ class Connection:
         """Close the connection; a request under way in another thread fails."""
         self._socket.close()
 
-    def post(self, path: str, body: bytes, content_type: str) -> Answer:
+    def post(self, path: str, body: bytes, content_type: str, headers: str = "") -> Answer:
         """Send one request and wait for its answer.
+
+        Args:
+            headers: more of them, each with its end of line.
 
         Raises:
             OSError: the connection is gone.
         """
-        self._socket.sendall(post_request(path, body, content_type))
+        self._socket.sendall(post_request(path, body, content_type, headers))
         return self._read_answer()
 
     def get(self, path: str) -> Answer:
@@ -69,11 +72,11 @@ class Connection:
         return chunk
 
 
-def post_request(path: str, body: bytes, content_type: str) -> bytes:
+def post_request(path: str, body: bytes, content_type: str, headers: str = "") -> bytes:
     """Give the bytes of a POST request."""
     return (
         f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: {content_type}\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
+        f"content-length: {len(body)}\r\n{headers}\r\n"
     ).encode() + body
 
 

@@ -9,11 +9,12 @@ REFUSED = "refused"
 
 
 class Receipt(msgspec.Struct):
-    """Of one event."""
+    """Of one event, or of ``count`` together."""
 
     status: str
     code: str = ""
     sequence: int = -1
+    count: int = 1
 
 
 class _Receipts(msgspec.Struct):
@@ -24,5 +25,9 @@ _decode = msgspec.json.Decoder(_Receipts).decode
 
 
 def read_receipts(body: bytes) -> list[Receipt]:
-    """Read the body of an answer; none when it holds none. Raises msgspec.MsgspecError."""
-    return _decode(body).receipts
+    """Read the body of an answer, one receipt for each event; none when it holds none.
+
+    Raises:
+        msgspec.MsgspecError: it is no such body.
+    """
+    return [row for row in _decode(body).receipts for _ in range(row.count)]

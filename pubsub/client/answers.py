@@ -7,7 +7,7 @@ what is bound to its content by a digest or a proof is checked where it is read.
 
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, NoReturn
 
 import msgspec
@@ -180,12 +180,28 @@ def read_receipts(answer: Answer, handed_in: list[OpenEntry]) -> list[Receipt]:
         PeerFault: they are not for these entries.
     """
     try:
-        rows = _read_receipts(answer.body).receipts
-        if len(rows) != len(handed_in):
-            raise PeerFault(Offence.MALFORMED, f"{len(rows)} receipts for {len(handed_in)} events")
+        told = _read_receipts(answer.body).receipts
+        count = sum(map(_count, told))
+        if count != len(handed_in) or any(_count(row) < 1 for row in told):
+            raise PeerFault(Offence.MALFORMED, f"{count} receipts for {len(handed_in)} events")
+        rows = [each for row in told for each in _each(row)]
         return [_receipt(row, opened.id) for row, opened in zip(rows, handed_in, strict=True)]
     except (msgspec.MsgspecError, ValueError, RecursionError, DecodeError) as error:
         raise PeerFault(Offence.MALFORMED, f"unreadable receipts: {error}") from None
+
+
+def _count(row: documents.Receipt) -> int:
+    return 1 if row.count is UNSET else row.count
+
+
+def _each(row: documents.Receipt) -> Iterator[documents.Receipt]:
+    """Give what a receipt says of each event for which it stands."""
+    if row.count is UNSET:
+        yield row
+        return
+    for place in range(row.count):
+        sequence = row.sequence if row.sequence is UNSET else row.sequence + place
+        yield msgspec.structs.replace(row, sequence=sequence)
 
 
 def _receipt(row: documents.Receipt, id_: EventId) -> Receipt:

@@ -49,6 +49,7 @@ Wait = Literal["accepted", "final", "proof"]
 
 _MEDIA_JSON: Final = "application/json"
 _MEDIA_BATCH: Final = "application/cloudevents-batch+json"
+_BRIEF: Final = "return=minimal"
 _MEDIA_BULK: Final = "application/vnd.concordat.events+msgpack"
 _MEDIA_ENTRY: Final = "application/vnd.concordat.event+msgpack"
 _MEDIA_PROOF: Final = "application/vnd.concordat.proof+msgpack"
@@ -313,4 +314,4 @@ class Calls:
 def _publish_request(entries: list[OpenEntry], wait: Wait) -> Request:
     body = encode([opened.entry for opened in entries])
     parameters: Mapping[str, str] = {} if wait == "accepted" else {"wait": wait}
-    return Request("POST", "/v1/events", _MEDIA_JSON, parameters, body, _MEDIA_BULK)
+    return Request("POST", "/v1/events", _MEDIA_JSON, parameters, body, _MEDIA_BULK, _BRIEF)

@@ -50,7 +50,11 @@ _SECOND_MS: Final = 1_000
 
 
 class Request(NamedTuple):
-    """One request, to whichever gateway."""
+    """One request, to whichever gateway.
+
+    Attributes:
+        prefer: how the gateway may answer (RFC 7240); it need not.
+    """
 
     method: str
     path: str
@@ -58,6 +62,7 @@ class Request(NamedTuple):
     parameters: Mapping[str, str] = {}
     body: bytes = b""
     content_type: str = ""
+    prefer: str = ""
 
 
 class Call(NamedTuple):

@@ -64,6 +64,8 @@ def request_arguments(call: Call, bearer: Bearer | None) -> RequestArguments:
         headers["authorization"] = bearer.authorization
     if request.content_type:
         headers["content-type"] = request.content_type
+    if request.prefer:
+        headers["prefer"] = request.prefer
     return {
         "method": request.method,
         "url": call.url + request.path,

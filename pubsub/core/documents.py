@@ -45,6 +45,9 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
         proof: the proof bundle in base64, when ``?wait=proof`` asked for it.
         current_hash: of the event's entity, when it did not name that as the previous one; empty
             when there is no such entity.
+        count: how many events of the request it stands for, when ``Prefer: return=minimal`` asked
+            for few receipts: this one and those behind it, pending or one behind the other in the
+            log from ``sequence`` on. Such a receipt names no id.
     """
 
     status: Literal["pending", "final", "refused"]
@@ -56,6 +59,7 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     duplicate: bool = False
     proof: str | UnsetType = UNSET
     current_hash: str | UnsetType = UNSET
+    count: int | UnsetType = UNSET
 
 
 class Receipts(Struct, frozen=True):

@@ -75,14 +75,20 @@ _PUBLISH = Operation(
             "Taken over by the node, or refused; not final yet.",
             {"application/json": {"oneOf": [reference(Receipt), reference(Receipts)]}},
             RECEIPTS,
-            {"Location": "Where the event will be, for a single one."},
+            {
+                "Location": "Where the event will be, for a single one.",
+                "Preference-Applied": "`return=minimal` if it was preferred for several.",
+            },
         ),
         Answer(
             200,
             "With `wait`: each event is final or refused.",
             {"application/json": {"oneOf": [reference(Receipt), reference(Receipts)]}},
             RECEIPT,
-            {"Location": "Where the event is, for a single one."},
+            {
+                "Location": "Where the event is, for a single one.",
+                "Preference-Applied": "`return=minimal` if it was preferred for several.",
+            },
         ),
     ),
     (
@@ -111,6 +117,14 @@ _PUBLISH = Operation(
                 "maximum": GATEWAY_WAIT_MS_MAX,
                 "default": GATEWAY_WAIT_MS,
             },
+        ),
+        Parameter(
+            "Prefer",
+            "header",
+            "`return=minimal`: of a batch or many at once, one receipt with a `count` may stand "
+            "for all events, if they are all pending, or final one behind the other.",
+            {"type": "string"},
+            "return=minimal",
         ),
     ),
     {

@@ -4,12 +4,43 @@ Owns how few questions the store is asked: the place of each event, and the heig
 Events further on in the log are never in lower blocks: two of one height tell it of all between.
 """
 
+from typing import NamedTuple
+
 from ledger.core.ids import Height, Sequence
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import Receipt
 from pubsub.core.entries import Named
 
-__all__ = ["find_decisions"]
+__all__ = ["Run", "find_decisions", "find_run"]
+
+
+class Run(NamedTuple):
+    """Events that stand in the log one behind the other, in their order, all of one block.
+
+    Attributes:
+        first: sequence of the first one.
+        length: how many they are.
+    """
+
+    first: Sequence
+    length: int
+    height: Height
+
+    def decisions(self) -> list[Receipt | None]:
+        """Give what became of each."""
+        height, sequences = self.height, range(self.first, self.first + self.length)
+        return [Receipt(height, Sequence(sequence), None) for sequence in sequences]
+
+
+def find_run(reader: ChainReader, events: Named) -> Run | None:
+    """Give where events are if they are a run, as nearly all that were handed in together."""
+    sequences = reader.sequences_of(events.keys)
+    first, count = sequences[0], len(sequences)
+    if first is None or sequences != list(range(first, first + count)):
+        return None
+    height = reader.height_of(first)
+    is_one_block = reader.height_of(Sequence(first + count - 1)) == height
+    return Run(first, count, height) if is_one_block else None
 
 
 def find_decisions(reader: ChainReader, events: Named, since: Height) -> list[Receipt | None]:

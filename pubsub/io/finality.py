@@ -11,7 +11,7 @@ from ledger.core.proof import build_bundle
 from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import Receipt
 from pubsub.core.entries import Named
-from pubsub.io.decisions import find_decisions
+from pubsub.io.decisions import Run, find_decisions, find_run
 from pubsub.io.signal import Signal
 from pubsub.io.store_access import StoreAccess
 
@@ -22,10 +22,19 @@ class Wait:
     """One request that waits.
 
     Attributes:
-        decisions: what became of each event; None: nothing yet.
+        run: where they all are, if they became final together.
     """
 
-    __slots__ = ("_events", "_open", "decisions", "done", "may_be_old", "since", "with_proof")
+    __slots__ = (
+        "_decisions",
+        "_events",
+        "_open",
+        "done",
+        "may_be_old",
+        "run",
+        "since",
+        "with_proof",
+    )
 
     def __init__(self, events: Named, since: Height, *, with_proof: bool, may_be_old: bool) -> None:
         """Wait for ``events``.
@@ -38,34 +47,49 @@ class Wait:
         """
         self._events = events
         self._open = list(range(len(events.ids)))
-        self.decisions: list[Receipt | None] = [None] * len(events.ids)
+        self._decisions: list[Receipt | None] = [None] * len(events.ids)
+        self.run: Run | None = None
         self.since = since
         self.with_proof = with_proof
         self.may_be_old = may_be_old
         self.done = Signal()
 
+    @property
+    def decisions(self) -> list[Receipt | None]:
+        """What became of each event; None: nothing yet."""
+        return self._decisions if self.run is None else self.run.decisions()
+
     def look(self, reader: ChainReader) -> bool:
         """Look at the last event that is open, then at all; say whether the wait is over."""
         if self._open:
             self._find(reader, self._open[-1:])
-            if self.decisions[self._open[-1]] is None:
+            if self._decisions[self._open[-1]] is None:
                 return False
-            if len(self.decisions) > 1:
-                self._find(reader, self._open)
-            self._open = [row for row in self._open if self.decisions[row] is None]
+            self._find_all(reader)
         return not self._open and (not self.with_proof or self._is_provable(reader))
 
     def look_at_all(self, reader: ChainReader) -> None:
         """Look at all events that are open: nobody will look again."""
         self._find(reader, self._open)
 
+    def _find_all(self, reader: ChainReader) -> None:
+        """Look at all events that are open, for nearly always none of them still is."""
+        if len(self._open) == len(self._decisions) > 1:
+            self.run = find_run(reader, self._events)
+        if self.run is not None:
+            self._open = []
+            return
+        if len(self._decisions) > 1:
+            self._find(reader, self._open)
+        self._open = [row for row in self._open if self._decisions[row] is None]
+
     def _find(self, reader: ChainReader, rows: list[int]) -> None:
-        if len(rows) == len(self.decisions):
-            self.decisions = find_decisions(reader, self._events, self.since)
+        if len(rows) == len(self._decisions):
+            self._decisions = find_decisions(reader, self._events, self.since)
         elif rows:
             found = find_decisions(reader, self._events.at(rows), self.since)
             for row, decision in zip(rows, found, strict=True):
-                self.decisions[row] = decision
+                self._decisions[row] = decision
 
     def _is_provable(self, reader: ChainReader) -> bool:
         """Say whether there are proofs: one of the last event is of a header behind all."""
@@ -112,7 +136,7 @@ class Finality:
                 await wait.done.wait(timeout_ms)
             finally:
                 self._waits.discard(wait)
-        if None in wait.decisions:
+        if wait.run is None and None in wait.decisions:
             with self._access.store.read() as reader:
                 wait.look_at_all(reader)
 

@@ -38,14 +38,22 @@ _WHY_UNREADABLE: Final = "the entry is not the canonical encoding of a signed ev
 
 
 class Wish(NamedTuple):
-    """What the client wants to wait for: nothing, ``final`` or ``proof``."""
+    """What the client wants.
+
+    Attributes:
+        wait: for nothing, ``final`` or ``proof``.
+        is_brief: one receipt may stand for many events.
+    """
 
     wait: str | None
     timeout_ms: int
+    is_brief: bool = False
 
 
 async def hand_in(gateway: Gateway, entries: tuple[bytes, ...], wish: Wish) -> list[Receipt]:
-    """Submit up to SUBMIT_ENTRIES_MAX entries and give one receipt for each, in order.
+    """Submit up to SUBMIT_ENTRIES_MAX entries and give their receipts, in order.
+
+    There is one for each, or for all together if that is wished and they all have the same fate.
 
     Raises:
         Rejected: too much is under way already (OVERLOADED).
@@ -68,14 +76,16 @@ async def hand_in(gateway: Gateway, entries: tuple[bytes, ...], wish: Wish) -> l
         if wish.wait == "proof" and any(receipt.sequence is not UNSET for receipt in receipts):
             receipts = await gateway.access.in_thread(partial(_with_proofs, receipts, entries))
     else:
-        receipts = _answered(gateway, events, codes)
+        receipts = _answered(gateway, events, codes, wish)
     if gateway.access.is_open and _MISMATCH in {receipt.code for receipt in receipts}:
         return _with_hashes(gateway, entries, receipts)
     return receipts
 
 
-def _answered(gateway: Gateway, events: Named, codes: tuple[str, ...]) -> list[Receipt]:
+def _answered(gateway: Gateway, events: Named, codes: tuple[str, ...], wish: Wish) -> list[Receipt]:
     """Give the receipts of events that nobody waits for; of a duplicate, where it is already."""
+    if not codes and wish.is_brief and len(events.ids) > 1:
+        return [Receipt(status="pending", count=len(events.ids))]
     if not codes:
         return [Receipt(status="pending", id=id_.hex()) for id_ in events.ids]
     receipts = [_submitted(id_, code) for id_, code in zip(events.ids, codes, strict=True)]
@@ -101,6 +111,9 @@ async def _waited(
     wait = Wait(awaited, since, with_proof=wish.wait == "proof", may_be_old=may_be_old)
     if awaited.ids:
         await gateway.finality.wait(wait, wish.timeout_ms)
+    if wait.run is not None and wish.is_brief and wish.wait == "final" and not codes:
+        first, length, height = wait.run
+        return [Receipt(status="final", sequence=first, height=height, count=length)]
     decided = [
         _decided(id_, decision) for id_, decision in zip(awaited.ids, wait.decisions, strict=True)
     ]

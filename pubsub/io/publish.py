@@ -51,6 +51,7 @@ class _Answered(NamedTuple):
 _OVER_RATE: Final = Rejected(
     RejectCode.OVERLOADED, "more events a second than a principal may hand in"
 )
+_BRIEF: Final = "return=minimal"
 _WAITED: Final = {"final": "finality", "proof": "proof"}
 
 
@@ -67,6 +68,7 @@ async def publish(gateway: Gateway, request: Request) -> Response:
         raise Refusal(
             HttpCode.UNSUPPORTED_MEDIA_TYPE, f"send one of {known}", None, {"accept-post": known}
         )
+    wish = wish._replace(is_brief=_is_brief(request))
     async with gateway.bodies.read(request, gateway.settings.body_bytes_max) as body:
         if content_type == MEDIA_BULK:
             return _several(await _hand_in(gateway, request, split_bulk(body), wish), wish)
@@ -81,6 +83,12 @@ def _read_wish(query: bytes) -> Wish:
         parameters.choice("wait", ("final", "proof")),
         parameters.integer("timeout_ms", 1, GATEWAY_WAIT_MS_MAX) or GATEWAY_WAIT_MS,
     )
+
+
+def _is_brief(request: Request) -> bool:
+    """Say whether the client prefers few receipts (RFC 7240)."""
+    preferences = request.headers.get("prefer", "").lower().replace(" ", "").split(",")
+    return _BRIEF in preferences
 
 
 async def _hand_in(
@@ -145,6 +153,8 @@ def _several(answered: _Answered, wish: Wish) -> Response:
         raise Refusal(RejectCode.OVERLOADED, "none of the events was taken", receipts, headers)
     _require_decided(receipts, wish)
     status = HTTPStatus.OK if wish.wait else HTTPStatus.ACCEPTED
+    if wish.is_brief:
+        headers = {**headers, "preference-applied": _BRIEF}
     return json_response(Receipts(receipts), status, headers)
 
 

@@ -5,7 +5,7 @@ everything over and, when ``finalises`` is set, applies it to the chain at once.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -206,16 +206,22 @@ class World:
         return await self.http.get(target, headers={"accept": accept})
 
     async def post(
-        self, body: bytes, media_type: str = "application/cloudevents+json", query: str = ""
+        self,
+        body: bytes,
+        media_type: str = "application/cloudevents+json",
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Publish a body."""
-        headers = {"content-type": media_type}
-        return await self.http.post(f"/v1/events{query}", content=body, headers=headers)
+        all_headers = {"content-type": media_type, **(headers or {})}
+        return await self.http.post(f"/v1/events{query}", content=body, headers=all_headers)
 
-    async def post_bulk(self, entries: Sequence[bytes], query: str = "") -> httpx.Response:
+    async def post_bulk(
+        self, entries: Sequence[bytes], query: str = "", headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
         """Publish entries in bulk."""
         body = msgspec.msgpack.encode(list(entries))
-        return await self.post(body, "application/vnd.concordat.events+msgpack", query)
+        return await self.post(body, "application/vnd.concordat.events+msgpack", query, headers)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from ledger.core.event import entry_id, event_key
 from ledger.core.ids import Height
 from ledger.io.chain_reader import ChainReader
 from pubsub.core.entries import name_entries
-from pubsub.io.decisions import find_decisions
+from pubsub.io.decisions import find_decisions, find_run
 from tests.ledger.sample_network import entry
 from tests.pubsub.gateway_world import Chain, World, sample
 
@@ -45,6 +45,23 @@ def test_decisions_are_those_of_each_event(tmp_path: Path, sizes: tuple[int, ...
         found = find_decisions(reader, name_entries(tuple(asked)), Height(0))
         assert found == [reader.receipt(entry_id(data)) for data in asked]
         assert found.count(None) == 1
+
+
+def test_run_is_of_one_block_in_order(tmp_path: Path) -> None:
+    """Events are a run if they stand one behind the other; it says of each what it alone would."""
+    chain = Chain(tmp_path / "chain")
+    chain.extend([sample(nonce).entry for nonce in range(5)])
+    chain.extend([sample(nonce).entry for nonce in range(5, 10)])
+    runs: dict[tuple[int, ...], tuple[int, int, int] | None]
+    runs = {(1, 2, 3): (1, 3, 1), (5, 6, 7, 8, 9): (5, 5, 2), (4,): (4, 1, 1)}
+    runs |= dict.fromkeys([(3, 4, 5), (2, 1), (1, 3), (1, 1), (8, 9, 10), (10, 9), (1, 10)])
+    with chain.store.read() as reader:
+        for nonces, expected in runs.items():
+            named = name_entries(tuple(sample(nonce).entry for nonce in nonces))
+            run = find_run(reader, named)
+            assert run == expected
+            if run is not None:
+                assert run.decisions() == find_decisions(reader, named, Height(0))
 
 
 def test_earlier_refusals_are_left_out(tmp_path: Path) -> None:

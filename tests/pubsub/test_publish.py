@@ -11,6 +11,7 @@ import pytest
 
 from consensus.core.control import SubmitReply
 from ledger.core.errors import RejectCode
+from ledger.core.event import entry_id
 from ledger.core.ids import Height
 from ledger.core.limits import (
     CONTROL_REQUESTS_MAX,
@@ -178,6 +179,49 @@ async def test_wait_until_final(world: World, query: str) -> None:
     assert world.node.awaited == 1
     await world.post(sample_json(1))
     assert (len(world.node.submissions), world.node.awaited) == (2, 1)
+
+
+BRIEF = {"prefer": "respond-async, Return=minimal"}
+
+
+@pytest.mark.parametrize("count", [2, 7])
+async def test_brief_receipt_stands_for_all(world: World, count: int) -> None:
+    """Who prefers little is told at once of events that have one fate."""
+    entries = [sample(nonce).entry for nonce in range(count)]
+    answer = await world.post_bulk(entries, headers=BRIEF)
+    assert answer.json() == {"receipts": [{"status": "pending", "count": count}]}
+    assert answer.headers["preference-applied"] == "return=minimal"
+    world.node.finalises = True
+    entries = [sample(nonce).entry for nonce in range(10, 10 + count)]
+    world.chain.extend([sample(99).entry])
+    answer = await world.post_bulk(entries, "?wait=final", headers=BRIEF)
+    expected = {"status": "final", "sequence": 1, "height": 2, "count": count}
+    assert answer.json() == {"receipts": [expected]}
+    assert answer.headers["preference-applied"] == "return=minimal"
+
+
+async def test_brief_receipts_hide_nothing(world: World) -> None:
+    """Events that differ in anything, single ones, and proofs have receipts of their own."""
+    world.node.finalises = True
+    for entries, query in (
+        ([sample(1).entry, entry(1, topic="forbidden.topic"), sample(2).entry], "?wait=final"),
+        ([sample(4).entry, sample(3).entry, sample(3).entry], "?wait=final"),
+        ([sample(5).entry], "?wait=final"),
+        ([sample(6).entry], ""),
+        ([sample(7).entry, sample(8).entry], "?wait=proof&timeout_ms=1"),
+    ):
+        answer = await world.post_bulk(entries, query, headers=BRIEF)
+        receipts = answer.json()["receipts"]
+        assert [receipt["id"] for receipt in receipts] == [entry_id(data).hex() for data in entries]
+        assert not any("count" in receipt for receipt in receipts)
+    world.node.judge = lambda data: "duplicate" if data == sample(1).entry else ""
+    answer = await world.post_bulk([sample(1).entry, sample(9).entry], headers=BRIEF)
+    assert [receipt["status"] for receipt in answer.json()["receipts"]] == ["refused", "pending"]
+    answer = await world.post(sample_json(10), headers=BRIEF)
+    assert (answer.json()["id"], "preference-applied" in answer.headers) == (
+        sample(10).id.hex(),
+        False,
+    )
 
 
 async def test_block_that_came_with_the_answer(

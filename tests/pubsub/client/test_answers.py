@@ -29,6 +29,22 @@ def test_receipts_stand_for_the_events_handed_in() -> None:
     assert (second.id, second.status, second.sequence, second.height) == (TWO.id, "final", 4, 2)
 
 
+def test_a_receipt_may_stand_for_several_events() -> None:
+    """Of those it says what one for each would say."""
+    rows = (
+        Receipt(status="final", sequence=4, height=2, count=2),
+        Receipt(status="pending", count=1),
+        Receipt(status="pending", id=TWO.id.hex()),
+    )
+    receipts = read_receipts(answer(*rows), [ONE, TWO, ONE, TWO])
+    assert [(r.id, r.status, r.sequence, r.height) for r in receipts] == [
+        (ONE.id, "final", 4, 2),
+        (TWO.id, "final", 5, 2),
+        (ONE.id, "pending", None, None),
+        (TWO.id, "pending", None, None),
+    ]
+
+
 def test_a_duplicate_is_no_refusal() -> None:
     """An event that is known is final or on its way; a refused one has its code."""
     known = Receipt(status="refused", code="duplicate", sequence=7, height=3, duplicate=True)
@@ -49,6 +65,11 @@ def test_a_duplicate_is_no_refusal() -> None:
         ([], [ONE]),
         ([Receipt(status="pending")] * 2, [ONE]),
         ([Receipt(status="pending", id=TWO.id.hex())], [ONE]),
+        ([Receipt(status="pending", count=2)], [ONE]),
+        ([Receipt(status="pending", count=10**18)], [ONE]),
+        ([Receipt(status="pending", count=3), Receipt(status="pending", count=-2)], [ONE]),
+        ([Receipt(status="pending", count=0), Receipt(status="pending")], [ONE]),
+        ([Receipt(status="pending", count=2, id=ONE.id.hex())], [ONE, TWO]),
         ([Receipt(status="final")], [ONE]),
         ([Receipt(status="refused")], [ONE]),
         ([Receipt(status="refused", code="whatever")], [ONE]),
