@@ -23,6 +23,7 @@ from ledger.core.execute import AcceptedEvents, BlockResult
 from ledger.core.hashing import derived_digest
 from ledger.core.ids import BatchId, Epoch, EventKey, Height, Sequence
 from ledger.core.limits import EVIDENCE_COUNT_MAX, INDEX_KEY_BYTES_MAX
+from ledger.core.scanning import Scan
 from ledger.core.state import StateView
 from ledger.core.tlog.checkpoint import StoredCheckpoint, checkpoints_codec
 from ledger.core.validators import Validator
@@ -279,7 +280,7 @@ def put_log(
     scan, first = accepted.scan, accepted.first
     places = log_rows(scan, first, accepted.batch_ids, number_key(height), LOG_ROW_PLACES_MAX)
     _put_all(transaction, tables.log, places, append=True)
-    _put_events(transaction, tables.events, EventRows(scan, first))
+    _put_events(transaction, tables.events, scan, first)
     indexes = (
         ("topic", tables.topics),
         ("publisher", tables.publishers),
@@ -312,11 +313,12 @@ def _count_topics(
 
 
 def _put_events(
-    transaction: "lmdb.Transaction[memoryview]", table: Table, events: EventRows
+    transaction: "lmdb.Transaction[memoryview]", table: Table, scan: Scan, first: Sequence
 ) -> None:
-    """Put events into the rows that stand where they belong, or behind the last one."""
+    """Put the open entries of a scan into the rows where they belong, or behind the last one."""
     count_max = EVENT_ROW_EVENTS_MAX
     try:
+        events = EventRows(scan, first)
         with transaction.cursor(table) as cursor:
             while (key := events.key) is not None:
                 if cursor.set_range(key):

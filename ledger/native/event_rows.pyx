@@ -33,7 +33,11 @@ cdef class EventRows:
     cdef size_t _taken
 
     def __cinit__(self, Scan scan not None, uint64_t first):
-        """Take the events, of which the first one has the number `first`."""
+        """Take the events, of which the first one has the number `first`.
+
+        Raises:
+            KeyError: one of them stands there twice.
+        """
         cdef size_t i, count = scan._open_count()
         cdef uint8_t *out
         cdef uint8_t *unordered = NULL
@@ -55,6 +59,8 @@ cdef class EventRows:
                     self._count += 1
             scan_sort(rows, rows + count, count)
             for i in range(count):
+                if i and memcmp(rows[i - 1].key, rows[i].key, KEY_BYTES) == 0:
+                    raise KeyError("an event stands in the scan twice")
                 memcpy(self._events + i * PLACED_BYTES, rows[i].key, PLACED_BYTES)
         finally:
             free(rows)

@@ -199,9 +199,23 @@ def _each(row: documents.Receipt) -> Iterator[documents.Receipt]:
     if row.count is UNSET:
         yield row
         return
+    sequence, height = row.sequence, row.height
+    told = documents.Receipt(
+        status=row.status,
+        sequence=sequence,
+        height=height,
+        duplicate=row.duplicate,
+        count=row.count,
+    )
+    if row != told or row.status == "refused":
+        # What is said of one event alone would be kept for each, a proof of megabytes for instance.
+        raise PeerFault(
+            Offence.MALFORMED, "a receipt for several events says more than their place"
+        )
     for place in range(row.count):
-        sequence = row.sequence if row.sequence is UNSET else row.sequence + place
-        yield msgspec.structs.replace(row, sequence=sequence)
+        yield msgspec.structs.replace(
+            row, sequence=sequence if sequence is UNSET else sequence + place
+        )
 
 
 def _receipt(row: documents.Receipt, id_: EventId) -> Receipt:

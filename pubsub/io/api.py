@@ -77,7 +77,7 @@ _PUBLISH = Operation(
             RECEIPTS,
             {
                 "Location": "Where the event will be, for a single one.",
-                "Preference-Applied": "`return=minimal` if it was preferred for several.",
+                "Preference-Applied": "`return=minimal` where a receipt stands for many.",
             },
         ),
         Answer(
@@ -87,7 +87,7 @@ _PUBLISH = Operation(
             RECEIPT,
             {
                 "Location": "Where the event is, for a single one.",
-                "Preference-Applied": "`return=minimal` if it was preferred for several.",
+                "Preference-Applied": "`return=minimal` where a receipt stands for many.",
             },
         ),
     ),
@@ -121,7 +121,7 @@ _PUBLISH = Operation(
         Parameter(
             "Prefer",
             "header",
-            "`return=minimal`: of a batch or many at once, one receipt with a `count` may stand "
+            "`return=minimal`: of many at once (MessagePack), one receipt with a `count` may stand "
             "for all events, if they are all pending, or final one behind the other.",
             {"type": "string"},
             "return=minimal",

@@ -68,9 +68,9 @@ async def publish(gateway: Gateway, request: Request) -> Response:
         raise Refusal(
             HttpCode.UNSUPPORTED_MEDIA_TYPE, f"send one of {known}", None, {"accept-post": known}
         )
-    wish = wish._replace(is_brief=_is_brief(request))
     async with gateway.bodies.read(request, gateway.settings.body_bytes_max) as body:
         if content_type == MEDIA_BULK:
+            wish = wish._replace(is_brief=_is_brief(request))
             return _several(await _hand_in(gateway, request, split_bulk(body), wish), wish)
         return _several(await _hand_in_batch(gateway, request, body, wish), wish)
 
@@ -153,7 +153,7 @@ def _several(answered: _Answered, wish: Wish) -> Response:
         raise Refusal(RejectCode.OVERLOADED, "none of the events was taken", receipts, headers)
     _require_decided(receipts, wish)
     status = HTTPStatus.OK if wish.wait else HTTPStatus.ACCEPTED
-    if wish.is_brief:
+    if receipts[0].count is not UNSET:
         headers = {**headers, "preference-applied": _BRIEF}
     return json_response(Receipts(receipts), status, headers)
 

@@ -114,6 +114,12 @@ def test_an_event_stands_once(count: int) -> None:
             EventRows(scan_entries([item]), 7).append(key, row, 9)
 
 
+def test_an_event_stands_once_in_a_scan() -> None:
+    """Events that come together are compared with each other, too."""
+    with pytest.raises(KeyError):
+        EventRows(scan_entries([POOL[1], POOL[0], POOL[1]]), 0)
+
+
 @pytest.mark.parametrize("key_size", [0, 39, 41])
 @pytest.mark.parametrize("row_size", [0, 7, 9, 47, 48, 57])
 def test_cut_rows_are_refused(key_size: int, row_size: int) -> None:

@@ -214,14 +214,17 @@ async def test_brief_receipts_hide_nothing(world: World) -> None:
         receipts = answer.json()["receipts"]
         assert [receipt["id"] for receipt in receipts] == [entry_id(data).hex() for data in entries]
         assert not any("count" in receipt for receipt in receipts)
+        assert "preference-applied" not in answer.headers
     world.node.judge = lambda data: "duplicate" if data == sample(1).entry else ""
     answer = await world.post_bulk([sample(1).entry, sample(9).entry], headers=BRIEF)
     assert [receipt["status"] for receipt in answer.json()["receipts"]] == ["refused", "pending"]
     answer = await world.post(sample_json(10), headers=BRIEF)
-    assert (answer.json()["id"], "preference-applied" in answer.headers) == (
-        sample(10).id.hex(),
-        False,
-    )
+    assert answer.json()["id"] == sample(10).id.hex()
+    body = b"[" + sample_json(11) + b"," + sample_json(12) + b"]"
+    for query in ("", "?wait=final"):
+        answer = await world.post(body, BATCH, query, headers=BRIEF)
+        ids = [receipt["id"] for receipt in answer.json()["receipts"]]
+        assert ids == [sample(11).id.hex(), sample(12).id.hex()]
 
 
 async def test_block_that_came_with_the_answer(
