@@ -7,11 +7,11 @@ are canonical records, or packed where every event has one.
 A row costs the writer a search and a page, so one holds many events where it can. A row of the log
 has the places of neighbouring entries of one batch. A row of the table of events has events of
 neighbouring times and ids: the others' keys and sequences, then the sequence of the last, whose
-time and id are the key. A row of an index of topics, publishers or
-types is a duplicate under the value: the sequences of a block's events that have it. Each is found
-by the last that it holds. A value that is empty or too long for a key is indexed by its
-digest behind a byte that no UTF-8 text contains, so that two values never share a key. Ids and
-subjects, nearly all of them different, are in the hash index (``ledger.io.hash_index``).
+time and id are the key. A row of an index of topics, publishers or types is a duplicate under the
+value: the sequences of a block's events that have it. Each is found by the last that it holds. A
+value that is empty or too long for a key is indexed by its digest behind a byte that no UTF-8 text
+contains, so that two values never share a key. Ids and subjects, nearly all of them different, are
+in the hash index (``ledger.io.hash_index``).
 
 Ids stand once more, behind their events' times: events of one block are of nearly one time, so
 that whoever knows it, as the check for duplicates does, looks and writes where others just did.
@@ -40,7 +40,6 @@ from ledger.core.limits import INDEX_KEY_BYTES_MAX
 from ledger.io.batch_files import BatchFiles
 from ledger.io.environment import Environment, Table
 from ledger.io.errors import lmdb_errors
-from ledger.native.event_rows import EVENT_BYTES
 
 __all__ = [
     "BATCH_END_KEY",
@@ -77,6 +76,7 @@ _number = struct.Struct(">Q")
 _tile = struct.Struct(">BQ")
 _log_row = struct.Struct(">Q32s")
 _place = struct.Struct(">IH")
+_event = struct.Struct(">40xQ")  # behind its key
 _BACK_BYTES: Final = 2
 _index_digest = derived_digest("index key")
 _DIGESTED: Final = b"\xff"
@@ -268,9 +268,8 @@ def read_number(data: memoryview) -> int:
 
 def event_numbers(row: memoryview) -> list[int]:
     """Unpack the sequences of a row of the table of events. Raises struct.error when it is none."""
-    others, rest = divmod(len(row), EVENT_BYTES)
-    ends = [(number + 1) * EVENT_BYTES for number in range(others)]
-    return [read_number(row[end - _number.size : end]) for end in ends] + [read_number(row[-rest:])]
+    others = [number for (number,) in _event.iter_unpack(row[: -_number.size])]
+    return [*others, read_number(row[-_number.size :])]
 
 
 def posting_count(row: bytes | memoryview) -> int:

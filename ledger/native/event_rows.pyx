@@ -10,12 +10,16 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.list cimport PyList_GET_ITEM
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
 from ledger.native.scan cimport SCAN_ID_BYTES, SCAN_OPEN, Scan, scan_row, scan_sort
 
 __all__ = ["EVENT_BYTES", "EventRows", "EventSearch"]
+
+cdef extern from "c/bytes.h" nogil:
+    uint64_t load64_be(const uint8_t *p)
+    void store64_be(uint8_t *p, uint64_t x)
 
 cdef enum:
     NUMBER_BYTES = 8
@@ -51,9 +55,9 @@ cdef class EventRows:
             for i in range(scan._columns.count):
                 if scan._columns.entries[i].verdict == SCAN_OPEN:
                     out = unordered + self._count * PLACED_BYTES
-                    _put_number(out, scan._columns.entries[i].time_ms)
+                    store64_be(out, scan._columns.entries[i].time_ms)
                     memcpy(out + NUMBER_BYTES, scan._columns.entries[i].id, SCAN_ID_BYTES)
-                    _put_number(out + KEY_BYTES, first + self._count)
+                    store64_be(out + KEY_BYTES, first + self._count)
                     rows[self._count].key = out
                     rows[self._count].length = KEY_BYTES
                     self._count += 1
@@ -185,7 +189,7 @@ cdef class EventSearch:
         self._keys = list(keys)
         self._count = len(self._keys)
         self._wanted = <scan_row *>malloc((2 * self._count + 1) * sizeof(scan_row))
-        self._numbers = <uint64_t *>malloc((self._count + 1) * sizeof(uint64_t))
+        self._numbers = <uint64_t *>calloc(self._count + 1, sizeof(uint64_t))
         if self._wanted == NULL or self._numbers == NULL:
             raise MemoryError
         for i in range(self._count):
@@ -195,7 +199,6 @@ cdef class EventSearch:
             self._wanted[i].key = <const uint8_t *>PyBytes_AS_STRING(key)
             self._wanted[i].length = KEY_BYTES
             self._wanted[i].index = i
-            self._numbers[i] = 0
         scan_sort(self._wanted, self._wanted + self._count, self._count)
 
     def __dealloc__(self):
@@ -238,7 +241,7 @@ cdef class EventSearch:
             self._passed += 1
 
     cdef void _find(self, const uint8_t *number) noexcept:
-        self._numbers[self._wanted[self._passed].index] = 1 + _number_at(number)
+        self._numbers[self._wanted[self._passed].index] = 1 + load64_be(number)
 
     def numbers(self):
         """Give what was found for each key, in the order in which they were given, or None."""
@@ -253,20 +256,6 @@ cdef class EventSearch:
 
 cdef bytes _slice(const uint8_t *data, size_t length):
     return PyBytes_FromStringAndSize(<const char *>data, length)
-
-
-cdef void _put_number(uint8_t *out, uint64_t value) noexcept:
-    cdef size_t i
-    for i in range(NUMBER_BYTES):
-        out[NUMBER_BYTES - 1 - i] = <uint8_t>(value >> (8 * i))
-
-
-cdef uint64_t _number_at(const uint8_t *data) noexcept:
-    cdef size_t i
-    cdef uint64_t number = 0
-    for i in range(NUMBER_BYTES):
-        number = number << 8 | data[i]
-    return number
 
 
 cdef int _require_row(const uint8_t[::1] key, const uint8_t[::1] value) except -1:
