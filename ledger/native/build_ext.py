@@ -35,6 +35,7 @@ SOURCES = {
     "merkle": (
         "cpu.c",
         "sha256.c",
+        "sha256_avx512.c",
         "sha256_shani.c",
     ),
     "scan": (

@@ -22,6 +22,7 @@ cdef extern from "c/sha256.h" nogil:
     ctypedef enum sha256_path:
         SHA256_PORTABLE
         SHA256_SHANI
+        SHA256_AVX512
 
     sha256_path sha256_best_path()
     void sha256_many(
@@ -45,7 +46,7 @@ cdef enum:
     LEAF_PREFIX = 0
     NODE_PREFIX = 1
 
-_PATHS = {"portable": SHA256_PORTABLE, "shani": SHA256_SHANI}
+_PATHS = {"portable": SHA256_PORTABLE, "shani": SHA256_SHANI, "avx512ifma": SHA256_AVX512}
 
 
 def implementations():
@@ -159,7 +160,7 @@ def subtree_root(bytes hashes not None, *, implementation=None):
                           level, path)
         count //= 2
         while count > 1:
-            # In place: two pairs are read before their two hashes are written, further down.
+            # In place: pairs are read before their hashes are written, further down.
             sha256_many_pairs(level, count // 2, NODE_PREFIX, level, path)
             count //= 2
         return PyBytes_FromStringAndSize(<char *>level, DIGEST_BYTES)

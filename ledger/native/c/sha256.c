@@ -76,13 +76,16 @@ void sha256_compress_pair_portable(uint32_t first[8], const uint8_t *first_block
 
 sha256_path sha256_best_path(void)
 {
-    return cpu_has_sha() ? SHA256_SHANI : SHA256_PORTABLE;
+    if (!cpu_has_sha()) {
+        return SHA256_PORTABLE;
+    }
+    return cpu_has_avx512ifma() ? SHA256_AVX512 : SHA256_SHANI;
 }
 
 static sha256_compress_pair *compress_of(sha256_path path)
 {
 #if CONCORDAT_X86
-    if (path == SHA256_SHANI) {
+    if (path != SHA256_PORTABLE) {
         return sha256_compress_pair_shani;
     }
 #endif
@@ -90,22 +93,25 @@ static sha256_compress_pair *compress_of(sha256_path path)
     return sha256_compress_pair_portable;
 }
 
-/* One message on its way through. */
+/* A message that is being cut into blocks. */
 typedef struct {
     const uint8_t *data;
     size_t length; /* of data; the message has one byte more */
     size_t blocks; /* with padding */
-    uint32_t state[8];
     uint8_t room[SHA256_BLOCK];
     uint8_t prefix;
 } message;
 
-static void message_open(message *m, const uint8_t *data, size_t length, uint8_t prefix)
+static size_t blocks_of(const sha256_item *item)
 {
-    m->data = data;
-    m->length = length;
-    m->blocks = (length + 1 + 9 + SHA256_BLOCK - 1) / SHA256_BLOCK;
-    memcpy(m->state, SHA256_INITIAL, sizeof m->state);
+    return (item->length + 1 + 9 + SHA256_BLOCK - 1) / SHA256_BLOCK;
+}
+
+static void message_open(message *m, const sha256_item *item, uint8_t prefix)
+{
+    m->data = item->data;
+    m->length = item->length;
+    m->blocks = blocks_of(item);
     m->prefix = prefix;
 }
 
@@ -135,64 +141,167 @@ static const uint8_t *block_at(message *m, size_t index)
     return m->room;
 }
 
-static void message_close(const message *m, uint8_t digest[SHA256_DIGEST])
+static void write_digest(uint8_t digest[SHA256_DIGEST], const uint32_t state[8])
 {
     for (int i = 0; i < 4; i++) {
-        store64_be(digest + 8 * i, (uint64_t)m->state[2 * i] << 32 | m->state[2 * i + 1]);
+        store64_be(digest + 8 * i, (uint64_t)state[2 * i] << 32 | state[2 * i + 1]);
     }
+}
+
+static void run_alone(const sha256_item *item, uint8_t prefix, uint8_t *digest,
+                      sha256_compress_pair *compress_pair)
+{
+    message m;
+    uint32_t state[8];
+    message_open(&m, item, prefix);
+    memcpy(state, SHA256_INITIAL, sizeof state);
+    for (size_t i = 0; i < m.blocks; i++) {
+        const uint8_t *block = block_at(&m, i);
+        compress_pair(state, block, state, block);
+    }
+    write_digest(digest, state);
 }
 
 /* Run two messages side by side as long as both last. */
-static void run_pair(message *a, message *b, sha256_compress_pair *compress_pair)
+static void run_pair(const sha256_item items[2], uint8_t prefix, uint8_t *digests,
+                     sha256_compress_pair *compress_pair)
 {
-    const size_t both = a->blocks < b->blocks ? a->blocks : b->blocks;
-    message *longer = a->blocks < b->blocks ? b : a;
-    for (size_t i = 0; i < both; i++) {
-        compress_pair(a->state, block_at(a, i), b->state, block_at(b, i));
+    message m[2];
+    uint32_t states[2][8];
+    for (int i = 0; i < 2; i++) {
+        message_open(&m[i], &items[i], prefix);
+        memcpy(states[i], SHA256_INITIAL, sizeof states[i]);
     }
-    for (size_t i = both; i < longer->blocks; i++) {
-        const uint8_t *block = block_at(longer, i);
-        compress_pair(longer->state, block, longer->state, block);
+    const int longer = m[0].blocks < m[1].blocks;
+    for (size_t i = 0; i < m[!longer].blocks; i++) {
+        compress_pair(states[0], block_at(&m[0], i), states[1], block_at(&m[1], i));
+    }
+    for (size_t i = m[!longer].blocks; i < m[longer].blocks; i++) {
+        const uint8_t *block = block_at(&m[longer], i);
+        compress_pair(states[longer], block, states[longer], block);
+    }
+    for (int i = 0; i < 2; i++) {
+        write_digest(digests + i * SHA256_DIGEST, states[i]);
     }
 }
 
-static void run_alone(message *m, sha256_compress_pair *compress_pair)
+static void run_pairs(const sha256_item *items, size_t count, uint8_t prefix, uint8_t *digests,
+                      sha256_compress_pair *compress_pair)
 {
-    for (size_t i = 0; i < m->blocks; i++) {
-        const uint8_t *block = block_at(m, i);
-        compress_pair(m->state, block, m->state, block);
+    size_t i = 0;
+    for (; i + 1 < count; i += 2) {
+        run_pair(items + i, prefix, digests + i * SHA256_DIGEST, compress_pair);
+    }
+    if (i < count) {
+        run_alone(items + i, prefix, digests + i * SHA256_DIGEST, compress_pair);
     }
 }
+
+#if CONCORDAT_X86
+
+/* Are the lanes busy enough? All of them take as long as some five messages in pairs. */
+static int fills_lanes(const sha256_item items[SHA256_LANES])
+{
+    size_t all = 0, longest = 0;
+    for (int lane = 0; lane < SHA256_LANES; lane++) {
+        const size_t blocks = blocks_of(&items[lane]);
+        all += blocks;
+        longest = longest < blocks ? blocks : longest;
+    }
+    return all / longest >= 6;
+}
+
+/* Take block `index` of all lanes whose message has one; an ended lane keeps its state. */
+static void step_any(message m[SHA256_LANES], size_t index, uint32_t states[8][SHA256_LANES])
+{
+    const uint8_t *blocks[SHA256_LANES];
+    uint16_t active = 0;
+    for (int lane = 0; lane < SHA256_LANES; lane++) {
+        const int ended = index >= m[lane].blocks;
+        blocks[lane] = ended ? m[lane].room : block_at(&m[lane], index);
+        active |= (uint16_t)(!ended << lane);
+    }
+    sha256_compress_lanes_avx512(states, blocks, active);
+}
+
+/* Take the blocks from `first` to before `end`, which are all data in every lane. */
+static void steps_inside(const message m[SHA256_LANES], size_t first, size_t end,
+                         uint32_t states[8][SHA256_LANES])
+{
+    const uint8_t *blocks[SHA256_LANES];
+    for (int lane = 0; lane < SHA256_LANES; lane++) {
+        blocks[lane] = m[lane].data + first * SHA256_BLOCK - 1;
+    }
+    for (size_t i = first; i < end; i++) {
+        sha256_compress_lanes_avx512(states, blocks, UINT16_MAX);
+        for (int lane = 0; lane < SHA256_LANES; lane++) {
+            blocks[lane] += SHA256_BLOCK;
+        }
+    }
+}
+
+/* Run sixteen messages side by side. */
+static void run_lanes(const sha256_item items[SHA256_LANES], uint8_t prefix, uint8_t *digests)
+{
+    message m[SHA256_LANES];
+    uint32_t states[8][SHA256_LANES], state[8];
+    size_t inside = SIZE_MAX, longest = 0;
+    for (int lane = 0; lane < SHA256_LANES; lane++) {
+        message_open(&m[lane], &items[lane], prefix);
+        const size_t full = (m[lane].length + 1) / SHA256_BLOCK;
+        inside = inside < full ? inside : full;
+        longest = longest < m[lane].blocks ? m[lane].blocks : longest;
+        for (int word = 0; word < 8; word++) {
+            states[word][lane] = SHA256_INITIAL[word];
+        }
+    }
+    step_any(m, 0, states);
+    if (inside > 1) {
+        steps_inside(m, 1, inside, states);
+    }
+    for (size_t i = inside > 1 ? inside : 1; i < longest; i++) {
+        step_any(m, i, states);
+    }
+    for (int lane = 0; lane < SHA256_LANES; lane++) {
+        for (int word = 0; word < 8; word++) {
+            state[word] = states[word][lane];
+        }
+        write_digest(digests + lane * SHA256_DIGEST, state);
+    }
+}
+
+#endif
 
 void sha256_many(const sha256_item *items, size_t count, uint8_t prefix, uint8_t *digests,
                  sha256_path path)
 {
     sha256_compress_pair *compress_pair = compress_of(path);
-    message a, b;
-    for (size_t i = 0; i < count; i += 2) {
-        message_open(&a, items[i].data, items[i].length, prefix);
-        if (i + 1 < count) {
-            message_open(&b, items[i + 1].data, items[i + 1].length, prefix);
-            run_pair(&a, &b, compress_pair);
-            message_close(&b, digests + (i + 1) * SHA256_DIGEST);
+#if CONCORDAT_X86
+    while (path == SHA256_AVX512 && count >= SHA256_LANES) {
+        if (fills_lanes(items)) {
+            run_lanes(items, prefix, digests);
         } else {
-            run_alone(&a, compress_pair);
+            run_pairs(items, SHA256_LANES, prefix, digests, compress_pair);
         }
-        message_close(&a, digests + i * SHA256_DIGEST);
+        items += SHA256_LANES;
+        digests += SHA256_LANES * SHA256_DIGEST;
+        count -= SHA256_LANES;
     }
+#endif
+    run_pairs(items, count, prefix, digests, compress_pair);
 }
 
 void sha256_many_pairs(const uint8_t *pairs, size_t count, uint8_t prefix, uint8_t *digests,
                        sha256_path path)
 {
     enum { PAIR = 2 * SHA256_DIGEST };
-    sha256_item two[2];
-    for (size_t i = 0; i < count; i += 2) {
-        const size_t taken = count - i < 2 ? 1 : 2;
-        for (size_t j = 0; j < taken; j++) {
-            two[j].data = pairs + (i + j) * PAIR;
-            two[j].length = PAIR;
+    sha256_item taken[SHA256_LANES];
+    for (size_t i = 0; i < count; i += SHA256_LANES) {
+        const size_t size = count - i < SHA256_LANES ? count - i : SHA256_LANES;
+        for (size_t j = 0; j < size; j++) {
+            taken[j].data = pairs + (i + j) * PAIR;
+            taken[j].length = PAIR;
         }
-        sha256_many(two, taken, prefix, digests + i * SHA256_DIGEST, path);
+        sha256_many(taken, size, prefix, digests + i * SHA256_DIGEST, path);
     }
 }

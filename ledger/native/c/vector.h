@@ -51,4 +51,33 @@ static inline __attribute__((always_inline)) void transpose8(u64x8 r[8])
     }
 }
 
+/* Transpose sixteen rows of sixteen 32-bit words in place. */
+static inline __attribute__((always_inline)) void transpose16(__m512i r[16])
+{
+    __m512i a[16], b[16];
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        a[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+        b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+        b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+        b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+    /* b[4 q + c] holds, in its 128-bit part p, word 4 p + c of rows 4 q .. 4 q + 3. */
+    for (int c = 0; c < 4; c++) {
+        a[c] = _mm512_shuffle_i64x2(b[c], b[c + 4], 0x88);
+        a[c + 4] = _mm512_shuffle_i64x2(b[c], b[c + 4], 0xdd);
+        a[c + 8] = _mm512_shuffle_i64x2(b[c + 8], b[c + 12], 0x88);
+        a[c + 12] = _mm512_shuffle_i64x2(b[c + 8], b[c + 12], 0xdd);
+    }
+    for (int c = 0; c < 4; c++) {
+        r[c] = _mm512_shuffle_i64x2(a[c], a[c + 8], 0x88);
+        r[c + 8] = _mm512_shuffle_i64x2(a[c], a[c + 8], 0xdd);
+        r[c + 4] = _mm512_shuffle_i64x2(a[c + 4], a[c + 12], 0x88);
+        r[c + 12] = _mm512_shuffle_i64x2(a[c + 4], a[c + 12], 0xdd);
+    }
+}
+
 #endif
