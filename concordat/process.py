@@ -19,6 +19,11 @@ __all__ = ["become_child", "start_child"]
 
 _PARENT_VARIABLE = "CONCORDAT_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
+_TUNABLES_VARIABLE = "GLIBC_TUNABLES"
+# glibc then asks for huge pages under what it allocates, which the kernel usually gives only to
+# who asks. Batches pass through memory of half a MiB a copy, and in a virtual machine each page of
+# 4 KiB costs two walks of page tables: 5 % of the processor at full load. Others ignore it.
+_HUGE_PAGES = "glibc.malloc.hugetlb"
 _ROOT = Path(__file__).parents[1]
 
 
@@ -43,6 +48,7 @@ def start_child(
     assert threading.current_thread() is threading.main_thread(), "see the module's docstring"
     environment = dict(os.environ)
     environment[_PARENT_VARIABLE] = str(os.getpid())
+    environment[_TUNABLES_VARIABLE] = _with_huge_pages(environment.get(_TUNABLES_VARIABLE, ""))
     # With -P the current directory cannot shadow our packages; this names where they are.
     paths = [str(_ROOT), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
@@ -53,6 +59,13 @@ def start_child(
         stdout=stdout,
         stderr=stderr,
     )
+
+
+def _with_huge_pages(tunables: str) -> str:
+    """Ask glibc's malloc for huge pages, unless somebody has chosen already."""
+    if _HUGE_PAGES in tunables:
+        return tunables
+    return ":".join(filter(None, (tunables, f"{_HUGE_PAGES}=1")))
 
 
 def become_child() -> None:
