@@ -6,7 +6,6 @@ contradict what this validator has signed, and says what to do about it.
 
 import errno
 import gc
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +59,7 @@ from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, Unavailable
 from ledger.core.genesis import Genesis
 from ledger.core.ids import Epoch, Height, NodeIndex, PublicKey
-from ledger.core.limits import NODE_GARBAGE_OBJECTS_MAX, THREAD_SWITCH_US
+from ledger.core.limits import NODE_GARBAGE_OBJECTS_MAX
 from ledger.io.chain_store import ChainStore
 from ledger.io.errors import StorageError
 from ledger.io.safety_store import SafetyStore
@@ -115,7 +114,6 @@ async def serve_node(
         Unavailable: it cannot start: an address is in use, a path is not usable.
         InvariantError: it must not go on (StorageError: a store is unusable or in use).
     """
-    sys.setswitchinterval(THREAD_SWITCH_US / 1_000_000)
     # What a node holds is frozen values and bytes, which refer to nothing older than themselves.
     gc.freeze()
     gc.set_threshold(NODE_GARBAGE_OBJECTS_MAX)

@@ -114,7 +114,6 @@ CONTROL_CLIENTS_MAX: Final = 16  # gateways connected to one node
 CONTROL_CLIENT_ENTRIES_MAX: Final = 16_384  # one gateway's entries that wait for an answer
 CONTROL_REPLY_BYTES_MAX: Final = 16 * 2**20  # answers that a gateway has not taken yet
 NODE_GARBAGE_OBJECTS_MAX: Final = 50_000  # more new objects than gone ones: look for garbage
-THREAD_SWITCH_US: Final = 500  # a worker thread gives the interpreter back after this long
 
 # --- state map [C] --------------------------------------------------------------------------
 STATE_KEY_BYTES_MAX: Final = 1_024  # a kind, a topic and a DID, with room
