@@ -67,6 +67,15 @@ def test_long_leaves(path: str, length: int) -> None:
 
 
 @every_path
+def test_long_leaves_among_short_ones(path: str) -> None:
+    """Sixteen side by side do not wait for one: such leaves go by twos, and all agree."""
+    for place in range(16):
+        entries = [bytes([number]) * number for number in range(35)]
+        entries[place] = b"x" * 5_000
+        assert merkle.leaf_hashes(entries, implementation=path) == leaves(entries)
+
+
+@every_path
 def test_nodes(path: str) -> None:
     """Any number of pairs agrees."""
     for count in range(9):
