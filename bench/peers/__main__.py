@@ -32,7 +32,14 @@ _OURS = "Concordat"
 _PAYLOADS = 2_000
 _BULK_WINDOWS = 2.5
 _CRASHES = "survives the crash of one of three; no lying server, no client signatures, no proofs"
-_STEPS = (Step(1, 1), Step(100, 4), Step(400, 8), Step(1_600, 16), Step(6_400, 16))
+_STEPS = (
+    Step(1, 1),
+    Step(100, 4),
+    Step(400, 8),
+    Step(1_600, 16),
+    Step(6_400, 16),
+    Step(25_600, 16),
+)
 _BATCHED = (Step(16, 16, 100), Step(64, 16, 100))
 
 
@@ -154,7 +161,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="for JSON and data")
     parser.add_argument("--rounds", type=int, default=3, help="of all systems")
     parser.add_argument(
-        "--clients", type=int, nargs="+", default=[16, 32], help="bulk publishers of Concordat"
+        "--clients", type=int, nargs="+", default=[16, 32, 64], help="bulk publishers of Concordat"
     )
     parser.add_argument("--bulk", type=int, default=1_000, help="events of one bulk request")
     parser.add_argument("--only", default="", help="names of systems, by commas")

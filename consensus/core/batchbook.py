@@ -14,6 +14,7 @@ from ledger.core.ids import BatchId, EventId, NodeIndex
 from ledger.core.limits import (
     BLOCK_BATCHES_MAX,
     INLINE_BYTES_MAX,
+    OPEN_BATCHES_PER_ORIGIN_MAX,
     ORDERED_BATCHES_REMEMBERED,
 )
 
@@ -96,6 +97,13 @@ class BatchBook:
             for id_, held in rows
             if held is not None and held.encoded is not None and held.state != "stored"
         )
+
+    def has_room(self, sender: NodeIndex) -> bool:
+        """Say whether one more batch of ``sender`` may be held."""
+        held_all = self.held.values()
+        if len(held_all) < OPEN_BATCHES_PER_ORIGIN_MAX:
+            return True  # no need to count whose they are
+        return sum(held.sender == sender for held in held_all) < OPEN_BATCHES_PER_ORIGIN_MAX
 
     def in_memory(self, id_: BatchId) -> bytes | None:
         """Give the bytes if they are held and valid."""

@@ -119,7 +119,7 @@ class Dissemination:
             self._outbox.add(Reply(ticket, verdicts))
         self._cut_batches()
         if was_empty and self.mempool:
-            self._outbox.add(SetTimer(BATCH_TIMER, BATCH_INTERVAL_MS))
+            self._set_batch_timer()
 
     def on_batch_timer(self) -> None:
         """Close a batch although it is not full."""
@@ -127,7 +127,12 @@ class Dissemination:
         if is_open and self.mempool and self.in_flight < BATCHES_IN_FLIGHT_MAX:
             self._cut_one()
         if is_open and self.mempool:
-            self._outbox.add(SetTimer(BATCH_TIMER, BATCH_INTERVAL_MS))
+            self._set_batch_timer()
+
+    def _set_batch_timer(self) -> None:
+        # The more batches are on the way, the longer the next one waits: it grows instead, and a
+        # large one costs each member less than several small ones.
+        self._outbox.add(SetTimer(BATCH_TIMER, BATCH_INTERVAL_MS * self.in_flight))
 
     def _cut_batches(self) -> None:
         while self._may_cut():
@@ -219,17 +224,11 @@ class Dissemination:
             head = batch_head(encoded)
         except DecodeError as error:
             raise PeerFault(Offence.BAD_BATCH, str(error)) from None
-        if not wanted and (head.origin != peer or not self._has_room(peer)):
+        if not wanted and (head.origin != peer or not self.book.has_room(peer)):
             self._counters.batches_refused += 1
             return
         self._counters.batches_received += 1
         self._hold_and_examine(id_, encoded, head, peer)
-
-    def _has_room(self, sender: NodeIndex) -> bool:
-        held_all = self.book.held.values()
-        if len(held_all) < OPEN_BATCHES_PER_ORIGIN_MAX:
-            return True  # no need to count whose they are
-        return sum(held.sender == sender for held in held_all) < OPEN_BATCHES_PER_ORIGIN_MAX
 
     def _hold_and_examine(
         self, id_: BatchId, encoded: bytes, head: BatchHead, sender: NodeIndex
@@ -361,7 +360,7 @@ class Dissemination:
             self.on_certificate(certificate)
         for id_, encoded in inline.items():
             is_new = id_ not in self.book.held and not self.book.is_ordered(id_)
-            if is_new and self._has_room(proposal.block.author):
+            if is_new and self.book.has_room(proposal.block.author):
                 try:
                     head = batch_head(encoded)
                 except DecodeError as error:

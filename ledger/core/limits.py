@@ -35,8 +35,8 @@ PARTICIPANT_TOPICS_COUNT_MAX: Final = 64
 GENESIS_BYTES_MAX: Final = 16 * 2**20
 
 # --- batches and blocks [C] -----------------------------------------------------------------
-BATCH_BYTES_MAX: Final = 524_288  # sum of entry lengths; larger ones gained nothing
-BATCH_ENTRIES_MAX: Final = 1_024
+BATCH_BYTES_MAX: Final = 2 * 2**20  # sum of entry lengths
+BATCH_ENTRIES_MAX: Final = 4_096
 BLOCK_BATCHES_MAX: Final = 16
 INLINE_BYTES_MAX: Final = 32_768  # sum of inline batches of one proposal
 BLOCK_DRIFT_MS_MAX: Final = 5_000  # a block may be ahead of a voter's clock by this much
@@ -62,11 +62,11 @@ SYNC_INFO_INTERVAL_MS: Final = 100  # at most one answer to each straggler in th
 RECOVERY_MARGIN_ROUNDS: Final = 2  # rounds sat out beyond those proven, see recovery.py
 
 # --- dissemination --------------------------------------------------------------------------
-BATCH_INTERVAL_MS: Final = 10  # a non-empty batch is closed after this much
-BATCHES_IN_FLIGHT_MAX: Final = 16  # own batches on the way (not yet ordered)
+BATCH_INTERVAL_MS: Final = 10  # a batch is closed after this much, for each own one on the way
+BATCHES_IN_FLIGHT_MAX: Final = 8  # own batches on the way (not yet ordered)
 MEMPOOL_ENTRIES_MAX: Final = 20_000  # submitted, not yet in a batch
 MEMPOOL_BYTES_MAX: Final = 64 * 2**20
-OPEN_BATCHES_PER_ORIGIN_MAX: Final = 256  # held for one peer and not yet ordered
+OPEN_BATCHES_PER_ORIGIN_MAX: Final = 64  # held for one peer and not yet ordered
 ORDERED_BATCHES_REMEMBERED: Final = 8_192  # ids of batches ordered lately
 REBROADCAST_INTERVAL_MS: Final = 1_000  # own batches not ordered by then are sent again
 FETCH_RETRY_MS: Final = 250  # ask the next peer when an answer is this late
@@ -84,7 +84,7 @@ SYNC_BLOCKS_AHEAD_MAX: Final = 1_024  # committed blocks waiting for execution b
 # --- transport ------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 8 * 2**20  # one bulk message: a whole answer of block sync
 CONSENSUS_FRAME_BYTES_MAX: Final = 2**20  # one proposal with the certificates of 100 signers
-PROTOCOL_VERSION: Final = 2  # of everything that peers say to each other
+PROTOCOL_VERSION: Final = 3  # of everything that peers say to each other
 HELLO_BYTES_MAX: Final = 256  # the first frame of a connection
 HANDSHAKE_MS_MAX: Final = 5_000  # TLS and greeting must be over after this
 PENDING_CONNECTIONS_MAX: Final = 64  # accepted, not yet authenticated; the oldest gives way
@@ -109,7 +109,7 @@ COMMIT_DELAY_MS: Final = 50  # a commit that nobody waits for waits this long fo
 COMMIT_BYTES_MAX: Final = 16 * 2**20  # batch bytes of one transaction of the chain store
 COMMIT_AT_ONCE_BYTES_MAX: Final = 4_096  # so little is committed without a change of thread,
 COMMIT_AT_ONCE_MS_MAX: Final = 4  # unless commits take longer than that
-CHECKED_BATCHES_REMEMBERED: Final = 4_096, 32 * 2**20  # valid batches; bytes of what was read
+CHECKED_BATCHES_REMEMBERED: Final = 4_096, 48 * 2**20  # valid batches; bytes of what was read
 CONTROL_CLIENTS_MAX: Final = 16  # gateways connected to one node
 CONTROL_CLIENT_ENTRIES_MAX: Final = 16_384  # one gateway's entries that wait for an answer
 CONTROL_REPLY_BYTES_MAX: Final = 16 * 2**20  # answers that a gateway has not taken yet

@@ -13,6 +13,7 @@ from consensus.core.effects import (
     ExamineEntries,
     Reply,
     Send,
+    SetTimer,
     StoreBatch,
 )
 from consensus.core.inputs import BatchExamined, BatchStored, EntriesExamined, PeerUp, TimerFired
@@ -32,6 +33,7 @@ from ledger.core.ids import BatchId, Epoch, EventId, NodeIndex
 from ledger.core.limits import (
     BATCH_BYTES_MAX,
     BATCH_ENTRIES_MAX,
+    BATCH_INTERVAL_MS,
     BATCHES_IN_FLIGHT_MAX,
     INLINE_BYTES_MAX,
     MEMPOOL_ENTRIES_MAX,
@@ -176,6 +178,33 @@ def test_a_full_batch_leaves_at_once() -> None:
     assert not batches_in(bench.give(TimerFired(BATCH_TIMER)))
 
 
+def test_the_more_own_batches_are_on_the_way_the_longer_the_next_one_waits() -> None:
+    """The first leaves at once; later ones grow meanwhile, and one timer runs for all they hold."""
+    bench = Bench()
+    delays: list[list[int]] = []
+    for number in range(3):
+        effects = bench.submit(b"%d" % number + LARGE, ticket=number)
+        effects += bench.submit(b"%d" % number, ticket=10 + number)
+        set_ = [e for e in effects if isinstance(e, SetTimer) and e.timer == BATCH_TIMER]
+        delays.append([e.delay_ms for e in set_])
+        bench.give(TimerFired(BATCH_TIMER))
+    assert delays == [[BATCH_INTERVAL_MS], [2 * BATCH_INTERVAL_MS], [3 * BATCH_INTERVAL_MS]]
+    assert bench.core.status(bench.now_ms)["own_batches_in_flight"] == 4
+
+
+def test_what_could_not_leave_waits_for_as_long_as_batches_are_on_the_way() -> None:
+    """The timer runs on while entries wait, and what is ordered meanwhile lets them go at once."""
+    bench = Bench()
+    for number in range(BATCHES_IN_FLIGHT_MAX + 1):
+        bench.submit(b"%d" % number + LARGE, ticket=number)
+        last = bench.give(TimerFired(BATCH_TIMER))
+    assert SetTimer(BATCH_TIMER, BATCHES_IN_FLIGHT_MAX * BATCH_INTERVAL_MS) in last
+    dissemination = bench.core._parts.dissemination
+    dissemination.on_ordered(list(dissemination.book.held))
+    status = bench.core.status(bench.now_ms)
+    assert (status["own_batches_in_flight"], status["mempool_entries"]) == (1, 0)
+
+
 # --- mempool ------------------------------------------------------------------------------------
 
 
@@ -314,7 +343,7 @@ def test_one_peer_may_have_so_many_open_batches() -> None:
 
 def test_inline_batches_count_for_their_proposer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks that never become final do not fill the memory with what they carry."""
-    monkeypatch.setattr("consensus.core.dissemination.OPEN_BATCHES_PER_ORIGIN_MAX", 2)
+    monkeypatch.setattr("consensus.core.batchbook.OPEN_BATCHES_PER_ORIGIN_MAX", 2)
     bench = Bench()
     parent = None
     for round_ in (1, 5, 9):
