@@ -12,10 +12,12 @@ from consensus.core.ports import BatchIndex
 from ledger.core.certificate import Ack, BatchCertificate
 from ledger.core.ids import BatchId, EventId, NodeIndex
 from ledger.core.limits import (
+    BATCH_BYTES_MAX,
     BLOCK_BATCHES_MAX,
     INLINE_BYTES_MAX,
     OPEN_BATCHES_PER_ORIGIN_MAX,
     ORDERED_BATCHES_REMEMBERED,
+    PROPOSED_BYTES_MAX,
 )
 
 __all__ = ["BatchBook", "HeldBatch", "Payload"]
@@ -105,6 +107,11 @@ class BatchBook:
             return True  # no need to count whose they are
         return sum(held.sender == sender for held in held_all) < OPEN_BATCHES_PER_ORIGIN_MAX
 
+    def certify(self, certificate: BatchCertificate, origins: int) -> None:
+        """Note a verified certificate, unless there are as many as ``origins`` may have open."""
+        if len(self.certified) < OPEN_BATCHES_PER_ORIGIN_MAX * origins:
+            self.certified[certificate.batch_id] = certificate
+
     def in_memory(self, id_: BatchId) -> bytes | None:
         """Give the bytes if they are held and valid."""
         held = self.held.get(id_)
@@ -113,11 +120,14 @@ class BatchBook:
     def choose(self, exclude: set[BatchId]) -> Payload:
         """Choose the payload of a proposal: certified batches first, then small ones inline."""
         certificates: list[BatchCertificate] = []
+        room = PROPOSED_BYTES_MAX
         for id_, certificate in self.certified.items():
-            if len(certificates) == BLOCK_BATCHES_MAX:
+            if len(certificates) == BLOCK_BATCHES_MAX or room <= 0:
                 break
             if id_ not in exclude:
                 certificates.append(certificate)
+                held = self.held.get(id_)
+                room -= BATCH_BYTES_MAX if held is None else held.size
         ids = [certificate.batch_id for certificate in certificates]
         inline: list[bytes] = []
         room = INLINE_BYTES_MAX

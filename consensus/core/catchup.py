@@ -29,6 +29,7 @@ from ledger.core.limits import FETCH_DELAY_MS, FETCH_RETRY_MS
 __all__ = ["CATCH_UP_TIMER", "CatchUp"]
 
 CATCH_UP_TIMER: Final = Timer("catch-up")
+_BATCH_MS: Final = 100  # that a batch of the largest size may take on its way
 
 
 class CatchUp:
@@ -72,10 +73,10 @@ class CatchUp:
         if peer in self._peers:
             self._peers.remove(peer)
 
-    def _ask(self, message: Message) -> None:
+    def _ask(self, message: Message, answer_ms: int = FETCH_RETRY_MS) -> None:
         if self._peers:
             self._outbox.add(Send(self._peers[self._turn % len(self._peers)], message))
-        self._set_timer(FETCH_RETRY_MS)
+        self._set_timer(answer_ms)
 
     def _set_timer(self, delay_ms: int) -> None:
         self._timer_set = True
@@ -200,5 +201,8 @@ class CatchUp:
         if not missing or self._asked:
             return
         self._asked.update(missing)
-        self._dissemination.want(missing)
-        self._ask(BatchRequest(missing))
+        if absent := tuple([id_ for id_ in missing if id_ not in self._dissemination.book.held]):
+            self._dissemination.want(absent)
+            self._ask(BatchRequest(absent), FETCH_RETRY_MS + _BATCH_MS * len(absent))
+        else:  # all of them are being examined
+            self._set_timer(FETCH_RETRY_MS)

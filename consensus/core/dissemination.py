@@ -39,7 +39,6 @@ from ledger.core.limits import (
     BATCH_INTERVAL_MS,
     BATCHES_IN_FLIGHT_MAX,
     INLINE_BYTES_MAX,
-    OPEN_BATCHES_PER_ORIGIN_MAX,
     REBROADCAST_INTERVAL_MS,
 )
 from ledger.core.scanning import BatchHead, batch_head
@@ -64,7 +63,7 @@ class Dissemination:
         self._sequence = 0
         self._wanted: set[BatchId] = set()
         self.unsent: list[BatchId] = []
-        self._own: set[BatchId] = set()  # made here and not yet ordered
+        self._own: dict[BatchId, int] = {}  # sizes of those made here and not yet ordered
         self._reclaimed: set[BatchId] = set()  # lost here and asked for; bounded, and forgotten
         self.handover = Handover(self._index, self.book, self.mempool, observes=context.observes)
 
@@ -124,7 +123,7 @@ class Dissemination:
     def on_batch_timer(self) -> None:
         """Close a batch although it is not full."""
         is_open = not self.handover.is_closed
-        if is_open and self.mempool and self.in_flight < BATCHES_IN_FLIGHT_MAX:
+        if is_open and self.mempool and not self._is_full:
             self._cut_one()
         if is_open and self.mempool:
             self._set_batch_timer()
@@ -142,7 +141,7 @@ class Dissemination:
         if self.handover.is_closed or not self.mempool:
             return False
         may_wait = self.in_flight > 0 and not self.mempool.fills_a_batch
-        return self.in_flight < BATCHES_IN_FLIGHT_MAX and not may_wait
+        return not may_wait and not self._is_full
 
     def _cut_one(self) -> None:
         entries = self.mempool.cut()
@@ -179,14 +178,15 @@ class Dissemination:
             is_fresh = 0 <= now_ms - held.sent_ms < REBROADCAST_INTERVAL_MS
             if held.sender == self._index and not is_fresh:
                 held.sent_ms = now_ms
+                if (certificate := self.book.certified.get(id_)) is not None:
+                    self._outbox.add(Broadcast(CertificateMessage(certificate)))
+                    continue  # a quorum keeps the bytes, and whoever lacks them asks for them
                 held.ack_wanted = True
                 if held.state == "stored":
                     self._acknowledge(id_, held)
                 else:
                     self._store(id_, held)
                 self._send(held)
-                if (certificate := self.book.certified.get(id_)) is not None:
-                    self._outbox.add(Broadcast(CertificateMessage(certificate)))
         for id_ in sorted(self._reclaimed.difference(self.book.held)):
             self._reclaimed.discard(id_)  # it did not come
             self._wanted.discard(id_)
@@ -318,7 +318,7 @@ class Dissemination:
         Few at a time and for a while only: the signer may have made it up.
         """
         id_ = ack.batch_id
-        if len(self._reclaimed) >= BATCHES_IN_FLIGHT_MAX or self.book.is_ordered(id_):
+        if len(self._reclaimed) >= BATCHES_IN_FLIGHT_MAX[0] or self.book.is_ordered(id_):
             return ()
         if not self._domain.verdicts([ack.check(self._domain)])[0]:
             return (ack.signer,)
@@ -336,10 +336,7 @@ class Dissemination:
         id_ = certificate.batch_id
         if id_ not in self.book.certified and not self.book.is_ordered(id_):
             certificate.verify(self._domain)
-            if len(self.book.certified) < OPEN_BATCHES_PER_ORIGIN_MAX * len(
-                self._domain.validators
-            ):
-                self.book.certified[id_] = certificate
+            self.book.certify(certificate, len(self._domain.validators))
 
     # --- proposals --------------------------------------------------------------------------
 
@@ -378,7 +375,7 @@ class Dissemination:
         for id_ in batch_ids:
             held = self.book.on_ordered(id_)
             self._wanted.discard(id_)
-            self._own.discard(id_)
+            self._own.pop(id_, None)
             self._reclaimed.discard(id_)
             if held is not None and held.sender == self._index:
                 self.mempool.settle(held.event_ids)
@@ -391,7 +388,12 @@ class Dissemination:
         """Number of own batches not yet ordered."""
         return len(self._own)
 
+    @property
+    def _is_full(self) -> bool:
+        count_max, bytes_max = BATCHES_IN_FLIGHT_MAX
+        return len(self._own) >= count_max or sum(self._own.values()) >= bytes_max
+
     def _hold(self, id_: BatchId, held: HeldBatch) -> None:
         self.book.held[id_] = held
         if held.sender == self._index:
-            self._own.add(id_)
+            self._own[id_] = held.size

@@ -274,7 +274,8 @@ class NodeCore:
                     if (encoded := book.in_memory(id_)) is not None:
                         outbox.add(Send(peer, BatchMessage(encoded)))
                 stored = tuple(id_ for id_ in batch_ids if book.in_memory(id_) is None)
-                outbox.add(ServeBatches(peer, stored))
+                if stored:
+                    outbox.add(ServeBatches(peer, stored))
             case ProposalRequest(id_):
                 held = self._parts.tree.get(id_)
                 if held is not None and held.proposal is not None:

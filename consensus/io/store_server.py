@@ -1,7 +1,7 @@
 """Serves what is final to peers that lack it, from the chain store, in a thread.
 
-One request of a kind waits for each peer, the newest: whoever asks faster than he is answered
-gets fewer answers and costs nothing more.
+One request of a kind waits for each peer: whoever asks faster than he is answered gets fewer
+answers and costs nothing more. It is the newest; of batches, so many of those asked for last.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from consensus.core.effects import ServeBatches, ServeBlocks, ServeEpochEnd
 from consensus.core.messages import BatchMessage, Lane, Message, lane_of, message_frame
 from consensus.core.serving import blocks_from, end_of_epoch
 from ledger.core.ids import NodeIndex
+from ledger.core.limits import SYNC_BATCH_REQUESTS_MAX
 from ledger.io.chain_store import ChainStore
 
 __all__ = ["StoreServer"]
@@ -32,7 +33,13 @@ class StoreServer:
 
     def serve(self, request: _Request) -> None:
         """Answer soon; never waits."""
-        self._waiting[request.peer, type(request)] = request
+        key = request.peer, type(request)
+        waiting = self._waiting.get(key)
+        if isinstance(request, ServeBatches) and isinstance(waiting, ServeBatches):
+            # A peer that lost its batches asks for each as it hears of it, and only once.
+            ids = dict.fromkeys([*request.batch_ids, *waiting.batch_ids])
+            request = ServeBatches(request.peer, tuple(ids)[:SYNC_BATCH_REQUESTS_MAX])
+        self._waiting[key] = request
         self._asked.set()
 
     async def run(self) -> None:

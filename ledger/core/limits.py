@@ -63,7 +63,8 @@ RECOVERY_MARGIN_ROUNDS: Final = 2  # rounds sat out beyond those proven, see rec
 
 # --- dissemination --------------------------------------------------------------------------
 BATCH_INTERVAL_MS: Final = 10  # a batch is closed after this much, for each own one on the way
-BATCHES_IN_FLIGHT_MAX: Final = 8  # own batches on the way (not yet ordered)
+BATCHES_IN_FLIGHT_MAX: Final = 8, 8 * 2**20  # own batches on the way (not yet ordered); bytes
+PROPOSED_BYTES_MAX: Final = 16 * 2**20  # a leader adds no more certified batches beyond this
 MEMPOOL_ENTRIES_MAX: Final = 20_000  # submitted, not yet in a batch
 MEMPOOL_BYTES_MAX: Final = 64 * 2**20
 OPEN_BATCHES_PER_ORIGIN_MAX: Final = 64  # held for one peer and not yet ordered
@@ -76,7 +77,7 @@ SUBMIT_ENTRIES_MAX: Final = 4_096  # entries in one submission
 # --- block sync -----------------------------------------------------------------------------
 SYNC_BLOCKS_MAX: Final = 256  # blocks in one answer
 SYNC_BYTES_MAX: Final = 4 * 2**20  # bytes of one answer
-SYNC_BATCH_REQUESTS_MAX: Final = 16  # batches asked for at one time
+SYNC_BATCH_REQUESTS_MAX: Final = 8  # batches asked for at one time
 SERVE_BURST: Final = 64  # requests that one peer may make at once
 SERVE_INTERVAL_MS: Final = 10  # and then one in each such interval
 SYNC_BLOCKS_AHEAD_MAX: Final = 1_024  # committed blocks waiting for execution before a pause

@@ -28,19 +28,19 @@ LIMITS: Final = {
     "_recorded": 1_000,  # evidence
     "_ordered": 8_192,  # ids of batches ordered lately
     "_entries": 20_000,  # of the mempool
-    "_pending": 20_000 + 16 * 1_024,  # the same, and those in own batches
-    "_own": 16 + 16,  # batches in flight, and reclaimed ones
-    "_reclaimed": 16,
-    "_asked": 16,
+    "_pending": 20_000 + 8 * 4_096,  # the same, and those in own batches
+    "_own": 8 + 8,  # batches in flight, and reclaimed ones
+    "_reclaimed": 8,
+    "_asked": 8,
     "_waiting": 1_024 + 256 + 1_025,  # a pause, one more answer, and what the tree held
     "_executing": 1_024 + 256 + 1_025,
     "_schedules": 16,  # windows
     "_windows": 16,
     "_rounds": 7,  # of votes: four behind, the present one, the next; also one for each member
 }
-_HELD_EACH: Final = 256 + 16  # batches and certificates of one origin
+_HELD_EACH: Final = 64 + 8  # batches and certificates of one origin
 _EACH: Final = 4  # items for each member in a collection that is not named
-_LEAVING_EACH: Final = 16 * 3 + 256 + 16  # own batches again, and acknowledgements when it connects
+_LEAVING_EACH: Final = 8 * 3 + 64 + 8  # own batches again, and acknowledgements when it connects
 _EVERY: Final = 150  # messages that leave between two looks
 _DEPTH: Final = 6
 _COLLECTIONS: Final = (dict, list, set, deque)

@@ -35,14 +35,17 @@ from ledger.core.limits import (
     BATCH_ENTRIES_MAX,
     BATCH_INTERVAL_MS,
     BATCHES_IN_FLIGHT_MAX,
+    BLOCK_BATCHES_MAX,
     INLINE_BYTES_MAX,
     MEMPOOL_ENTRIES_MAX,
     OPEN_BATCHES_PER_ORIGIN_MAX,
+    PROPOSED_BYTES_MAX,
     REBROADCAST_INTERVAL_MS,
 )
 from tests.consensus.core.bench import Bench, faults_in, proposals_in, sent_to, votes_in
 from tests.support.federation import BAD_ENTRY, Federation
 
+IN_FLIGHT_MAX = BATCHES_IN_FLIGHT_MAX[0]
 LARGE = b"x" * (INLINE_BYTES_MAX + 1)
 
 
@@ -132,6 +135,7 @@ def test_a_small_batch_needs_no_acknowledgement_until_it_is_late() -> None:
     bench.now_ms += REBROADCAST_INTERVAL_MS
     again = bench.give(TimerFired(REBROADCAST_TIMER))
     assert [c.batch_id for c in certificates_in(again)] == [batch_id(batch)]
+    assert not batches_in(again), "a quorum keeps it"
 
 
 def test_a_clock_that_went_back_keeps_no_batch_from_being_sent_again() -> None:
@@ -154,15 +158,32 @@ def test_a_leader_sends_its_small_batch_inside_its_proposal_only() -> None:
 def test_the_number_of_own_batches_on_the_way_is_bounded() -> None:
     """More entries wait in the mempool, and leave it as soon as a batch is ordered."""
     bench = Bench()
-    for number in range(BATCHES_IN_FLIGHT_MAX + 3):
+    for number in range(IN_FLIGHT_MAX + 3):
         bench.submit(b"%d" % number + b"y" * 60_000, ticket=number)
         bench.give(TimerFired(BATCH_TIMER))
     status = bench.core.status(bench.now_ms)
-    assert status["own_batches_in_flight"] == BATCHES_IN_FLIGHT_MAX
+    assert status["own_batches_in_flight"] == IN_FLIGHT_MAX
     assert status["mempool_entries"] == 3
     dissemination = bench.core._parts.dissemination
     dissemination.on_ordered([next(iter(dissemination.book.held))])
-    assert bench.core.status(bench.now_ms)["own_batches_in_flight"] == BATCHES_IN_FLIGHT_MAX - 1
+    assert bench.core.status(bench.now_ms)["own_batches_in_flight"] == IN_FLIGHT_MAX - 1
+    bench.give(TimerFired(BATCH_TIMER))
+    assert bench.core.status(bench.now_ms)["mempool_entries"] == 0
+
+
+def test_the_bytes_of_own_batches_on_the_way_are_bounded() -> None:
+    """However few they are: each member keeps them in memory until they are ordered."""
+    bench = Bench()
+    parts = [[bytes([n, m]) * 20_000 for m in range(52)] for n in range(6)]
+    for number, entries in enumerate(parts):
+        bench.submit(*entries, ticket=number)
+        bench.give(TimerFired(BATCH_TIMER))
+    status = bench.core.status(bench.now_ms)
+    assert status["own_batches_in_flight"] == 5
+    assert 5 * 52 * 40_000 > BATCHES_IN_FLIGHT_MAX[1] > 4 * 52 * 40_000
+    assert status["mempool_entries"] == 52
+    dissemination = bench.core._parts.dissemination
+    dissemination.on_ordered([next(iter(dissemination.book.held))])
     bench.give(TimerFired(BATCH_TIMER))
     assert bench.core.status(bench.now_ms)["mempool_entries"] == 0
 
@@ -195,10 +216,10 @@ def test_the_more_own_batches_are_on_the_way_the_longer_the_next_one_waits() -> 
 def test_what_could_not_leave_waits_for_as_long_as_batches_are_on_the_way() -> None:
     """The timer runs on while entries wait, and what is ordered meanwhile lets them go at once."""
     bench = Bench()
-    for number in range(BATCHES_IN_FLIGHT_MAX + 1):
+    for number in range(IN_FLIGHT_MAX + 1):
         bench.submit(b"%d" % number + LARGE, ticket=number)
         last = bench.give(TimerFired(BATCH_TIMER))
-    assert SetTimer(BATCH_TIMER, BATCHES_IN_FLIGHT_MAX * BATCH_INTERVAL_MS) in last
+    assert SetTimer(BATCH_TIMER, IN_FLIGHT_MAX * BATCH_INTERVAL_MS) in last
     dissemination = bench.core._parts.dissemination
     dissemination.on_ordered(list(dissemination.book.held))
     status = bench.core.status(bench.now_ms)
@@ -356,7 +377,7 @@ def test_inline_batches_count_for_their_proposer(monkeypatch: pytest.MonkeyPatch
 
 def test_certificates_are_checked_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forged ones are faults; beyond the bound good ones are not kept."""
-    monkeypatch.setattr("consensus.core.dissemination.OPEN_BATCHES_PER_ORIGIN_MAX", 1)
+    monkeypatch.setattr("consensus.core.batchbook.OPEN_BATCHES_PER_ORIGIN_MAX", 1)
     bench = Bench()
     forged = msgspec.structs.replace(certificate(bench, batch_id(b"1")), batch_id=batch_id(b"2"))
     effects = bench.say(2, CertificateMessage(forged))
@@ -423,6 +444,21 @@ def test_a_block_names_so_many_batches_certified_ones_first(
         assert len(payload.batch_ids) == sum(named)
     monkeypatch.setattr("consensus.core.batchbook.BLOCK_BATCHES_MAX", 1)
     assert len(book.choose(set()).certificates) == 1
+
+
+def test_a_leader_proposes_so_many_bytes() -> None:
+    """A block of the largest size takes long to execute, and rounds wait for its root."""
+    bench = Bench()
+    book = bench.core._parts.dissemination.book
+    for sequence in range(BLOCK_BATCHES_MAX):
+        unknown = batch_id(bench.batch(3, LARGE, sequence=sequence))
+        bench.say(3, CertificateMessage(certificate(bench, unknown)))
+    few = PROPOSED_BYTES_MAX // BATCH_BYTES_MAX
+    assert few < BLOCK_BATCHES_MAX
+    assert len(book.choose(set()).certificates) == few, "they may be as large as any"
+    for sequence in range(BLOCK_BATCHES_MAX):
+        bench.say(3, BatchMessage(bench.batch(3, LARGE, sequence=sequence)))
+    assert len(book.choose(set()).certificates) == BLOCK_BATCHES_MAX, "they are known to be small"
 
 
 def test_ordered_batches_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

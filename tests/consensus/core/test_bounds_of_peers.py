@@ -244,7 +244,7 @@ def test_a_batch_in_this_nodes_name_is_not_taken_for_its_own() -> None:
 def test_lost_batches_are_asked_for_by_true_acknowledgements_only_and_few_at_a_time() -> None:
     """Forged acks of unknown batches cost their sender; made-up ones hold few places, not long."""
     bench = Bench()
-    made_up = [BatchId(bytes([number]) * 32) for number in range(BATCHES_IN_FLIGHT_MAX + 3)]
+    made_up = [BatchId(bytes([number]) * 32) for number in range(BATCHES_IN_FLIGHT_MAX[0] + 3)]
     forged = msgspec.structs.replace(
         Ack.make(bench.domain, made_up[0], bench.signers[1]), signature=bytes(64)
     )
@@ -257,6 +257,6 @@ def test_lost_batches_are_asked_for_by_true_acknowledgements_only_and_few_at_a_t
         effects = [e for ack in acks for e in bench.say(1, AckMessage(ack))]
         return sum(isinstance(message, BatchRequest) for message in sent_to(effects, 1))
 
-    assert asked() == BATCHES_IN_FLIGHT_MAX
+    assert asked() == BATCHES_IN_FLIGHT_MAX[0]
     bench.fire(REBROADCAST_TIMER.name)
-    assert asked() == BATCHES_IN_FLIGHT_MAX
+    assert asked() == BATCHES_IN_FLIGHT_MAX[0]

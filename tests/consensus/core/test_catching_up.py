@@ -3,8 +3,8 @@
 import pytest
 
 from consensus.core.catchup import CATCH_UP_TIMER
-from consensus.core.effects import Send, ServeBatches, ServeBlocks
-from consensus.core.inputs import PeerDown, TimerFired
+from consensus.core.effects import Effect, Send, ServeBatches, ServeBlocks, SetTimer
+from consensus.core.inputs import BatchExamined, PeerDown, TimerFired
 from consensus.core.messages import (
     BatchMessage,
     BatchRequest,
@@ -17,10 +17,10 @@ from consensus.core.messages import (
     SyncInfo,
     TimeoutCertificateMessage,
 )
-from ledger.core.block import batch_id, block_id
+from ledger.core.block import Block, batch_id, block_id
 from ledger.core.errors import Offence
 from ledger.core.ids import Height, NodeIndex
-from ledger.core.limits import SERVE_BURST, SERVE_INTERVAL_MS
+from ledger.core.limits import FETCH_RETRY_MS, SERVE_BURST, SERVE_INTERVAL_MS
 from simnet.actors.serving import lie_about_blocks
 from tests.consensus.core.bench import Bench, executed_in, faults_in, sent_to, votes_in
 from tests.support.federation import BAD_ENTRY, Disk, Federation
@@ -128,6 +128,46 @@ def test_a_peer_that_asks_too_often_is_not_answered() -> None:
     assert not bench.say(2, BlocksRequest(Height(1)))
     bench.now_ms += SERVE_INTERVAL_MS
     assert bench.say(2, BlocksRequest(Height(1)))
+
+
+def test_only_stored_batches_are_looked_for_in_the_store() -> None:
+    """A request for what is in memory does not take the place of one that waits there."""
+    bench = Bench()
+    batch = bench.batch(3, b"event")
+    bench.say(3, BatchMessage(batch))
+    assert bench.say(2, BatchRequest((batch_id(batch),))) == [
+        Send(NodeIndex(2), BatchMessage(batch))
+    ]
+
+
+def test_batches_that_are_being_examined_are_not_asked_for() -> None:
+    """They are large; what is found invalid is asked for when the timer runs out."""
+    encoded = [Bench().batch(2, b"event %d" % n, sequence=n) for n in range(2)]
+    donor = Bench(me=1)
+    grown: list[Block] = []
+    for batch in encoded:
+        donor.say(2, BatchMessage(batch))
+        grown += donor.grow(5, grown[-1] if grown else None)
+    assert sum(len(block.payload) for block in grown[:-1]) == 2
+    certificate = donor.qc(grown[-1], (1, 2, 3))
+    bench = Bench()
+    bench.auto = False
+    bench.say(2, BatchMessage(encoded[0]))
+    bench.say(1, SyncInfo(certificate, None))
+    effects = bench.say(1, BlocksResponse(tuple(grown[:-1]), certificate))
+
+    def asked(effects: list[Effect]) -> list[tuple[bytes, ...]]:
+        sent = [e.message for e in effects if isinstance(e, Send)]
+        return [message.batch_ids for message in sent if isinstance(message, BatchRequest)]
+
+    assert asked(effects) == [(batch_id(encoded[1]),)]
+    assert SetTimer(CATCH_UP_TIMER, FETCH_RETRY_MS + 100) in effects
+    bench.say(1, BatchMessage(encoded[1]))
+    again = bench.give(TimerFired(CATCH_UP_TIMER))
+    assert asked(again) == []
+    assert SetTimer(CATCH_UP_TIMER, FETCH_RETRY_MS) in again
+    bench.give(BatchExamined(batch_id(encoded[0]), valid=False))
+    assert asked(bench.give(TimerFired(CATCH_UP_TIMER))) == [(batch_id(encoded[0]),)]
 
 
 def test_batches_of_final_blocks_are_fetched_from_one_peer_after_the_other() -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from consensus.core import serving as serving_module
 from consensus.core.effects import Execute, RecordEvidence, ServeBatches, ServeBlocks, StoreBatch
@@ -29,6 +30,7 @@ from ledger.core.block import block_id
 from ledger.core.errors import InvariantError, RejectCode
 from ledger.core.genesis import Genesis
 from ledger.core.ids import BatchId, Epoch, Height, NodeIndex, Sequence
+from ledger.core.limits import SYNC_BATCH_REQUESTS_MAX
 from ledger.core.scanning import scan_batches
 from ledger.io.chain_store import ChainStore
 from tests.consensus.io.chain import make_batch, make_chain
@@ -404,6 +406,27 @@ async def test_blocks_end_with_a_certified_one(
         assert _heights(blocks_from(reader, Height(1))) == [1, 2]
         monkeypatch.setattr(serving_module, "SYNC_BLOCKS_MAX", 1)
         assert _heights(blocks_from(reader, Height(1))) == []
+
+
+async def test_batches_that_a_peer_asks_for_one_by_one_are_all_answered(
+    store: ChainStore, nursery: trio.Nursery
+) -> None:
+    """It has lost them, and asks for each once; beyond a limit the newest are answered."""
+    made = [make_batch(GENESIS, [n]) for n in range(SYNC_BATCH_REQUESTS_MAX + 2)]
+    with store.write() as writer:
+        for id_, batch in made:
+            writer.store_batch(id_, batch)
+    sent: list[bytes] = []
+    server = StoreServer(store, lambda _peer, _lane, frame: sent.append(frame))
+    for id_, _ in [*made, made[-1]]:
+        server.serve(ServeBatches(NodeIndex(1), (id_,)))
+    nursery.start_soon(server.run)
+    with trio.fail_after(50):
+        while len(sent) < SYNC_BATCH_REQUESTS_MAX:  # noqa: ASYNC110 - nothing announces it
+            await trio.sleep(0.001)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    newest = [BatchMessage(batch) for _, batch in made[: -SYNC_BATCH_REQUESTS_MAX - 1 : -1]]
+    assert [decode_message(frame[4:]) for frame in sent] == newest
 
 
 async def test_requests_are_answered_once_each(store: ChainStore, nursery: trio.Nursery) -> None:
