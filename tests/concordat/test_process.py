@@ -12,19 +12,23 @@ pytestmark = pytest.mark.process
 REPORT = ["-n1", "-r1", "import os; print(os.environ['GLIBC_TUNABLES'])"]
 
 
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+KEPT = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=67108864"
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (None, "glibc.malloc.hugetlb=1"),
-        ("", "glibc.malloc.hugetlb=1"),
-        ("glibc.malloc.check=1", "glibc.malloc.check=1:glibc.malloc.hugetlb=1"),
-        ("glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=0"),
+        (None, f"{HUGE_PAGES}:{KEPT}"),
+        ("", f"{HUGE_PAGES}:{KEPT}"),
+        ("glibc.malloc.check=1", f"glibc.malloc.check=1:{HUGE_PAGES}:{KEPT}"),
+        ("glibc.malloc.hugetlb=0", f"glibc.malloc.hugetlb=0:{KEPT}"),
     ],
 )
-def test_huge_pages_are_asked_for(
+def test_a_child_is_told_how_its_malloc_works(
     given: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child's memory is of huge pages; what its operator has set is kept and goes first."""
+    """Huge pages, and memory kept for later; what its operator has set stays and goes first."""
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     if given is not None:
         monkeypatch.setenv("GLIBC_TUNABLES", given)
