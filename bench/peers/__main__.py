@@ -1,7 +1,8 @@
 """``python -m bench.peers``: Concordat, etcd, NATS and RabbitMQ measured in one run.
 
-Each round measures every system once, one after the other, with fresh data; what is not installed
-is skipped and said so. Needs nothing but the programs: `docs/benchmarks/peers.md`.
+Each round measures every system once, one after the other, with fresh data, and begins with another
+one; what is not installed is skipped and said so. Needs nothing but the programs:
+`docs/benchmarks/peers.md`.
 """
 
 import argparse
@@ -97,9 +98,13 @@ def contenders() -> list[Contender]:
 
 
 def run_rounds(systems: Sequence[Contender], directory: Path, plan: Plan) -> list[System]:
-    """Let each system take its turn in each round; give their results, ours first."""
+    """Let each system take its turn in each round; give their results in the order given.
+
+    Each round begins with another one: who is first meets memory that is new to the machine.
+    """
     for number in range(plan.rounds):
-        for system in systems:
+        begin = number % max(1, len(systems))
+        for system in [*systems[begin:], *systems[:begin]]:
             _say(f"round {number + 1} of {plan.rounds}: {system.name}")
             home = directory / f"{number}-{system.name.split()[0]}"
             system.take_turn(home, plan)

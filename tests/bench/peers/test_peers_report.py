@@ -99,12 +99,17 @@ def test_ratios_are_of_the_same_round(tmp_path: Path) -> None:
 
 
 def test_rounds_interleave(tmp_path: Path) -> None:
-    """Each round gives each system its turn, in a directory of its own that is gone afterwards."""
-    first, first_turns = _contender("first", [1.0] * 3)
-    second, second_turns = _contender("second", [1.0] * 3)
-    run_rounds([first, second], tmp_path, _PLAN)
-    assert first_turns == ["0-first", "1-first", "2-first"]
-    assert second_turns == ["0-second", "1-second", "2-second"]
+    """Each round gives each system its turn, and begins with another; its files are gone after."""
+    turns: list[str] = []
+
+    def measure(directory: Path, plan: Plan) -> Round:
+        turns.append(directory.name)
+        return _round(*[_level(step.requests, 1.0, 1.0) for step in plan.steps])
+
+    both = [Contender(name, "", lambda: "1", dict, measure) for name in ("first", "second")]
+    results = run_rounds(both, tmp_path, _PLAN)
+    assert turns == ["0-first", "0-second", "1-second", "1-first", "2-first", "2-second"]
+    assert [result.name for result in results] == ["first", "second"]
     assert not list(tmp_path.iterdir())
 
 
