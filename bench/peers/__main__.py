@@ -100,7 +100,7 @@ def contenders() -> list[Contender]:
 def run_rounds(systems: Sequence[Contender], directory: Path, plan: Plan) -> list[System]:
     """Let each system take its turn in each round; give their results in the order given.
 
-    Each round begins with another one: who is first meets memory that is new to the machine.
+    Each round begins with another one, as the machine is not the same for the first and the last.
     """
     for number in range(plan.rounds):
         begin = number % max(1, len(systems))

@@ -43,7 +43,7 @@ def to_markdown(run: PeersRun, plots: Sequence[str]) -> str:
     return (
         f"# Side by side, {run.date}\n\n"
         f"Concordat and what people use today for durable messages, one after the other on one "
-        f"machine, {rounds} rounds of all of them, each begun by another one with fresh data; "
+        f"machine, {rounds} rounds of all of them, each begun by another one, on fresh data; "
         f"{run.payload_bytes}-byte messages, the same signed events for all; medians over the "
         f"rounds.\n\n"
         f"- machine: {machine}\n- commit: {run.commit}\n- command: `{run.command}`\n"
