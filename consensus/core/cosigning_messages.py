@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import Meta
 
+from consensus.core.frames import Frame
 from consensus.core.messages import Lane, Message, large_batch
 from ledger.core.certificate import EpochField, IndexField
 from ledger.core.codec import Codec, Hash32, Signature64, UInt
@@ -68,10 +69,12 @@ def encode_cosigning(message: CosigningMessage) -> bytes:
     return _codec.encode(message)
 
 
-def decode_peer_message(data: bytes) -> Message | CosigningMessage:
+def decode_peer_message(frame: Frame) -> Message | CosigningMessage:
     """Decode whatever a peer may say.
 
     Raises:
-        DecodeError: ``data`` is not the canonical encoding of a message.
+        DecodeError: ``frame`` is not the canonical encoding of a message.
     """
-    return large_batch(data) or _codec.decode(data)
+    if isinstance(frame, bytes):
+        return _codec.decode(frame)
+    return large_batch(frame) or _codec.decode(frame.whole())

@@ -7,7 +7,7 @@ from typing import Final
 
 from ledger.core.errors import DecodeError
 
-__all__ = ["FrameSplitter", "encode_frame"]
+__all__ = ["Frame", "FrameInPieces", "FrameSplitter", "encode_frame"]
 
 _HEADER_BYTES: Final = 4
 _PIECE_BYTES_MIN: Final = 4_096  # smaller ones are gathered: a million of them would take room
@@ -16,6 +16,34 @@ _PIECE_BYTES_MIN: Final = 4_096  # smaller ones are gathered: a million of them 
 def encode_frame(*parts: bytes) -> bytes:
     """Put the length before a payload (1 byte to 2**32 - 1 bytes), which comes in ``parts``."""
     return b"".join((sum(map(len, parts)).to_bytes(_HEADER_BYTES, "big"), *parts))
+
+
+class FrameInPieces:
+    """A frame that is not joined yet: whoever takes something off it copies it once."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, *pieces: bytes | bytearray) -> None:
+        """Take the pieces over; none is empty."""
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        return sum(map(len, self._pieces))
+
+    def whole(self) -> bytes:
+        """Give all of it."""
+        return b"".join(self._pieces)
+
+    def after(self, head: bytes) -> bytes | None:
+        """Give what stands behind ``head``; None when it begins with anything else."""
+        first, *rest = self._pieces
+        if len(first) < len(head):
+            whole = self.whole()
+            return whole[len(head) :] if whole.startswith(head) else None
+        return b"".join((first[len(head) :], *rest)) if first.startswith(head) else None
+
+
+Frame = bytes | FrameInPieces
 
 
 class FrameSplitter:
@@ -46,13 +74,19 @@ class FrameSplitter:
         Raises:
             DecodeError: a frame is empty or too large; the splitter is of no more use.
         """
-        frames: list[bytes] = []
+        frames = self.feed_pieces(data)
+        return [frame if isinstance(frame, bytes) else frame.whole() for frame in frames]
+
+    def feed_pieces(self, data: bytes | bytearray) -> list[Frame]:
+        """As :meth:`feed`, but leave what came in pieces as it is."""
+        frames: list[Frame] = []
         start = 0
         while (end := start + self._needed - self._held) <= len(data):
             part = self._completed(data[start:end])
             start = end
             if self._is_header:
-                self._needed = self._size_in(part)
+                header = part if isinstance(part, bytes) else part.whole()
+                self._needed = self._size_in(header)
             else:
                 frames.append(part)
                 self._needed = _HEADER_BYTES
@@ -61,11 +95,11 @@ class FrameSplitter:
             self._hold(data[start:] if start else data)
         return frames
 
-    def _completed(self, last: bytes | bytearray) -> bytes:
+    def _completed(self, last: bytes | bytearray) -> Frame:
         """Give a header or a payload whose last piece has come."""
         if not self._pieces:
             return bytes(last)
-        part = b"".join((*self._pieces, last))
+        part = FrameInPieces(*self._pieces, last)
         self._pieces.clear()
         self._held = 0
         return part

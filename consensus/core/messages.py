@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import Meta
 
-from consensus.core.frames import encode_frame
+from consensus.core.frames import FrameInPieces, encode_frame
 from ledger.core.block import Block, Proposal
 from ledger.core.certificate import (
     Ack,
@@ -234,7 +234,7 @@ _codec: Codec[Message] = Codec(Message)  # type: ignore[arg-type] # a union is n
 _MEDIUM_BYTES_MAX: Final = 2**16 - 1  # up to here bytes have a shorter length
 # An array of 2, the tag, bytes with 4 bytes of length.
 _LARGE_BATCH: Final = encode(BatchMessage(bytes(_MEDIUM_BYTES_MAX + 1)))[:3]
-_LARGE_HEADER_BYTES: Final = len(_LARGE_BATCH) + 4
+_LENGTH_BYTES: Final = 4
 
 REQUESTS = (BatchRequest, BlocksRequest, ProposalRequest)
 """What anybody may ask for who may connect at all."""
@@ -248,7 +248,7 @@ def encode_message(message: Message) -> bytes:
 def message_frame(message: Message) -> bytes:
     """Encode a message as a frame; a large batch is copied once."""
     if isinstance(message, BatchMessage) and len(message.batch) > _MEDIUM_BYTES_MAX:
-        return encode_frame(_LARGE_BATCH, len(message.batch).to_bytes(4, "big"), message.batch)
+        return encode_frame(_large_head(len(message.batch)), message.batch)
     return encode_frame(encode_message(message))
 
 
@@ -258,18 +258,25 @@ def decode_message(data: bytes) -> Message:
     Raises:
         DecodeError: ``data`` is not the canonical encoding of a message.
     """
-    return large_batch(data) or _codec.decode(data)
+    return _codec.decode(data)
 
 
-def large_batch(data: bytes) -> BatchMessage | None:
+def large_batch(frame: FrameInPieces) -> BatchMessage | None:
     """Decode a message that is a batch of more than 64 KiB; None when it is anything else.
 
-    Most of what peers send is such batches. The codec copies them twice, to see that they are
-    canonical; here that is seen from their first bytes.
+    Most of what peers send is such batches. The codec copies them three times, to see that they
+    are canonical; here that is seen from their first bytes, and the batch is joined without them.
     """
-    header, size = data[:_LARGE_HEADER_BYTES], len(data) - _LARGE_HEADER_BYTES
-    is_large = size > _MEDIUM_BYTES_MAX and header == _LARGE_BATCH + size.to_bytes(4, "big")
-    return BatchMessage(data[_LARGE_HEADER_BYTES:]) if is_large else None
+    size = len(frame) - len(_LARGE_BATCH) - _LENGTH_BYTES
+    if size <= _MEDIUM_BYTES_MAX:
+        return None
+    batch = frame.after(_large_head(size))
+    return None if batch is None else BatchMessage(batch)
+
+
+def _large_head(size: int) -> bytes:
+    """Give what the codec writes before the bytes of a large batch."""
+    return _LARGE_BATCH + size.to_bytes(_LENGTH_BYTES, "big")
 
 
 def lane_of(message: Message) -> Lane:

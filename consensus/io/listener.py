@@ -16,7 +16,7 @@ from consensus.core.cosigning_messages import (
     CosigningMessage,
     decode_peer_message,
 )
-from consensus.core.frames import FrameSplitter
+from consensus.core.frames import Frame, FrameSplitter
 from consensus.core.inputs import PeerMessage, PeerMisbehaved
 from consensus.core.messages import Lane
 from consensus.io.hello import greet_back
@@ -164,7 +164,7 @@ class Listener:
                 if self._connected.get(source) is scope:
                     del self._connected[source]
 
-    def _take_in(self, peer: NodeIndex, lane: Lane, size: int, frames: Sequence[bytes]) -> None:
+    def _take_in(self, peer: NodeIndex, lane: Lane, size: int, frames: Sequence[Frame]) -> None:
         """Take in what one read of ``size`` bytes has completed. Raises PeerFault."""
         self._counters.bytes_received += size
         if not frames:

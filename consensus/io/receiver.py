@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from consensus.core.frames import FrameSplitter
+from consensus.core.frames import Frame, FrameSplitter
 from consensus.io.inbox import Share
 from consensus.io.network import LOST
 from consensus.io.ready import ReadyPoll
@@ -28,7 +28,7 @@ class _Arrived:
     def __init__(self, splitter: FrameSplitter) -> None:
         self._splitter = splitter
         self._pieces: deque[bytes] = deque()
-        self._frames: list[bytes] = []
+        self._frames: list[Frame] = []
 
     def __bool__(self) -> bool:
         return bool(self._frames or self._pieces)
@@ -37,11 +37,11 @@ class _Arrived:
         """Put what was read, in pieces that hold a few thousand frames at worst."""
         self._pieces += pieces
 
-    def take(self) -> list[bytes]:
+    def take(self) -> list[Frame]:
         """Give the next frames. Raises PeerFault."""
         while self._pieces and len(self._frames) < BULK_INPUTS_MAX:
             try:
-                self._frames += self._splitter.feed(self._pieces.popleft())
+                self._frames += self._splitter.feed_pieces(self._pieces.popleft())
             except DecodeError as error:
                 raise PeerFault(Offence.MALFORMED, str(error)) from None
         portion = self._frames[:BULK_INPUTS_MAX]
@@ -58,7 +58,7 @@ class Receiver:
         ready: ReadyPoll,
         share: Share,
         splitter: FrameSplitter,
-        take_in: Callable[[int, Sequence[bytes]], None],
+        take_in: Callable[[int, Sequence[Frame]], None],
     ) -> None:
         """Call ``take_in(bytes read, frames completed)``, which may raise PeerFault.
 

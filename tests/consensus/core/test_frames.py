@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.core.frames import FrameSplitter, encode_frame
+from consensus.core.frames import FrameInPieces, FrameSplitter, encode_frame
 from ledger.core.errors import DecodeError
 
 
@@ -22,6 +22,21 @@ def test_any_chunking_gives_the_same_frames(data: st.DataObject, payloads: list[
         got += splitter.feed(stream[start:end])
     assert got == payloads
     assert splitter.is_empty
+
+
+@given(st.data(), st.binary(min_size=1, max_size=300), st.binary(max_size=310))
+def test_what_stands_behind_a_head_is_given_for_that_head_alone(
+    data: st.DataObject, payload: bytes, other: bytes
+) -> None:
+    """A frame in pieces is what the joined one would be."""
+    cuts = data.draw(st.sets(st.integers(1, len(payload)), max_size=10))
+    edges = [0, *sorted(cuts | {len(payload)})]
+    frame = FrameInPieces(*(payload[a:b] for a, b in itertools.pairwise(edges)))
+    assert len(frame) == len(payload)
+    assert frame.whole() == payload
+    for head in (payload[: data.draw(st.integers(0, len(payload)))], other):
+        is_head = payload.startswith(head)
+        assert frame.after(head) == (payload[len(head) :] if is_head else None)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4_095, 4_096, 16_384])
@@ -48,6 +63,16 @@ def test_frames_are_bytes_whatever_they_are_cut_from() -> None:
         piece[:] = bytes(len(piece))
     assert got == [b"first", b"x" * 9_000]
     assert {type(frame) for frame in got} == {bytes}
+
+
+def test_pieces_are_left_as_they_came() -> None:
+    """Only what came in several pieces is given in pieces."""
+    splitter = FrameSplitter(10_000)
+    stream = encode_frame(b"first") + encode_frame(b"x" * 9_000)
+    assert splitter.feed_pieces(stream[:5_000]) == [b"first"]
+    (frame,) = splitter.feed_pieces(stream[5_000:])
+    assert isinstance(frame, FrameInPieces)
+    assert frame.whole() == b"x" * 9_000
 
 
 @pytest.mark.parametrize(("size", "is_allowed"), [(0, False), (1, True), (8, True), (9, False)])

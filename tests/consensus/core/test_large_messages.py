@@ -1,11 +1,9 @@
 """Large batches are read without the codec, and mean what it would say."""
 
-from collections.abc import Callable
-
 import pytest
 
 from consensus.core.cosigning_messages import decode_peer_message
-from consensus.core.frames import encode_frame
+from consensus.core.frames import FrameInPieces, encode_frame
 from consensus.core.messages import (
     BatchMessage,
     decode_message,
@@ -16,18 +14,23 @@ from consensus.core.messages import (
 from ledger.core.errors import DecodeError
 
 LARGE = b"x" * 70_000
-DECODERS = pytest.mark.parametrize("decode", [decode_message, decode_peer_message])
 
 
-@DECODERS
+def in_pieces(data: bytes, size: int) -> FrameInPieces:
+    """Cut a message as a connection may."""
+    return FrameInPieces(*(data[i : i + size] for i in range(0, len(data), size)))
+
+
 @pytest.mark.parametrize("size", [0, 255, 256, 65_534, 65_535, 65_536, 65_537, 524_288])
-def test_batches_of_any_size_are_read(decode: Callable[[bytes], object], size: int) -> None:
+@pytest.mark.parametrize("piece", [1, 6, 7, 8, 16_384, 600_000])
+def test_batches_of_any_size_are_read(size: int, piece: int) -> None:
     """The size at which the shortcut begins is the one at which the form of the length changes."""
     message = BatchMessage(bytes(size))
     data = encode_message(message)
-    assert decode(data) == message
+    assert decode_message(data) == decode_peer_message(data) == message
+    assert decode_peer_message(in_pieces(data, piece)) == message
     assert message_frame(message) == encode_frame(data)
-    assert (large_batch(data) == message) is (size > 65_535)
+    assert (large_batch(in_pieces(data, piece)) == message) is (size > 65_535)
 
 
 def other_forms() -> dict[str, bytes]:
@@ -47,11 +50,12 @@ def other_forms() -> dict[str, bytes]:
     }
 
 
-@DECODERS
 @pytest.mark.parametrize("kind", list(other_forms()))
-def test_what_is_not_canonical_is_refused(decode: Callable[[bytes], object], kind: str) -> None:
+@pytest.mark.parametrize("piece", [5, 16_384])
+def test_what_is_not_canonical_is_refused(kind: str, piece: int) -> None:
     """Nothing is a large batch that the codec would not take for one."""
     data = other_forms()[kind]
-    with pytest.raises(DecodeError):
-        decode(data)
-    assert large_batch(data) is None
+    for form in (data, in_pieces(data, piece)):
+        with pytest.raises(DecodeError):
+            decode_peer_message(form)
+    assert large_batch(in_pieces(data, piece)) is None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import trio
 import trio.testing
 
-from consensus.core.frames import FrameSplitter, encode_frame
+from consensus.core.frames import Frame, FrameSplitter, encode_frame
 from consensus.core.inputs import Input, PeerUp
 from consensus.io.inbox import Inbox, Share
 from consensus.io.network import LOST
@@ -38,8 +38,9 @@ class Hearing:
     heard: list[bytes] = field(default_factory=list)
     portions: list[int] = field(default_factory=list)
 
-    def take_in(self, _: int, frames: Sequence[bytes]) -> None:
+    def take_in(self, _: int, given: Sequence[Frame]) -> None:
         """Put one input for each frame."""
+        frames = [frame if isinstance(frame, bytes) else frame.whole() for frame in given]
         if bytes([FAULTY]) in frames:
             raise ValueError("a bug")
         if frames:
