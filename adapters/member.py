@@ -23,6 +23,7 @@ from ledger.core.trust.operations import (
     operation_codec,
     topic_of,
 )
+from pubsub.core.entries import Entries
 from pubsub.io.handing_in import Wish, hand_in
 from pubsub.io.state import Gateway
 
@@ -92,7 +93,7 @@ class Member:
         """
         opened = self.sign(topic, type_, fields)
         wish = Wish("final", GATEWAY_WAIT_MS)
-        (receipt,) = await hand_in(self._gateway, (opened.entry,), wish)
+        (receipt,) = await hand_in(self._gateway, Entries.of(opened.entry), wish)
         if receipt.status == "refused":
             raise Rejected(RejectCode(str(receipt.code)))
         if receipt.sequence is UNSET or receipt.height is UNSET:

@@ -1,6 +1,6 @@
 """What a gateway and its node say to each other over the node's Unix socket.
 
-Frames are a 4-byte big-endian length and one canonical message. The node sends ``Head`` when a
+Frames are a 4-byte big-endian length and one message. The node sends ``Head`` when a
 gateway connects and when the chain store became durable at a higher block; requests carry an id
 that the answer repeats, and may be answered out of order.
 
@@ -10,13 +10,16 @@ gateway where nobody reads as it grows and of which no request waits; and that i
 what is waited for, because the wait goes on.
 """
 
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
+from consensus.core.frames import make_frame
 from ledger.core.certificate import HeightField
 from ledger.core.codec import Codec, UInt
+from ledger.core.errors import DecodeError
 from ledger.core.limits import SUBMIT_ENTRIES_MAX
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "ControlQuestion",
     "ControlReply",
     "ControlRequest",
+    "EncodedSubmit",
     "Head",
     "MetricsReply",
     "MetricsRequest",
@@ -33,6 +37,7 @@ __all__ = [
     "StatusRequest",
     "Submit",
     "SubmitReply",
+    "control_frame",
     "decode_reply",
     "decode_request",
     "encode_control",
@@ -56,6 +61,18 @@ class Submit(_Control, frozen=True, tag=1):
 
     request_id: UInt
     entries: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=SUBMIT_ENTRIES_MAX)]
+    is_awaited: bool = False
+
+
+class EncodedSubmit(_Control, frozen=True, tag=1):
+    """What a :class:`Submit` looks like to who has its entries encoded already.
+
+    Attributes:
+        entries: a MessagePack array of 1 to SUBMIT_ENTRIES_MAX byte strings, in any form.
+    """
+
+    request_id: UInt
+    entries: msgspec.Raw
     is_awaited: bool = False
 
 
@@ -115,20 +132,34 @@ class Attend(_Control, frozen=True, tag=8):
     is_live: bool
 
 
-ControlQuestion = Submit | StatusRequest | MetricsRequest
-ControlRequest = ControlQuestion | Attend
+ControlRequest = Submit | StatusRequest | MetricsRequest | Attend
+"""What a node reads."""
+ControlQuestion = EncodedSubmit | Submit | StatusRequest | MetricsRequest
+"""What it answers."""
 ControlReply = SubmitReply | StatusReply | MetricsReply | Head
 
-_requests: Codec[ControlRequest] = Codec(ControlRequest)  # type: ignore[arg-type] # union
+_requests: msgspec.msgpack.Decoder[ControlRequest] = msgspec.msgpack.Decoder(ControlRequest)
 _replies: Codec[ControlReply] = Codec(ControlReply)  # type: ignore[arg-type] # union
+_encoder = msgspec.msgpack.Encoder()
 
-encode_control = msgspec.msgpack.Encoder().encode
+encode_control = _encoder.encode
 """Encode any control message."""
 
 
+def control_frame(message: ControlQuestion | ControlReply | Attend) -> bytearray:
+    """Encode a message as a frame; what is encoded already is copied once."""
+    return make_frame(partial(_encoder.encode_into, message))
+
+
 def decode_request(data: bytes) -> ControlRequest:
-    """Decode what a gateway sent. Raises DecodeError."""
-    return _requests.decode(data)
+    """Decode what a gateway sent, in any form: nothing of it is signed or kept.
+
+    Raises DecodeError.
+    """
+    try:
+        return _requests.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise DecodeError(str(error)) from None
 
 
 def decode_reply(data: bytes) -> ControlReply:

@@ -3,11 +3,12 @@
 The splitter takes whatever a socket gives and never holds more than one unfinished frame.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from ledger.core.errors import DecodeError
 
-__all__ = ["Frame", "FrameInPieces", "FrameSplitter", "encode_frame"]
+__all__ = ["Frame", "FrameInPieces", "FrameSplitter", "encode_frame", "make_frame"]
 
 _HEADER_BYTES: Final = 4
 _PIECE_BYTES_MIN: Final = 4_096  # smaller ones are gathered: a million of them would take room
@@ -16,6 +17,14 @@ _PIECE_BYTES_MIN: Final = 4_096  # smaller ones are gathered: a million of them 
 def encode_frame(*parts: bytes) -> bytes:
     """Put the length before a payload (1 byte to 2**32 - 1 bytes), which comes in ``parts``."""
     return b"".join((sum(map(len, parts)).to_bytes(_HEADER_BYTES, "big"), *parts))
+
+
+def make_frame(write: Callable[[bytearray, int], object]) -> bytearray:
+    """Have ``write(frame, place)`` put a payload at a place of a frame, and its length before."""
+    frame = bytearray(_HEADER_BYTES)
+    write(frame, _HEADER_BYTES)
+    frame[:_HEADER_BYTES] = (len(frame) - _HEADER_BYTES).to_bytes(_HEADER_BYTES, "big")
+    return frame
 
 
 class FrameInPieces:

@@ -35,11 +35,11 @@ from consensus.core.control import (
     StatusRequest,
     Submit,
     SubmitReply,
+    control_frame,
     decode_request,
-    encode_control,
 )
 from consensus.core.effects import Reply
-from consensus.core.frames import FrameSplitter, encode_frame
+from consensus.core.frames import FrameSplitter
 from consensus.core.inputs import Submitted
 from consensus.io.driver import wall_clock_ms
 from consensus.io.inbox import Inbox, Share
@@ -170,7 +170,7 @@ class _Client:
 
     def put(self, reply: ControlReply) -> None:
         """Have an answer leave with the next :meth:`send`."""
-        self._outgoing += encode_frame(encode_control(reply))
+        self._outgoing += control_frame(reply)
         if len(self._outgoing) > CONTROL_REPLY_BYTES_MAX:
             self.end()  # it does not read what it asked for
 
@@ -186,7 +186,7 @@ class _Client:
             return
         if self._head is not None:
             self._told_size = self._head.log_size
-            self._outgoing += encode_frame(encode_control(self._head))
+            self._outgoing += control_frame(self._head)
             self._head = None
         try:
             while self._outgoing:

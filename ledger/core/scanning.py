@@ -38,10 +38,12 @@ __all__ = [
     "LIMITS",
     "BatchHead",
     "Scan",
+    "array_count",
     "batch_head",
     "code",
     "join_scans",
     "make_scanner",
+    "scan_array",
     "scan_batches",
     "scan_entries",
     "verdict",
@@ -118,6 +120,12 @@ _scanner: Final = make_scanner()
 
 scan_entries = _scanner.scan_entries
 """Scan a sequence of byte strings, each taken for an entry."""
+
+scan_array = _scanner.scan_array
+"""Scan the entries of an encoded array of them; there are none where ``array_count`` is 0."""
+
+array_count = _scanner.array_count
+"""Give how many entries an encoded array has; 0 when it is no canonical one within the limits."""
 
 scan_batches = _scanner.scan_batches
 """Scan the entries of encoded batches, in order; what is no batch has none."""

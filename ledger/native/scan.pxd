@@ -78,6 +78,8 @@ cdef extern from "c/scan.h" nogil:
         const scan_limits *limits)
     size_t scan_count(
         const uint8_t *batch, size_t length, const scan_limits *limits, uint64_t *origin)
+    size_t scan_split_array(
+        scan_entry *entries, const uint8_t *array, size_t length, const scan_limits *limits)
     int scan_judge(
         scan_columns *columns, const scan_limits *limits, const uint32_t *context_key,
         blake3_path path, const uint64_t *seed)

@@ -116,6 +116,25 @@ cdef class Scanner:
         scan._leave_room()
         return scan._judged(self)
 
+    def array_count(self, bytes array not None):
+        """Give how many entries an encoded array of them has; 0: it is none that can be scanned.
+
+        It is one of 1 to `batch_entries` byte strings of 1 to `entry_bytes`, canonical.
+        """
+        return scan_split_array(
+            NULL, <const uint8_t *>PyBytes_AS_STRING(array), PyBytes_GET_SIZE(array), &self._limits)
+
+    def scan_array(self, bytes array not None):
+        """Scan the entries of an encoded array; if `array_count` says 0 there are none."""
+        cdef Scan scan = Scan.__new__(Scan, self, (array,))
+        cdef size_t count = self.array_count(array)
+        scan._make_room(count)
+        if count:  # else it would write what it finds before the fault
+            scan._columns.count = scan_split_array(
+                scan._columns.entries, <const uint8_t *>PyBytes_AS_STRING(array),
+                PyBytes_GET_SIZE(array), &self._limits)
+        return scan._judged(self)
+
     def batch_head(self, bytes batch not None):
         """Give the origin of an encoded batch and how many entries it has; None: it is none."""
         cdef uint64_t origin = 0

@@ -9,17 +9,55 @@ from typing import Annotated, Final, NamedTuple, cast
 
 import msgspec
 
+from ledger.core.codec import encode
 from ledger.core.errors import DecodeError
 from ledger.core.event import entry_id, event_key
 from ledger.core.ids import EventId, EventKey
 from ledger.core.limits import SUBMIT_ENTRIES_MAX
-from ledger.core.scanning import scan_entries, verdict
+from ledger.core.scanning import Scan, array_count, scan_array, scan_entries, verdict
 
-__all__ = ["Named", "name_entries", "split_bulk"]
+__all__ = ["Entries", "Named", "name_entries", "read_bulk", "split_bulk"]
 
 _Entries = Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=SUBMIT_ENTRIES_MAX)]
 _OPEN: Final = verdict(None)
 _decoder = msgspec.msgpack.Decoder(_Entries)
+
+
+class Entries:
+    """Encoded entries in one piece, which is split only where that is asked for.
+
+    Attributes:
+        encoded: a MessagePack array of byte strings.
+    """
+
+    __slots__ = ("_count", "_split", "encoded")
+
+    def __init__(self, encoded: bytes, count: int, split: tuple[bytes, ...] | None) -> None:
+        self.encoded = encoded
+        self._count = count
+        self._split = split
+
+    @classmethod
+    def of(cls, *entries: bytes) -> "Entries":
+        """Put entries together."""
+        return cls(encode(entries), len(entries), entries)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def split(self) -> tuple[bytes, ...]:
+        """Give each of them."""
+        if self._split is None:
+            self._split = split_bulk(self.encoded)
+        return self._split
+
+    def first(self, count: int) -> "Entries":
+        """Give so many of them, or all if they are no more."""
+        return self if count >= self._count else Entries.of(*self.split()[:count])
+
+    def scan(self) -> Scan:
+        """Open all of them."""
+        return scan_array(self.encoded) if self._split is None else scan_entries(self._split)
 
 
 class Named(NamedTuple):
@@ -42,9 +80,9 @@ class Named(NamedTuple):
         )
 
 
-def name_entries(entries: tuple[bytes, ...]) -> Named:
+def name_entries(entries: Entries) -> Named:
     """Give ids and times of entries; the id of what is no entry means nothing."""
-    scan = scan_entries(entries)
+    scan = entries.scan()
     named = Named(
         cast("list[EventId]", scan.ids()),
         scan.times_ms(),
@@ -55,7 +93,7 @@ def name_entries(entries: tuple[bytes, ...]) -> Named:
     found = iter(zip(*named, strict=True))
     rows = [
         next(found) if number == _OPEN else _unreadable(entry)
-        for entry, number in zip(entries, scan.verdicts(), strict=True)
+        for entry, number in zip(entries.split(), scan.verdicts(), strict=True)
     ]
     return Named([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
 
@@ -65,12 +103,19 @@ def _unreadable(entry: bytes) -> tuple[EventId, int, EventKey]:
     return id_, 0, event_key(0, id_)
 
 
-def split_bulk(body: bytes) -> tuple[bytes, ...]:
-    """Split a bulk body into its entries, 1 to SUBMIT_ENTRIES_MAX; each is still unjudged.
+def read_bulk(body: bytes) -> Entries:
+    """Give the 1 to SUBMIT_ENTRIES_MAX entries of a bulk body; each is still unjudged.
 
     Raises:
         DecodeError: it is not a MessagePack array of byte strings.
     """
+    if count := array_count(body):
+        return Entries(body, count, None)
+    return Entries.of(*split_bulk(body))  # unusual forms of lengths, or entries that are refused
+
+
+def split_bulk(body: bytes) -> tuple[bytes, ...]:
+    """As :func:`read_bulk`, but give the entries themselves."""
     try:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

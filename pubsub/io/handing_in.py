@@ -22,7 +22,7 @@ from ledger.io.chain_reader import ChainReader
 from ledger.io.chain_schema import Receipt as StoredReceipt
 from ledger.io.chain_store import ChainStore
 from pubsub.core.documents import Receipt
-from pubsub.core.entries import Named, name_entries
+from pubsub.core.entries import Entries, Named, name_entries
 from pubsub.core.rights import ANONYMOUS_NAME, Principal
 from pubsub.io.decisions import find_decisions
 from pubsub.io.finality import Wait
@@ -50,7 +50,7 @@ class Wish(NamedTuple):
     is_brief: bool = False
 
 
-async def hand_in(gateway: Gateway, entries: tuple[bytes, ...], wish: Wish) -> list[Receipt]:
+async def hand_in(gateway: Gateway, entries: Entries, wish: Wish) -> list[Receipt]:
     """Submit up to SUBMIT_ENTRIES_MAX entries and give their receipts, in order.
 
     There is one for each, or for all together if that is wished and they all have the same fate.
@@ -74,11 +74,12 @@ async def hand_in(gateway: Gateway, entries: tuple[bytes, ...], wish: Wish) -> l
     if wish.wait:
         receipts = await _waited(gateway, events, codes, since, wish)
         if wish.wait == "proof" and any(receipt.sequence is not UNSET for receipt in receipts):
-            receipts = await gateway.access.in_thread(partial(_with_proofs, receipts, entries))
+            proofs = partial(_with_proofs, receipts, entries.split())
+            receipts = await gateway.access.in_thread(proofs)
     else:
         receipts = _answered(gateway, events, codes, wish)
     if gateway.access.is_open and _MISMATCH in {receipt.code for receipt in receipts}:
-        return _with_hashes(gateway, entries, receipts)
+        return _with_hashes(gateway, entries.split(), receipts)
     return receipts
 
 

@@ -17,22 +17,23 @@ from typing import TypeVar
 import anyio
 import structlog
 from anyio.abc import SocketAttribute
+from msgspec import Raw
 
 from consensus.core.control import (
     Attend,
+    ControlQuestion,
     ControlReply,
-    ControlRequest,
+    EncodedSubmit,
     Head,
     MetricsReply,
     MetricsRequest,
     StatusReply,
     StatusRequest,
-    Submit,
     SubmitReply,
+    control_frame,
     decode_reply,
-    encode_control,
 )
-from consensus.core.frames import FrameSplitter, encode_frame
+from consensus.core.frames import FrameSplitter
 from ledger.core.errors import DecodeError, RejectCode, Rejected, Unavailable
 from ledger.core.limits import (
     CONTROL_BYTES_MAX,
@@ -42,6 +43,7 @@ from ledger.core.limits import (
     CONTROL_TIMEOUT_MS,
     FRAME_BYTES_MAX,
 )
+from pubsub.core.entries import Entries
 from pubsub.io.readiness import while_readable
 from pubsub.io.signal import Signal, call_soon
 
@@ -79,7 +81,7 @@ class NodeLink:
         self._pending: dict[int, _Pending] = {}
         self._unsent_bytes = 0
         self._next_id = 0
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[bytearray] = []
         self._unsent = memoryview(b"")  # of what the socket did not take as a whole
         self._connection: socket.socket | None = None
         self._blocked = Signal()  # set while the socket takes no more
@@ -111,9 +113,7 @@ class NodeLink:
             if self.is_connected:
                 self._put(Attend(is_live))
 
-    async def submit(
-        self, entries: tuple[bytes, ...], *, is_awaited: bool = False
-    ) -> tuple[str, ...]:
+    async def submit(self, entries: Entries, *, is_awaited: bool = False) -> tuple[str, ...]:
         """Hand in 1 to SUBMIT_ENTRIES_MAX entries; give one code for each, empty if taken over.
 
         No code at all says that the node took all of them over.
@@ -125,8 +125,10 @@ class NodeLink:
             Rejected: too much is waiting already (OVERLOADED).
             Unavailable: the node cannot be reached or did not answer; it may have taken them.
         """
-        size = sum(map(len, entries))
-        reply = await self._ask(lambda id_: Submit(id_, entries, is_awaited), SubmitReply, size)
+        encoded = entries.encoded
+        reply = await self._ask(
+            lambda id_: EncodedSubmit(id_, Raw(encoded), is_awaited), SubmitReply, len(encoded)
+        )
         codes = reply.codes
         if codes and len(codes) != len(entries):
             raise Unavailable("the node's answer does not fit the request")
@@ -141,7 +143,7 @@ class NodeLink:
         return (await self._ask(MetricsRequest, MetricsReply, 0)).text
 
     async def _ask(
-        self, make: Callable[[int], ControlRequest], reply_type: type[_Reply], size: int
+        self, make: Callable[[int], ControlQuestion], reply_type: type[_Reply], size: int
     ) -> _Reply:
         if not self.is_connected:
             raise Unavailable(f"the node cannot be reached: {self.error}")
@@ -164,9 +166,9 @@ class NodeLink:
             raise Unavailable("the node answered another question")
         return pending.answer
 
-    def _put(self, request: ControlRequest) -> None:
+    def _put(self, request: ControlQuestion | Attend) -> None:
         """Have a request sent, together with others of the same turn of the loop."""
-        frame = encode_frame(encode_control(request))
+        frame = control_frame(request)
         self._outgoing.append(frame)
         self._unsent_bytes += len(frame)
         if len(self._outgoing) == 1:  # those behind it leave with it

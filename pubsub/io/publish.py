@@ -26,7 +26,7 @@ from pubsub.core.cloudevents import (
     split_cloudevents,
 )
 from pubsub.core.documents import Receipt, Receipts
-from pubsub.core.entries import split_bulk
+from pubsub.core.entries import Entries, read_bulk
 from pubsub.core.limits import PUBLISH_QUERIES_CACHED
 from pubsub.core.parameters import Parameters
 from pubsub.core.problems import HttpCode, Refusal
@@ -62,7 +62,7 @@ async def publish(gateway: Gateway, request: Request) -> Response:
     if content_type == MEDIA_EVENT:
         async with gateway.bodies.read(request, GATEWAY_EVENT_BODY_BYTES_MAX) as body:
             entry = _own(read_cloudevent(body)).opened.entry
-            return _single(await _hand_in(gateway, request, (entry,), wish), wish)
+            return _single(await _hand_in(gateway, request, Entries.of(entry), wish), wish)
     if content_type not in (MEDIA_BATCH, MEDIA_BULK):
         known = f"{MEDIA_EVENT}, {MEDIA_BATCH}, {MEDIA_BULK}"
         raise Refusal(
@@ -71,7 +71,7 @@ async def publish(gateway: Gateway, request: Request) -> Response:
     async with gateway.bodies.read(request, gateway.settings.body_bytes_max) as body:
         if content_type == MEDIA_BULK:
             wish = wish._replace(is_brief=_is_brief(request))
-            return _several(await _hand_in(gateway, request, split_bulk(body), wish), wish)
+            return _several(await _hand_in(gateway, request, read_bulk(body), wish), wish)
         return _several(await _hand_in_batch(gateway, request, body, wish), wish)
 
 
@@ -91,15 +91,13 @@ def _is_brief(request: Request) -> bool:
     return _BRIEF in preferences
 
 
-async def _hand_in(
-    gateway: Gateway, request: Request, entries: tuple[bytes, ...], wish: Wish
-) -> _Answered:
+async def _hand_in(gateway: Gateway, request: Request, entries: Entries, wish: Wish) -> _Answered:
     """Hand in as much as the principal's rate allows; the rest is refused like any event."""
     name, overload = request.state.principal.name, gateway.overload
     granted = overload.take(name, len(entries))
     limited = len(entries) - granted
     try:
-        receipts = await hand_in(gateway, entries[:granted], wish)
+        receipts = await hand_in(gateway, entries.first(granted), wish)
     except Rejected as error:
         if error.code is not RejectCode.OVERLOADED:
             raise
@@ -118,7 +116,7 @@ async def _hand_in(
 async def _hand_in_batch(gateway: Gateway, request: Request, body: bytes, wish: Wish) -> _Answered:
     """Hand in what of a batch can be read; the rest is refused in its place."""
     items = [_read_item(text) for text in split_cloudevents(body)]
-    entries = tuple(item for item in items if isinstance(item, bytes))
+    entries = Entries.of(*(item for item in items if isinstance(item, bytes)))
     answered = await _hand_in(gateway, request, entries, wish)
     handed_in = iter(answered.receipts)
     receipts: list[Receipt] = []

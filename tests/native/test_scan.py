@@ -214,6 +214,46 @@ def test_each_byte_of_a_batch() -> None:
     assert require_equal_batches(batches, SCANNERS["portable"].scan_batches(batches)) > 500
 
 
+@every_path
+@given(seed=st.integers(0, 2**64), size=st.integers(0, 20))
+def test_arrays_are_cut_as_batches_are(path: str, seed: int, size: int) -> None:
+    """An array of entries is what stands behind a batch's head, and means the same."""
+    generator, scanner, head = random.Random(seed), SCANNERS[path], encode((0, 0, ()))[:-1]
+    batch = batch_case(generator, [entry_case(generator) for _ in range(size)])
+    array = batch[len(head) :]
+    alone, whole = scanner.scan_array(array), scanner.scan_batches([head + array])
+    assert scanner.array_count(array) == len(alone) == len(whole)
+    assert alone.verdicts() == whole.verdicts()
+    assert (alone.ids(), alone.entries()) == (whole.ids(), whole.entries())
+
+
+def test_each_byte_of_an_array() -> None:
+    """Every value of every byte of an array, and every length of it, is judged as in a batch."""
+    scanner, data = SCANNERS["portable"], encode((b"\xc1", b"\xc1" * 256, b"x"))
+    arrays = [
+        data[:place] + bytes([value]) + data[place + 1 :]
+        for place in range(len(data))
+        for value in range(256)
+        if place < 12 or place > 250
+    ]
+    arrays += [data[:length] for length in range(len(data) + 1)]
+    counts = [scanner.array_count(item) for item in arrays]
+    heads = [scanner.batch_head(b"\x93\0\0" + item) for item in arrays]
+    assert counts == [0 if head is None else head[1] for head in heads]
+    assert sum(map(bool, counts)) > 500
+
+
+def test_an_array_may_be_longer_than_a_batch() -> None:
+    """How much fits in a batch is not its concern; how long an entry may be is."""
+    scanner, most = SCANNERS["portable"], limits.ENTRY_BYTES_MAX
+    count = limits.BATCH_BYTES_MAX // most + 1
+    assert scanner.array_count(encode((b"x" * most,) * count)) == count
+    assert scanner.array_count(encode((b"x" * (most + 1),))) == 0
+    assert scanner.array_count(encode((b"x", b""))) == 0
+    assert scanner.array_count(encode((b"x",) * limits.BATCH_ENTRIES_MAX)) == 4_096
+    assert scanner.array_count(encode((b"x",) * (limits.BATCH_ENTRIES_MAX + 1))) == 0
+
+
 def test_rows_are_what_is_signed() -> None:
     """The verifier gets key, signature and message of each entry of a batch without trust."""
     data = [entry(1), forged(2), entry(3, signer=BOB)]

@@ -10,7 +10,7 @@ import pytest
 from ledger.core.event import entry_id, event_key
 from ledger.core.ids import Height
 from ledger.io.chain_reader import ChainReader
-from pubsub.core.entries import name_entries
+from pubsub.core.entries import Entries, name_entries
 from pubsub.io.decisions import find_decisions, find_run
 from tests.ledger.sample_network import entry
 from tests.pubsub.gateway_world import Chain, World, sample
@@ -19,7 +19,7 @@ from tests.pubsub.gateway_world import Chain, World, sample
 def test_entries_have_their_names() -> None:
     """Ids and times of entries stand in their order, also beside what is no entry."""
     events = [sample(0), sample(1)]
-    named = name_entries((events[0].entry, b"junk", b"", events[1].entry))
+    named = name_entries(Entries.of(events[0].entry, b"junk", b"", events[1].entry))
     assert named.ids == [events[0].id, entry_id(b"junk"), entry_id(b""), events[1].id]
     times_ms = [each.event.time_ms for each in events]
     assert named.times_ms == [times_ms[0], 0, 0, times_ms[1]]
@@ -42,7 +42,7 @@ def test_decisions_are_those_of_each_event(tmp_path: Path, sizes: tuple[int, ...
     asked = [*(each.entry for each in reversed(events)), sample(999).entry]
     asked += [entry(size, topic="forbidden.topic") for size in set(sizes)]
     with chain.store.read() as reader:
-        found = find_decisions(reader, name_entries(tuple(asked)), Height(0))
+        found = find_decisions(reader, name_entries(Entries.of(*asked)), Height(0))
         assert found == [reader.receipt(entry_id(data)) for data in asked]
         assert found.count(None) == 1
 
@@ -57,7 +57,7 @@ def test_run_is_of_one_block_in_order(tmp_path: Path) -> None:
     runs |= dict.fromkeys([(3, 4, 5), (2, 1), (1, 3), (1, 1), (8, 9, 10), (10, 9), (1, 10)])
     with chain.store.read() as reader:
         for nonces, expected in runs.items():
-            named = name_entries(tuple(sample(nonce).entry for nonce in nonces))
+            named = name_entries(Entries.of(*(sample(nonce).entry for nonce in nonces)))
             run = find_run(reader, named)
             assert run == expected
             if run is not None:
@@ -72,7 +72,7 @@ def test_earlier_refusals_are_left_out(tmp_path: Path) -> None:
     with chain.store.read() as reader:
         for entries in ((refused,), (refused, sample(1).entry)):
             for since, is_known in ((0, True), (1, False)):
-                found = find_decisions(reader, name_entries(entries), Height(since))
+                found = find_decisions(reader, name_entries(Entries.of(*entries)), Height(since))
                 assert (found[0] is not None) is is_known
                 assert None not in found[1:]
 
@@ -92,7 +92,7 @@ def test_few_heights_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     chain.extend(entries)
     asked.clear()
     with chain.store.read() as reader:
-        find_decisions(reader, name_entries(entries), Height(0))
+        find_decisions(reader, name_entries(Entries.of(*entries)), Height(0))
     assert len(asked) == 2
 
 
@@ -143,9 +143,9 @@ async def test_block_that_came_before_the_answer(
 ) -> None:
     """A block that everybody looked at before the node's answer is not missed by its wait."""
 
-    async def submit(entries: tuple[bytes, ...], *, is_awaited: bool) -> tuple[str, ...]:
+    async def submit(entries: Entries, *, is_awaited: bool) -> tuple[str, ...]:
         assert is_awaited
-        world.chain.extend(entries)
+        world.chain.extend(entries.split())
         await world.gateway._advance()
         return ()
 

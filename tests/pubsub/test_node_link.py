@@ -10,6 +10,7 @@ from anyio.abc import SocketStream
 from consensus.core.control import Head, StatusReply, SubmitReply, encode_control
 from ledger.core.errors import RejectCode, Rejected, Unavailable
 from ledger.core.limits import CONTROL_BYTES_MAX, FRAME_BYTES_MAX
+from pubsub.core.entries import Entries
 from pubsub.io import node_link
 from pubsub.io.node_link import NodeLink
 from tests.pubsub.gateway_world import World, gateway_world
@@ -21,7 +22,7 @@ async def test_requests_are_matched_by_id(world: World) -> None:
     results: dict[int, tuple[str, ...]] = {}
 
     async def submit(number: int) -> None:
-        results[number] = await world.gateway.link.submit((str(number).encode(),))
+        results[number] = await world.gateway.link.submit(Entries.of(str(number).encode()))
 
     async with anyio.create_task_group() as group:
         for number in range(200):
@@ -38,10 +39,10 @@ async def test_node_that_starts_later(tmp_path: Path) -> None:
         for _ in range(2):
             async with world.node.listening():
                 await world.until_connected()
-                assert await world.gateway.link.submit((b"x",)) == ()
+                assert await world.gateway.link.submit(Entries.of(b"x")) == ()
             await world.until_connected(connected=False)
             with pytest.raises(Unavailable):
-                await world.gateway.link.submit((b"x",))
+                await world.gateway.link.submit(Entries.of(b"x"))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ async def test_answer_that_never_comes(world: World, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(node_link, "CONTROL_TIMEOUT_MS", 20)
     world.node.is_silent = True
     with pytest.raises(Unavailable, match="may have taken"):
-        await world.gateway.link.submit((b"x",))
+        await world.gateway.link.submit(Entries.of(b"x"))
     assert not world.gateway.link._pending
 
 
@@ -113,7 +114,7 @@ async def test_unsent_bytes_are_bounded(tmp_path: Path) -> None:
     link.is_connected = True
     link._unsent_bytes = CONTROL_BYTES_MAX
     with pytest.raises(Rejected) as caught:
-        await link.submit((b"x",))
+        await link.submit(Entries.of(b"x"))
     assert caught.value.code is RejectCode.OVERLOADED
 
 
@@ -138,8 +139,8 @@ async def test_more_than_a_socket_takes_is_sent(world: World) -> None:
     world.node.judge = lambda _: ""
     large = tuple(bytes([number]) * 100_000 for number in range(50))
     async with anyio.create_task_group() as group:
-        group.start_soon(world.gateway.link.submit, large)
-        group.start_soon(world.gateway.link.submit, (b"x",))
+        group.start_soon(world.gateway.link.submit, Entries.of(*large))
+        group.start_soon(world.gateway.link.submit, Entries.of(b"x"))
     assert sorted(world.node.submissions, key=len) == [(b"x",), large]
     assert world.gateway.link._unsent_bytes == 0
 

@@ -21,7 +21,7 @@ from ledger.core.limits import (
     SUBMIT_ENTRIES_MAX,
 )
 from ledger.core.proof import decode_bundle, verify_bundle
-from pubsub.core.entries import name_entries
+from pubsub.core.entries import Entries, name_entries
 from pubsub.io import finality
 from pubsub.io.finality import Wait
 from tests.ledger.sample_network import GENESIS, entry
@@ -237,7 +237,9 @@ async def test_block_that_came_with_the_answer(
     monkeypatch.setattr(world.gateway, "_advance", nothing)
     world.chain.extend([sample().entry])
     world.gateway.finality.note(Height(1))
-    wait = Wait(name_entries((sample().entry,)), Height(0), with_proof=False, may_be_old=False)
+    wait = Wait(
+        name_entries(Entries.of(sample().entry)), Height(0), with_proof=False, may_be_old=False
+    )
     with anyio.fail_after(5):
         await world.gateway.finality.wait(wait, 60_000)
     assert wait.decisions == [(1, 0, None)]

@@ -27,6 +27,7 @@ from ledger.core.limits import (
     GATEWAY_WAIT_MS,
 )
 from pubsub.core.documents import Receipt
+from pubsub.core.entries import Entries
 from pubsub.io.handing_in import Wish, hand_in
 from pubsub.io.state import Gateway
 
@@ -105,7 +106,7 @@ class Outbox:
 
     async def _hand_in(self, rows: list[Waiting]) -> bool:
         """Hand in some events; say whether any of them is decided now."""
-        entries = tuple(row.entry for row in rows)
+        entries = Entries.of(*(row.entry for row in rows))
         try:
             receipts = await hand_in(self._gateway, entries, Wish("final", DLT_OUTBOX_WAIT_MS))
         except ConcordatError as error:

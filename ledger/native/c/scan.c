@@ -229,31 +229,47 @@ uint8_t scan_walk(scan_entry *entry, const scan_limits *limits)
     return is_whole ? SCAN_OPEN : SCAN_MALFORMED;
 }
 
+/* Cut what is left into entries; `entries` may be NULL. */
+static size_t split_array(cursor *c, scan_entry *entries, uint32_t source,
+                          const scan_limits *limits, size_t total_max)
+{
+    size_t count, size, total = 0;
+    if (!take_array_length(c, limits->batch_entries, &count) || count > left(c) / 3) {
+        return 0; /* an entry takes three bytes at least */
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!take_bytes(c, limits->entry_bytes, &size) || size == 0) {
+            return 0;
+        }
+        if (entries != NULL) {
+            entries[i].data = c->at - size;
+            entries[i].length = size;
+            entries[i].source = source;
+        }
+        total += size;
+    }
+    return left(c) == 0 && total <= total_max ? count : 0;
+}
+
+size_t scan_split_array(scan_entry *entries, const uint8_t *array, size_t length,
+                        const scan_limits *limits)
+{
+    cursor c = {array, array + length};
+    return split_array(&c, entries, 0, limits, SIZE_MAX);
+}
+
 /* As scan_split; `entries` may be NULL. */
 static size_t split(scan_entry *entries, const uint8_t *batch, size_t length, uint32_t source,
                     const scan_limits *limits, uint64_t *origin)
 {
     cursor c = {batch, batch + length};
     uint64_t sequence;
-    size_t count, size, total = 0;
     if (limits->origins == 0 || !take_byte(&c, 0x93) ||
         !take_integer(&c, limits->origins - 1, origin) ||
-        !take_integer(&c, limits->int_max, &sequence) ||
-        !take_array_length(&c, limits->batch_entries, &count) || count > left(&c) / 3) {
-        return 0; /* an entry takes three bytes at least */
+        !take_integer(&c, limits->int_max, &sequence)) {
+        return 0;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (!take_bytes(&c, limits->entry_bytes, &size) || size == 0) {
-            return 0;
-        }
-        if (entries != NULL) {
-            entries[i].data = c.at - size;
-            entries[i].length = size;
-            entries[i].source = source;
-        }
-        total += size;
-    }
-    return left(&c) == 0 && total <= limits->batch_bytes ? count : 0;
+    return split_array(&c, entries, source, limits, limits->batch_bytes);
 }
 
 size_t scan_split(scan_entry *entries, const uint8_t *batch, size_t length, uint32_t source,

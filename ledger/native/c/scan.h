@@ -83,6 +83,11 @@ size_t scan_split(scan_entry *entries, const uint8_t *batch, size_t length, uint
 size_t scan_count(const uint8_t *batch, size_t length, const scan_limits *limits,
                   uint64_t *origin);
 
+/* As scan_split, of an array of entries alone, however long. `entries` may be NULL, to have them
+ * counted; it may be written to also when the bytes are no array. */
+size_t scan_split_array(scan_entry *entries, const uint8_t *array, size_t length,
+                        const scan_limits *limits);
+
 /* Judge one entry's form and limits, and find its fields. */
 uint8_t scan_walk(scan_entry *entry, const scan_limits *limits);
 

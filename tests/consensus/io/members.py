@@ -12,9 +12,9 @@ import trio
 
 from concordat.free_ports import free_ports
 from consensus.core.control import (
+    Attend,
     ControlQuestion,
     ControlReply,
-    ControlRequest,
     Head,
     Submit,
     SubmitReply,
@@ -140,7 +140,7 @@ class Gateway:
     _splitter: FrameSplitter = field(default_factory=lambda: FrameSplitter(FRAME_BYTES_MAX))
     _numbers: "count[int]" = field(default_factory=count)
 
-    async def send(self, request: ControlRequest) -> None:
+    async def send(self, request: ControlQuestion | Attend) -> None:
         """Send a request."""
         await self.stream.send_all(encode_frame(encode_control(request)))
 
