@@ -111,13 +111,13 @@ class Dissemination:
 
     def on_examined(self, ticket: int, verdicts: tuple[Verdict, ...]) -> None:
         """Take over admitted entries and answer the client."""
-        was_empty = not self.mempool
+        waiting = len(self.mempool)
         verdicts = self.mempool.add(verdicts)
-        self._counters.entries_refused += sum(isinstance(v, RejectCode) for v in verdicts)
+        self._counters.entries_refused += len(verdicts) - (len(self.mempool) - waiting)
         if ticket != CARRIED:
             self._outbox.add(Reply(ticket, verdicts))
         self._cut_batches()
-        if was_empty and self.mempool:
+        if not waiting and self.mempool:
             self._set_batch_timer()
 
     def on_batch_timer(self) -> None:

@@ -60,19 +60,15 @@ class Mempool:
         Gives the verdicts back, with DUPLICATE for entries that are already waiting here.
         """
         self._reserved_entries -= len(verdicts)
-        pending, entries = self._pending, self._entries
-        given: list[Verdict] = []
+        pending = self._pending
+        taken: list[ExaminedEntry] = []
         for verdict in verdicts:
-            if isinstance(verdict, RejectCode):
-                given.append(verdict)
-            elif verdict.id in pending:
-                given.append(RejectCode.DUPLICATE)
-            else:
-                pending.add(verdict.id)
-                entries.append(verdict)
-                given.append(verdict)
-                self._bytes += len(verdict.entry)
-        return tuple(given)
+            if not isinstance(verdict, RejectCode) and (id_ := verdict.id) not in pending:
+                pending.add(id_)
+                taken.append(verdict)
+        self._entries += taken
+        self._bytes += sum([len(item.entry) for item in taken])
+        return verdicts if len(taken) == len(verdicts) else _with_duplicates(verdicts, taken)
 
     @property
     def fills_a_batch(self) -> bool:
@@ -100,3 +96,18 @@ class Mempool:
     def settle(self, ids: Iterable[EventId]) -> None:
         """Forget the ids of entries that are ordered now."""
         self._pending.difference_update(ids)
+
+
+def _with_duplicates(
+    verdicts: tuple[Verdict, ...], taken: list[ExaminedEntry]
+) -> tuple[Verdict, ...]:
+    """Give the verdicts with DUPLICATE for the admitted entries that were not taken."""
+    rest = deque(taken)
+    given: list[Verdict] = []
+    for verdict in verdicts:
+        if isinstance(verdict, RejectCode):
+            given.append(verdict)
+        else:
+            is_taken = bool(rest) and verdict is rest[0]
+            given.append(rest.popleft() if is_taken else RejectCode.DUPLICATE)
+    return tuple(given)

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consensus.core.dissemination import BATCH_TIMER, REBROADCAST_TIMER
 from consensus.core.effects import (
@@ -229,7 +231,7 @@ def test_what_could_not_leave_waits_for_as_long_as_batches_are_on_the_way() -> N
 # --- mempool ------------------------------------------------------------------------------------
 
 
-def admitted(*entries: bytes) -> tuple[Verdict, ...]:
+def admitted(*entries: bytes) -> tuple[ExaminedEntry, ...]:
     """Give the verdicts of good entries."""
     return tuple(ExaminedEntry(e, EventId((e * 32)[:32])) for e in entries)
 
@@ -273,6 +275,36 @@ def test_an_entry_that_waits_already_is_a_duplicate() -> None:
     assert mempool.add(entries) == entries
 
 
+@given(
+    waiting=st.sets(st.sampled_from(range(6))),
+    drawn=st.lists(st.sampled_from([*range(6), *list(RejectCode)[:3]]), max_size=12),
+    same=st.booleans(),
+)
+def test_each_entry_is_taken_once(
+    waiting: set[int], drawn: list[int | RejectCode], *, same: bool
+) -> None:
+    """Every verdict stays in its place; of equal entries the first is taken, if none waits."""
+    one = {number: admitted(bytes([65 + number]) * (number + 1))[0] for number in range(6)}
+    mempool = Mempool()
+    mempool.reserve(len(waiting) + len(drawn))
+    mempool.add(tuple(one[number] for number in sorted(waiting)))
+    asked: list[Verdict] = []
+    expected: list[Verdict] = []
+    seen = set(waiting)
+    for item in drawn:
+        if isinstance(item, RejectCode):
+            asked.append(item)
+            expected.append(item)
+            continue
+        asked.append(one[item] if same else msgspec.structs.replace(one[item]))
+        expected.append(RejectCode.DUPLICATE if item in seen else one[item])
+        seen.add(item)
+    assert mempool.add(tuple(asked)) == tuple(expected)
+    assert mempool.bytes_count == sum(number + 1 for number in seen)
+    assert sorted(mempool.entries()) == [one[number].entry for number in sorted(seen)]
+    assert not mempool.is_examining
+
+
 def test_a_batch_is_cut_by_bytes_and_by_count() -> None:
     """The next batch takes what fits, and at least one entry."""
     mempool = Mempool()
@@ -293,6 +325,11 @@ def test_clients_are_told_when_there_is_no_room(monkeypatch: pytest.MonkeyPatch)
     assert bench.core.counters.entries_refused == 1
     replies = bench.give(EntriesExamined(7, (RejectCode.BAD_SIGNATURE,)))
     assert Reply(7, (RejectCode.BAD_SIGNATURE,)) in replies
+    assert bench.core.counters.entries_refused == 2
+    bench.submit(b"c", ticket=9)
+    good = admitted(b"c")
+    assert Reply(9, good) in bench.give(EntriesExamined(9, good))
+    assert bench.core.counters.entries_refused == 2, "what is taken is not counted"
 
 
 # --- batches of others --------------------------------------------------------------------------
