@@ -5,7 +5,7 @@ writes, the validation, the defaults and docs/operations/configuration.md all co
 ``concordat/config_file.py``). Relative paths are relative to the member's home.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -34,6 +34,9 @@ __all__ = [
     "Section",
     "WebhooksSection",
 ]
+
+# A bulk body goes to the node in one frame.
+_BODY_BYTES_MOST: Final = limits.FRAME_BYTES_MAX - 1_024
 
 
 class KeysSection(Section, frozen=True):
@@ -129,7 +132,9 @@ class GatewaySection(Section, frozen=True):
     ] = limits.GATEWAY_STREAMS_MAX
     body_bytes_max: Annotated[
         int,
-        Meta(ge=limits.ENTRY_BYTES_MAX, le=2**30, description="Largest request, in bytes."),
+        Meta(
+            ge=limits.ENTRY_BYTES_MAX, le=_BODY_BYTES_MOST, description="Largest request, in bytes."
+        ),
     ] = limits.GATEWAY_BODY_BYTES_MAX
     heartbeat_ms: Annotated[
         int,

@@ -135,7 +135,7 @@ class Attend(_Control, frozen=True, tag=8):
 ControlRequest = Submit | StatusRequest | MetricsRequest | Attend
 """What a node reads."""
 ControlQuestion = EncodedSubmit | Submit | StatusRequest | MetricsRequest
-"""What it answers."""
+"""What a gateway asks: ``EncodedSubmit`` reads as a ``Submit``."""
 ControlReply = SubmitReply | StatusReply | MetricsReply | Head
 
 _requests: msgspec.msgpack.Decoder[ControlRequest] = msgspec.msgpack.Decoder(ControlRequest)

@@ -58,8 +58,9 @@ Frame = bytes | FrameInPieces
 class FrameSplitter:
     """Cuts a stream of bytes into frames, however it arrives.
 
-    A large frame comes in many pieces. They are kept as they came and copied once, when all are
-    here: at full load such copies are much of what a node does.
+    A large frame comes in many pieces. They are kept as they came, and joined once, by ``feed`` or
+    by whoever takes them from ``feed_pieces``: at full load such copies are much of what a node
+    does.
     """
 
     __slots__ = ("_bytes_max", "_held", "_is_header", "_needed", "_pieces")

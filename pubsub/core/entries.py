@@ -53,7 +53,9 @@ class Entries:
 
     def first(self, count: int) -> "Entries":
         """Give so many of them, or all if they are no more."""
-        return self if count >= self._count else Entries.of(*self.split()[:count])
+        if count >= self._count:
+            return self
+        return Entries.of(*self.split()[:count]) if count else Entries.of()
 
     def scan(self) -> Scan:
         """Open all of them."""
@@ -104,18 +106,18 @@ def _unreadable(entry: bytes) -> tuple[EventId, int, EventKey]:
 
 
 def read_bulk(body: bytes) -> Entries:
-    """Give the 1 to SUBMIT_ENTRIES_MAX entries of a bulk body; each is still unjudged.
-
-    Raises:
-        DecodeError: it is not a MessagePack array of byte strings.
-    """
-    if count := array_count(body):
+    """Give the entries of a bulk body, as :func:`split_bulk` has them. Raises DecodeError."""
+    if 0 < (count := array_count(body)) <= SUBMIT_ENTRIES_MAX:
         return Entries(body, count, None)
     return Entries.of(*split_bulk(body))  # unusual forms of lengths, or entries that are refused
 
 
 def split_bulk(body: bytes) -> tuple[bytes, ...]:
-    """As :func:`read_bulk`, but give the entries themselves."""
+    """Split a bulk body into its 1 to SUBMIT_ENTRIES_MAX entries; each is still unjudged.
+
+    Raises:
+        DecodeError: it is not a MessagePack array of byte strings, in any form.
+    """
     try:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from concordat.config import Config
+from concordat.config import Config, GatewaySection
 from concordat.config_file import (
     ConfigError,
     load_config,
@@ -14,7 +14,9 @@ from concordat.config_file import (
     render_reference,
     settings,
 )
-from ledger.core.limits import CONFIG_BYTES_MAX
+from consensus.core.control import EncodedSubmit, control_frame
+from consensus.core.frames import FrameSplitter
+from ledger.core.limits import CONFIG_BYTES_MAX, FRAME_BYTES_MAX, INT_MAX
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,6 +107,17 @@ def test_wrong_setting_is_refused_with_its_line(
         load_config(path)
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert words in str(caught.value)
+
+
+def test_largest_body_reaches_the_node() -> None:
+    """A bulk body as long as the setting allows, whatever is said beside it, fits in one frame."""
+    most = FRAME_BYTES_MAX - 1_024
+    assert msgspec.convert({"body_bytes_max": most}, GatewaySection).body_bytes_max == most
+    with pytest.raises(msgspec.ValidationError, match="body_bytes_max"):
+        msgspec.convert({"body_bytes_max": most + 1}, GatewaySection)
+    request = EncodedSubmit(INT_MAX, msgspec.Raw(bytes(most)), is_awaited=True)
+    (frame,) = FrameSplitter(FRAME_BYTES_MAX).feed(control_frame(request))
+    assert len(frame) > most
 
 
 def test_text_in_another_encoding_is_refused(path: Path) -> None:

@@ -165,8 +165,10 @@ static void check_order(const scan_columns *columns)
     free(rows);
 }
 
+enum { ENTRIES, BATCHES, ARRAYS, KINDS };
+
 static size_t cut(scan_columns *columns, uint8_t **items, const uint8_t *data, size_t size,
-                  int are_batches)
+                  int kind)
 {
     size_t count = 0;
     while (count < ITEMS_MAX && size >= 2) {
@@ -174,7 +176,17 @@ static size_t cut(scan_columns *columns, uint8_t **items, const uint8_t *data, s
         const size_t length = wanted < size - 2 ? wanted : size - 2;
         items[count] = malloc(length == 0 ? 1 : length);
         memcpy(items[count], data + 2, length);
-        if (are_batches) {
+        if (kind == ARRAYS) { /* room for what is counted, and for no more */
+            const size_t found = scan_split_array(NULL, items[count], length, &LIMITS);
+            if (found != 0) {
+                scan_entry *exact = calloc(found, sizeof *exact);
+                require(scan_split_array(exact, items[count], length, &LIMITS) == found);
+                require_canonical(items[count], length);
+                memcpy(columns->entries + columns->count, exact, found * sizeof *exact);
+                columns->count += found;
+                free(exact);
+            }
+        } else if (kind == BATCHES) {
             scan_entry *entries = columns->entries + columns->count;
             const size_t found = scan_split(entries, items[count], length, (uint32_t)count, &LIMITS);
             if (found != 0) {
@@ -203,7 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         scan_columns columns = {0};
         /* A batch has at most an entry for each three bytes. */
         columns.entries = calloc(ITEMS_MAX + size / 3, sizeof *columns.entries);
-        const size_t count = cut(&columns, items, data + 1, size - 1, data[0] & 1);
+        const size_t count = cut(&columns, items, data + 1, size - 1, data[0] % KINDS);
         require(scan_judge(&columns, &LIMITS, key, (blake3_path)path, SEED));
         size_t open = 0;
         for (size_t i = 0; i < columns.count; i++) {

@@ -4,6 +4,7 @@ import random
 import sys
 from pathlib import Path
 
+from ledger.core.codec import encode
 from ledger.core.event import EVENT_DOMAIN
 from ledger.core.hashing import derivation_context
 from ledger.core.scanning import LIMITS
@@ -11,6 +12,7 @@ from tests.native.scan_cases import batch_case, entry_case
 
 HEADER = "limits_of_scan.h"
 INPUT_BYTES_MAX = 8192
+HEAD = encode((0, 0, ()))[:-1]
 
 
 def write_header(directory: Path) -> None:
@@ -22,20 +24,20 @@ def write_header(directory: Path) -> None:
 
 
 def main(directory: Path) -> None:
-    """Write the header, and entries and batches, good and bad, as fuzz_scan.c cuts them."""
+    """Write the header, and entries, batches and arrays, good and bad, as fuzz_scan.c cuts them."""
     write_header(directory)
     corpus = directory / "corpus"
     corpus.mkdir()
     generator = random.Random(12)
     for i in range(300):
         items = [entry_case(generator) for _ in range(generator.choice([1, 2, 6]))]
-        if i % 3 == 0:
-            items = [batch_case(generator, items)]
+        if i % 3:
+            items = [batch_case(generator, items)[0 if i % 3 == 1 else len(HEAD) :]]
         framed = b"".join(
             len(item).to_bytes(2, "big") + item for item in items if len(item) < 2**16
         )
         if len(framed) < INPUT_BYTES_MAX:
-            (corpus / f"scan-{i}").write_bytes(bytes([i % 3 == 0]) + framed)
+            (corpus / f"scan-{i}").write_bytes(bytes([i % 3]) + framed)
 
 
 if __name__ == "__main__":

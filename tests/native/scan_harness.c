@@ -92,6 +92,15 @@ static void scan_items(int kind, int path, size_t count)
             columns.entries[i].data = items[i];
             columns.entries[i].length = length;
             columns.count++;
+        } else if (kind == 'a') { /* as Scanner.scan_array, which has room for what was counted */
+            const size_t found = scan_split_array(NULL, items[i], length, &LIMITS);
+            scan_entry *exact = calloc(found + 1, sizeof *exact);
+            if (found != 0 && scan_split_array(exact, items[i], length, &LIMITS) != found) {
+                exit(4);
+            }
+            memcpy(columns.entries + columns.count, exact, found * sizeof *exact);
+            columns.count += found;
+            free(exact);
         } else {
             columns.count += scan_split(columns.entries + columns.count, items[i], length,
                                         (uint32_t)i, &LIMITS);

@@ -13,6 +13,7 @@ from struct import pack
 import pytest
 
 from ledger.core.block import decode_batch
+from ledger.core.codec import encode
 from ledger.core.errors import DecodeError, RejectCode
 from ledger.core.scanning import verdict
 from ledger.native import scan
@@ -60,6 +61,9 @@ def expected_answer(entries: list[bytes]) -> bytes:
     return b"".join(answer)
 
 
+HEAD = encode((0, 0, ()))[:-1]
+
+
 def request(kind: str, path: int, items: list[bytes]) -> bytes:
     """Lay out one request."""
     framed = b"".join(pack("<I", len(item)) + item for item in items)
@@ -79,6 +83,26 @@ def test_entries(harness: Path) -> None:
             expected += expected_answer(entries)
     assert ask(harness, asked) == expected
     assert good > ROUNDS
+
+
+def test_arrays(harness: Path) -> None:
+    """Any mixture of arrays and other bytes is cut as by the codec, in room for what is counted."""
+    generator = random.Random(10)
+    asked, expected = b"", b""
+    good = 0
+    for _ in range(ROUNDS):
+        entries = [entry_case(generator) for _ in range(generator.choice([1, 16, 40]))]
+        other = batch_case(generator, entries)[len(HEAD) :]
+        array = generator.choice((encode(tuple(filter(None, entries))), other))
+        try:
+            inside = decode_batch(HEAD + array).entries
+        except DecodeError:
+            inside = ()
+        good += bool(inside)
+        asked += request("a", 0, [array])
+        expected += expected_answer(list(inside))
+    assert ask(harness, asked) == expected
+    assert good > ROUNDS // 4
 
 
 def test_batches(harness: Path) -> None:
