@@ -63,8 +63,9 @@ make bench-peers
 
 The run starts its own processes with their own data and ports, and uses no service of the system.
 What is not installed is skipped. The second line gets a nats-server that can sync each message:
-Debian 12 has 2.9, which cannot. Nothing else may run meanwhile; it takes some twelve minutes. The
-JSON beside this page has every number of every round.
+Debian 12 has 2.9, which cannot. `make setup` takes it away again when a kernel has changed, so
+look at the version above. Nothing else may run meanwhile; it takes some thirteen minutes. The JSON
+beside this page has every number of every round.
 
 ## How to read it
 
