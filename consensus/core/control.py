@@ -19,7 +19,6 @@ from msgspec import Meta
 from consensus.core.frames import make_frame
 from ledger.core.certificate import HeightField
 from ledger.core.codec import Codec, UInt
-from ledger.core.errors import DecodeError
 from ledger.core.limits import SUBMIT_ENTRIES_MAX
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "control_frame",
     "decode_reply",
     "decode_request",
-    "encode_control",
 ]
 
 
@@ -138,12 +136,9 @@ ControlQuestion = EncodedSubmit | Submit | StatusRequest | MetricsRequest
 """What a gateway asks: ``EncodedSubmit`` reads as a ``Submit``."""
 ControlReply = SubmitReply | StatusReply | MetricsReply | Head
 
-_requests: msgspec.msgpack.Decoder[ControlRequest] = msgspec.msgpack.Decoder(ControlRequest)
+_requests: Codec[ControlRequest] = Codec(ControlRequest)  # type: ignore[arg-type] # union
 _replies: Codec[ControlReply] = Codec(ControlReply)  # type: ignore[arg-type] # union
 _encoder = msgspec.msgpack.Encoder()
-
-encode_control = _encoder.encode
-"""Encode any control message."""
 
 
 def control_frame(message: ControlQuestion | ControlReply | Attend) -> bytearray:
@@ -156,10 +151,7 @@ def decode_request(data: bytes) -> ControlRequest:
 
     Raises DecodeError.
     """
-    try:
-        return _requests.decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise DecodeError(str(error)) from None
+    return _requests.decode_any_form(data)
 
 
 def decode_reply(data: bytes) -> ControlReply:

@@ -46,15 +46,23 @@ class Codec(Generic[T]):
         Raises:
             DecodeError: the bytes are anything but the canonical encoding of a ``T``.
         """
-        try:
-            value = self._decoder.decode(data)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise DecodeError(str(error)) from None
+        value = self.decode_any_form(data)
         # msgspec accepts long forms of integers and lengths; the canonical form is unique.
         if encode(value) != data:
             msg = "not the canonical encoding"
             raise DecodeError(msg)
         return value
+
+    def decode_any_form(self, data: bytes) -> T:
+        """Decode what is not signed, hashed or stored as it is, be it canonical or not.
+
+        Raises:
+            DecodeError: the bytes are no encoding of a ``T``.
+        """
+        try:
+            return self._decoder.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise DecodeError(str(error)) from None
 
     def encode(self, value: T) -> bytes:
         """Encode ``value``; the inverse of :meth:`decode`."""

@@ -4,8 +4,8 @@
 Owns the boundary between Python objects and the C scanner (c/scan.h): it holds the bytes while C
 looks at them, and gives columns instead of an object for each event. What it accepts and what it
 extracts equals `ledger.core.event.open_entry` and `ledger.core.block.decode_batch`, which are the
-reference; an array is the last field of a batch. Who may publish what is not its business: it groups entries of equal rights for whoever
-judges them, and combines those judgements.
+reference; an array is the last field of a batch. Who may publish what is not its business: it
+groups entries of equal rights for whoever judges them, and combines those judgements.
 
 Invariants: any bytes give a verdict, never an exception; no result depends on the kernel or on
 chance. A `Scan` may be read by many threads, but changed by one only.

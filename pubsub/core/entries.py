@@ -9,8 +9,7 @@ from typing import Annotated, Final, NamedTuple, cast
 
 import msgspec
 
-from ledger.core.codec import encode
-from ledger.core.errors import DecodeError
+from ledger.core.codec import Codec, encode
 from ledger.core.event import entry_id, event_key
 from ledger.core.ids import EventId, EventKey
 from ledger.core.limits import SUBMIT_ENTRIES_MAX
@@ -20,7 +19,7 @@ __all__ = ["Entries", "Named", "name_entries", "read_bulk", "split_bulk"]
 
 _Entries = Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=SUBMIT_ENTRIES_MAX)]
 _OPEN: Final = verdict(None)
-_decoder = msgspec.msgpack.Decoder(_Entries)
+_codec: Codec[tuple[bytes, ...]] = Codec(_Entries)
 
 
 class Entries:
@@ -55,7 +54,7 @@ class Entries:
         """Give so many of them, or all if they are no more."""
         if count >= self._count:
             return self
-        return Entries.of(*self.split()[:count]) if count else Entries.of()
+        return Entries.of(*(self.split()[:count] if count else ()))
 
     def scan(self) -> Scan:
         """Open all of them."""
@@ -118,7 +117,4 @@ def split_bulk(body: bytes) -> tuple[bytes, ...]:
     Raises:
         DecodeError: it is not a MessagePack array of byte strings, in any form.
     """
-    try:
-        return _decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise DecodeError(str(error)) from None
+    return _codec.decode_any_form(body)

@@ -26,8 +26,8 @@ from consensus.core.control import (
     StatusRequest,
     Submit,
     SubmitReply,
+    control_frame,
     decode_request,
-    encode_control,
 )
 from ledger.core.errors import RejectCode
 from ledger.core.event import OpenEntry, open_entry
@@ -132,8 +132,7 @@ class FakeNode:
 
     async def send(self, stream: SocketStream, reply: ControlReply) -> None:
         """Send one frame."""
-        frame = encode_control(reply)
-        await self.send_bytes(stream, len(frame).to_bytes(4, "big") + frame)
+        await self.send_bytes(stream, bytes(control_frame(reply)))
 
     async def send_bytes(self, stream: SocketStream, data: bytes) -> None:
         """Send any bytes, one piece at a time."""

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from anyio.abc import SocketStream
 
-from consensus.core.control import Head, StatusReply, SubmitReply, encode_control
+from consensus.core.control import Head, StatusReply, SubmitReply
+from ledger.core.codec import encode
 from ledger.core.errors import RejectCode, Rejected, Unavailable
 from ledger.core.limits import CONTROL_BYTES_MAX, FRAME_BYTES_MAX
 from pubsub.core.entries import Entries
@@ -70,7 +71,7 @@ async def test_frame_in_pieces(world: World) -> None:
     heads: list[Head] = []
     world.gateway.link._on_head = heads.append
     (stream,) = world.node.connections
-    frame = encode_control(msgspec.structs.replace(world.chain.head(), log_size=77))
+    frame = encode(msgspec.structs.replace(world.chain.head(), log_size=77))
     for byte in len(frame).to_bytes(4, "big") + frame:
         await world.node.send_bytes(stream, bytes([byte]))
     with anyio.fail_after(5):

@@ -13,7 +13,6 @@ from consensus.core.control import (
     Submit,
     decode_reply,
     decode_request,
-    encode_control,
 )
 from consensus.core.effects import (
     CancelTimer,
@@ -50,6 +49,7 @@ from consensus.core.recovery import Recovery
 from consensus.core.safety import SafetyRules
 from consensus.core.safety_record import SafetyRecord, encode_record, first_record
 from ledger.core.block import LedgerRoot, block_id
+from ledger.core.codec import encode
 from ledger.core.epoch import EpochStart
 from ledger.core.errors import InvariantError, Offence
 from ledger.core.ids import BlockId, Epoch, Height, NodeIndex, Round
@@ -508,9 +508,9 @@ def test_questions_of_agreement_do_not_queue_behind_batches() -> None:
 def test_control_messages_come_back_as_they_were() -> None:
     """Requests and replies of the gateway's socket survive the wire."""
     for request in (Submit(7, (b"entry",), is_awaited=True), Attend(is_live=True)):
-        assert decode_request(encode_control(request)) == request
+        assert decode_request(encode(request)) == request
     for reply in (StatusReply(1, b"{}"), Head(Height(1), 2, Height(1), 3)):
-        assert decode_reply(encode_control(reply)) == reply
+        assert decode_reply(encode(reply)) == reply
 
 
 def test_the_first_record_survives_its_encoding() -> None:

@@ -18,10 +18,10 @@ from consensus.core.control import (
     Head,
     Submit,
     SubmitReply,
+    control_frame,
     decode_reply,
-    encode_control,
 )
-from consensus.core.frames import FrameSplitter, encode_frame
+from consensus.core.frames import FrameSplitter
 from consensus.io.node import NodeSettings, create_stores
 from consensus.io.tls import PeerIdentity
 from ledger.core.event import Event, OpenEntry, sign_event
@@ -142,7 +142,7 @@ class Gateway:
 
     async def send(self, request: ControlQuestion | Attend) -> None:
         """Send a request."""
-        await self.stream.send_all(encode_frame(encode_control(request)))
+        await self.stream.send_all(control_frame(request))
 
     async def receive(self) -> None:
         """Take in what the node says next."""

@@ -10,6 +10,7 @@ import trio.testing
 
 from consensus.core.control import (
     Attend,
+    ControlQuestion,
     Head,
     MetricsReply,
     MetricsRequest,
@@ -17,7 +18,7 @@ from consensus.core.control import (
     StatusRequest,
     Submit,
     SubmitReply,
-    encode_control,
+    control_frame,
 )
 from consensus.core.effects import Reply
 from consensus.core.frames import encode_frame
@@ -166,7 +167,7 @@ async def test_answer_that_ends_a_request_comes_at_once(
     """A refusal, and what is not waited for further, does not wait for a block."""
     async with serving(tmp_path) as served, gateway(served.path) as node:
         requests = [Submit(1, (b"a",), is_awaited=True), Submit(2, (b"b",), is_awaited=second)]
-        await node.stream.send_all(b"".join(encode_frame(encode_control(r)) for r in requests))
+        await node.stream.send_all(b"".join(control_frame(r) for r in requests))
         [submitted] = await served.submitted(1)
         served.server.reply(Reply(submitted.ticket, (ADMITTED, verdict)))
         while len(node.answers) < 2:
@@ -207,8 +208,12 @@ async def test_gateway_may_leave_while_it_is_not_read(
 async def test_requests_that_come_together_are_one_input(tmp_path: Path) -> None:
     """The core sees one submission; every request gets its own codes."""
     async with serving(tmp_path) as served, gateway(served.path) as node:
-        requests = [Submit(5, (b"a", b"b")), StatusRequest(6), Submit(7, (b"c",))]
-        await node.stream.send_all(b"".join(encode_frame(encode_control(r)) for r in requests))
+        requests: list[ControlQuestion] = [
+            Submit(5, (b"a", b"b")),
+            StatusRequest(6),
+            Submit(7, (b"c",)),
+        ]
+        await node.stream.send_all(b"".join(control_frame(r) for r in requests))
         [submitted] = await served.submitted(1)
         assert submitted.entries == (b"a", b"b", b"c")
         verdicts = (ADMITTED, RejectCode.DUPLICATE, RejectCode.MALFORMED)
@@ -228,7 +233,7 @@ async def test_request_that_is_taken_over_has_no_codes(tmp_path: Path) -> None:
     async with serving(tmp_path) as served, gateway(served.path) as node:
         for last, codes in ((ADMITTED, ()), (RejectCode.DUPLICATE, ("duplicate",))):
             requests = [Submit(1, (b"a", b"b")), Submit(2, (b"c",))]
-            await node.stream.send_all(b"".join(encode_frame(encode_control(r)) for r in requests))
+            await node.stream.send_all(b"".join(control_frame(r) for r in requests))
             [submitted] = await served.submitted(1)
             served.server.reply(Reply(submitted.ticket, (ADMITTED, ADMITTED, last)))
             while len(node.answers) < 2:
@@ -252,7 +257,7 @@ async def test_inputs_of_the_core_are_limited(tmp_path: Path) -> None:
     """What comes together is cut into submissions of an allowed size."""
     async with serving(tmp_path) as served, gateway(served.path) as node:
         half = (b"e",) * 2_500
-        await node.stream.send_all(encode_frame(encode_control(Submit(1, half))) * 2)
+        await node.stream.send_all(control_frame(Submit(1, half)) * 2)
         first, second = await served.submitted(2)
         assert [len(first.entries), len(second.entries)] == [2_500, 2_500]
 
@@ -281,7 +286,7 @@ async def test_nothing_is_taken_from_a_connection_that_was_ended(
     async with serving(tmp_path, status) as served, gateway(served.path) as node:
         await node.receive()
         [client] = served.server._clients
-        questions = [encode_frame(encode_control(StatusRequest(n))) for n in range(9)]
+        questions = [control_frame(StatusRequest(n)) for n in range(9)]
         await node.stream.send_all(b"".join(questions))
         client.read()
         assert len(made) == 1
