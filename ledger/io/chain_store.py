@@ -108,7 +108,13 @@ class ChainStore:
                 f"it belongs to the network {store.chain_id}, not to {genesis.chain_id}",
                 "Use this network's own directory and genesis file",
             )
-        environment.upgrade()
+        try:
+            environment.upgrade()
+            with store.write() as writer:
+                writer.regroup_index()
+        except BaseException:
+            store.close()
+            raise
         return store
 
     @classmethod

@@ -179,6 +179,10 @@ class ChainWriter:
         encoded = checkpoints_codec.encode(checkpoint)
         self._transaction.put(CHECKPOINT_KEY, encoded, db=self._tables.meta)
 
+    def regroup_index(self) -> None:
+        """Bring the hash index into the levels of this release; it costs no more than its state."""
+        HashWriter(self._tables.hashes, self._tables.meta, self._transaction).regroup()
+
     # --- helpers --------------------------------------------------------------------------
 
     def _append(self, batch_id: BatchId, batch: bytes) -> bytes:

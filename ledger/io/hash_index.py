@@ -13,7 +13,7 @@ merge two. So nobody waits for a merge, whatever the sizes of blocks are, and bo
 
 - A block writes its rows and those of the newest run, and for each level fewer rows than a step
   and two for each of its own.
-- A level has at most ``2 f**2 / (f - 1)`` runs for a ``fan_out`` of f, 18 for 8, and the newest. A
+- A level has at most ``2 f**2 / (f - 1)`` runs for a ``fan_out`` of f, 34 for 16, and the newest. A
   merge has fewer than 2 f s rows, for at most f runs of which the last is below f s; it ends when
   half as many were added. So a level holds no more than f s rows that waited for it, f s that came
   meanwhile, and what the levels below held, whose sum is a geometric one.
@@ -27,6 +27,7 @@ compares the entry itself.
 """
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from secrets import token_bytes
 from typing import Final, NamedTuple
 
@@ -69,8 +70,8 @@ class Shape(NamedTuple):
 
     chunk_rows: int = 255  # fill one page of the store
     tail_rows: int = 255
-    fan_out: int = 8
-    step_rows: int = 32 * 255  # take about 0.3 ms
+    fan_out: int = 16
+    step_rows: int = 64 * 255  # take about 0.7 ms
     mask: int = 2**64 - 1
 
 
@@ -174,28 +175,42 @@ class HashWriter(HashIndex):
         while number < len(self._state.levels):
             self._merge(number, added)
             number += 1
-        self._transaction.put(_STATE_KEY, encode(self._state), db=self._meta)
-        self._groups = groups_of(self._state)
+        self._store_state()
+
+    def regroup(self) -> None:
+        """Put the runs that are not merged into their levels: a release may have had others."""
+        waiting = [
+            (number, run)
+            for number, level in enumerate(self._state.levels)
+            for run in _waiting(level)
+        ]
+        if all(number == self._number_of(run) for number, run in waiting):
+            return
+        for number, level in enumerate(self._state.levels):
+            merged = level.runs[: len(level.runs) - len(_waiting(level))]
+            self._set_level(number, replace(level, runs=merged))
+        runs = [run for _, run in waiting]
+        for run in sorted(runs, key=attrgetter("last")):  # the newest one stays the last
+            self._enter(run)
+        self._store_state()
 
     # --- helpers --------------------------------------------------------------------------
 
     def _append(self, rows: bytes, run: Run) -> None:
         """Write rows as the newest run, together with one that is still small."""
-        level, pieces = self._level(0), [iter((rows,))]
+        level, read, pieces = self._level(0), list[bytes](), [iter((rows,))]
         if level.runs and level.runs[-1].rows < self._shape.tail_rows:
             small = level.runs[-1]
-            pieces.append(iter(list(self._pieces(small.id, b""))))
-            self._delete(small.id, None)
+            pieces.append(self._pieces(small.id, b"", read))
             self._set_level(0, replace(level, runs=level.runs[:-1]))
             run = replace(run, rows=run.rows + small.rows, first=small.first)
         self._put(run.id, self._merged(pieces, b"", run.rows))
+        self._delete(read)
         self._enter(run)
 
     def _enter(self, run: Run) -> None:
         """Put a run into the level of its size."""
-        number = 0
-        while self._size(number + 1) <= run.rows:
-            number += 1
+        number = self._number_of(run)
         level = self._level(number)
         self._set_level(number, replace(level, runs=(*level.runs, run)))
 
@@ -234,14 +249,13 @@ class HashWriter(HashIndex):
         level = self._level(number)
         merge, runs = level.merge, level.runs
         assert merge is not None
-        sources = runs[: merge.sources]
-        pieces = [self._pieces(run.id, merge.position) for run in sources]
+        sources, read = runs[: merge.sources], list[bytes]()
+        pieces = [self._pieces(run.id, merge.position, read) for run in sources]
         made = self._next_step(number)
         chunks = self._merged(pieces, merge.position, made)
         self._put(merge.target, chunks)
         position = chunks[-1][-ROW_BYTES:]
-        for run in sources:
-            self._delete(run.id, position)
+        self._delete(key for key in read if key[_NUMBER_BYTES:] <= position)
         merge = replace(merge, rows=merge.rows + made, position=position)
         if merge.rows < sum(run.rows for run in sources):
             self._set_level(number, replace(level, merge=merge))
@@ -261,38 +275,42 @@ class HashWriter(HashIndex):
             raise damage("a run has lost rows")
         return chunks
 
-    def _pieces(self, run: int, after: bytes) -> Iterator[bytes]:
-        """Give the chunks of a run from the one on that has rows behind ``after``."""
+    def _pieces(self, run: int, after: bytes, read: list[bytes]) -> Iterator[bytes]:
+        """Give a run's chunks, from the first row behind ``after`` on; ``read`` gets their keys."""
         prefix = _packed(run)
         with self._transaction.cursor(self._table) as cursor:
             found = cursor.set_range(prefix + after)
-            while found and bytes(cursor.key()[:_NUMBER_BYTES]) == prefix:
+            while found and (key := bytes(cursor.key())).startswith(prefix):
+                read.append(key)
                 yield bytes(cursor.value())
                 found = cursor.next()
 
+    # py-lmdb lets another thread have the interpreter in each call, so the fewer the better.
+
     def _put(self, run: int, chunks: Iterable[bytes]) -> None:
         prefix = _packed(run)
-        for chunk in chunks:
-            self._transaction.put(prefix + chunk[-ROW_BYTES:], chunk, db=self._table)
-
-    def _delete(self, run: int, up_to: bytes | None) -> None:
-        """Delete the chunks of a run whose rows end at ``up_to`` or before; None: all."""
-        prefix = _packed(run)
         with self._transaction.cursor(self._table) as cursor:
-            found = cursor.set_range(prefix)
-            while found:
-                key = bytes(cursor.key())
-                if key[:_NUMBER_BYTES] != prefix or (
-                    up_to is not None and key[_NUMBER_BYTES:] > up_to
-                ):
-                    break
-                cursor.delete()
-                found = bool(cursor.key())
+            cursor.putmulti([(prefix + chunk[-ROW_BYTES:], chunk) for chunk in chunks])
+
+    def _delete(self, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            self._transaction.delete(key, db=self._table)
+
+    def _store_state(self) -> None:
+        self._transaction.put(_STATE_KEY, encode(self._state), db=self._meta)
+        self._groups = groups_of(self._state)
 
     def _new_run(self) -> int:
         run = self._state.next_run
         self._state = replace(self._state, next_run=run + 1)
         return run
+
+    def _number_of(self, run: Run) -> int:
+        """Give the number of the level of a run's size."""
+        number = 0
+        while self._size(number + 1) <= run.rows:
+            number += 1
+        return number
 
     def _size(self, number: int) -> int:
         """Give how many rows the smallest run of a level has."""
@@ -307,6 +325,11 @@ class HashWriter(HashIndex):
         levels += [EMPTY_LEVEL] * (number + 1 - len(levels))
         levels[number] = level
         self._state = replace(self._state, levels=tuple(levels))
+
+
+def _waiting(level: Level) -> tuple[Run, ...]:
+    """Give the runs that no merge goes on with."""
+    return level.runs[0 if level.merge is None else level.merge.sources :]
 
 
 def _packed(*numbers: int) -> bytes:

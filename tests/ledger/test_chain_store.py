@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import lmdb
 import msgspec
 import pytest
 
@@ -17,6 +18,8 @@ from ledger.core.merkle_proof import verify_inclusion
 from ledger.core.proof import build_bundle, verify_bundle
 from ledger.core.scanning import scan_batches
 from ledger.io.chain_store import ChainHead, ChainStore, ChainWriter, Evidence, Receipt
+from ledger.io.errors import StorageError
+from ledger.io.hash_index import HashWriter
 from tests.ledger.memory_ledger import MemoryLedger
 from tests.ledger.sample_network import (
     ALICE_DID,
@@ -221,6 +224,22 @@ def test_everything_is_there_after_reopening(store: ChainStore) -> None:
             assert reader.entry(Sequence(0)) == entry(1)
             assert reader.open_batches(Epoch(0)) == [waiting]
         assert extend(again, waiting).root.log_size == 2
+
+
+def test_store_that_cannot_be_brought_up_to_date_is_let_go(
+    store: ChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening regroups the hash index; if that fails, the next try finds the store unlocked."""
+
+    def fail(_: HashWriter) -> None:
+        raise lmdb.CorruptedError("the index")
+
+    store.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(HashWriter, "regroup", fail)
+        with pytest.raises(StorageError, match="the index"):
+            ChainStore.open(store.path, GENESIS)
+    ChainStore.open(store.path, GENESIS).close()
 
 
 def test_batches_are_open_until_a_block_names_them(store: ChainStore) -> None:

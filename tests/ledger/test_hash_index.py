@@ -212,6 +212,48 @@ def test_bounds_hold_for_any_sizes_of_blocks(
             assert index.find(int.from_bytes(key, "big"), 0) == number
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("fan_outs", [(2, 4), (4, 2), (2, 3)])
+def test_store_of_another_release_is_regrouped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fan_outs: tuple[int, int], seed: int
+) -> None:
+    """Runs come into their levels, one that is small stays the last, and merges go on."""
+    before, after = (Shape(3, tail_rows=5, fan_out=factor, step_rows=7) for factor in fan_outs)
+    monkeypatch.setattr(hash_index, "SHAPE", before)
+    dice, store = random.Random(seed), Store(tmp_path)
+    while store.size < 150:
+        store.add(dice.choice((1, 3, 9, 20)))
+    for count in (20, 9, 1):
+        store.add(count)
+    monkeypatch.setattr(hash_index, "SHAPE", after)
+    for _ in range(2):
+        stored = regrouped(store)
+        store.check()
+    assert stored == regrouped(store)
+    while store.size < len(POOL):
+        store.add(min(dice.choice((1, 3, 9, 20)), len(POOL) - store.size))
+    store.check()
+    with store.env.begin(buffers=True) as transaction:
+        levels = HashIndex(store.table, store.meta, transaction)._state.levels
+    runs_max = 2 * after.fan_out**2 // (after.fan_out - 1) + 1
+    assert max(len(level.runs) for level in levels) <= runs_max
+
+
+def regrouped(store: Store) -> bytes:
+    """Regroup, check what must be true of the levels then, and give what is stored of them."""
+    with store.env.begin(write=True, buffers=True) as transaction:
+        HashWriter(store.table, store.meta, transaction).regroup()
+    with store.env.begin(buffers=True) as transaction:
+        index = HashIndex(store.table, store.meta, transaction)
+        stored = bytes(transaction.get(b"hash index", b"", db=store.meta))
+    for number, level in enumerate(index._state.levels):
+        waiting = level.runs[0 if level.merge is None else level.merge.sources :]
+        least = index._shape.tail_rows * index._shape.fan_out**number
+        assert all(run.rows < least * index._shape.fan_out for run in waiting)
+        assert all(run.rows >= least for run in (waiting if number else waiting[:-1]))
+    return stored
+
+
 def test_two_stores_have_two_keys(tmp_path: Path) -> None:
     """Subjects that collide in one store do not in another, so nobody can prepare them."""
     hashes = []
