@@ -8,15 +8,18 @@ s = ``tail_rows`` x ``fan_out`` ** i rows on, below ``fan_out`` times as many (l
 newest, which may be smaller). When a level has ``fan_out`` x s rows, its oldest runs of together so
 many become one run of the next level.
 
-A merge goes on in steps beside the blocks that follow: for each row that they add, each level may
-merge two. So nobody waits for a merge, whatever the sizes of blocks are, and both are bounded:
+A merge goes on in steps beside the blocks that follow: for four rows that they add, each level may
+merge five. So nobody waits for a merge, whatever the sizes of blocks are, and both are bounded:
 
 - A block writes its rows and those of the newest run, and for each level fewer rows than a step
-  and two for each of its own.
-- A level has at most ``2 f**2 / (f - 1)`` runs for a ``fan_out`` of f, 34 for 16, and the newest. A
-  merge has fewer than 2 f s rows, for at most f runs of which the last is below f s; it ends when
-  half as many were added. So a level holds no more than f s rows that waited for it, f s that came
-  meanwhile, and what the levels below held, whose sum is a geometric one.
+  and five for four of its own.
+- A level has at most ``2.6 f**2 / (f - 1)`` runs for a ``fan_out`` of f, 44 for 16, and the newest.
+  A merge has fewer than 2 f s rows, for at most f runs of which the last is below f s; it ends when
+  four fifths as many were added. So a level holds no more than f s rows that waited for it, 1.6 f s
+  that came meanwhile, and what the levels below held, whose sum is a geometric one.
+
+The rows of a large merge were written minutes before, and may be on the disk alone by now: the
+kernel is asked for them before they are read, which else costs more than all the rest.
 
 While a merge goes on, rows up to its ``position`` are in its target, and all later ones in its
 sources.
@@ -51,6 +54,7 @@ from ledger.io.hash_runs import (
     read_state,
 )
 from ledger.native.hash_rows import ROW_BYTES, event_hash_rows, keyed_hash, merge_rows, number_at
+from ledger.native.read_ahead import ReadAhead
 
 __all__ = ["HashIndex", "HashWriter", "Shape"]
 
@@ -76,7 +80,8 @@ class Shape(NamedTuple):
 
 
 SHAPE: Final = Shape()
-_MERGED_PER_ROW: Final = 2  # rows that each level merges for one that is added
+_MERGED: Final = 5  # rows that each level merges
+_ADDED: Final = 4  # for so many that are added
 
 
 class HashIndex:
@@ -216,7 +221,7 @@ class HashWriter(HashIndex):
 
     def _merge(self, number: int, added: int) -> None:
         """Go on with the merges of a level after some rows were added."""
-        credit = self._level(number).credit + _MERGED_PER_ROW * added
+        credit = self._level(number).credit + -(-_MERGED * added // _ADDED)
         self._begin(number)
         while self._level(number).merge is not None and credit >= self._next_step(number):
             credit -= self._step(number)
@@ -277,12 +282,14 @@ class HashWriter(HashIndex):
 
     def _pieces(self, run: int, after: bytes, read: list[bytes]) -> Iterator[bytes]:
         """Give a run's chunks, from the first row behind ``after`` on; ``read`` gets their keys."""
-        prefix = _packed(run)
+        prefix, ahead = _packed(run), ReadAhead()
         with self._transaction.cursor(self._table) as cursor:
             found = cursor.set_range(prefix + after)
             while found and (key := bytes(cursor.key())).startswith(prefix):
                 read.append(key)
-                yield bytes(cursor.value())
+                value = cursor.value()
+                ahead.meet(value)
+                yield bytes(value)
                 found = cursor.next()
 
     # py-lmdb lets another thread have the interpreter in each call, so the fewer the better.

@@ -49,6 +49,7 @@ SOURCES = {
     ),
     "event_rows": ("scan_order.c",),
     "hash_rows": ("hash_rows.c",),
+    "read_ahead": (),
     "scan_rows": ("scan_order.c",),
 }
 COMPILE_FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-g0"]

@@ -194,7 +194,7 @@ def test_bounds_hold_for_any_sizes_of_blocks(
     monkeypatch.setattr(HashWriter, "_put", counting)
     monkeypatch.setattr(hash_index, "event_hash_rows", rows)
     store, size = Store(tmp_path), 0
-    runs_max = 2 * shape.fan_out**2 // (shape.fan_out - 1) + 1
+    runs_max = 13 * shape.fan_out**2 // (5 * (shape.fan_out - 1)) + 1
     with store.env.begin(write=True, buffers=True) as transaction:
         for count in sizes_of_blocks(name):
             written[0] = 0
@@ -205,7 +205,7 @@ def test_bounds_hold_for_any_sizes_of_blocks(
             assert max(len(level.runs) for level in levels) <= runs_max
             smallest = shape.tail_rows * shape.fan_out ** (len(levels) - 1)
             assert len(levels) == 1 or smallest <= 2 * size
-            step = len(levels) * (shape.step_rows + 2 * added)
+            step = len(levels) * (shape.step_rows + 5 * added // 4 + 1)
             assert written[0] <= added + shape.tail_rows + step
         index = HashIndex(store.table, store.meta, transaction)
         for key, number in dice.sample(sorted(made.items()), 500):
@@ -235,7 +235,7 @@ def test_store_of_another_release_is_regrouped(
     store.check()
     with store.env.begin(buffers=True) as transaction:
         levels = HashIndex(store.table, store.meta, transaction)._state.levels
-    runs_max = 2 * after.fan_out**2 // (after.fan_out - 1) + 1
+    runs_max = 13 * after.fan_out**2 // (5 * (after.fan_out - 1)) + 1
     assert max(len(level.runs) for level in levels) <= runs_max
 
 
