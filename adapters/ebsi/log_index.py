@@ -14,7 +14,7 @@ some are no evidence.
 import re
 import threading
 from array import array
-from collections import Counter
+from collections import Counter, OrderedDict
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -125,7 +125,7 @@ class LogIndex:
         self._is_full = False
         self._created: dict[str, list[bytes]] = {}
         self._nonces: Counter[bytes] = Counter()
-        self._transactions: dict[bytes, Sequence] = {}
+        self._transactions: OrderedDict[bytes, Sequence] = OrderedDict()
 
     def catch_up(self, store: ChainStore) -> None:
         """Read what the log has more than at the last time.
@@ -184,7 +184,7 @@ class LogIndex:
             self._nonces[found.sender] += 1
             self._transactions[found.hash] = sequence
             if len(self._transactions) > EBSI_TRANSACTIONS_MAX:
-                del self._transactions[next(iter(self._transactions))]
+                self._transactions.popitem(last=False)
         if event.subject and not event.topic.startswith(RESERVED_PREFIX):
             self._add_document(sequence, event)
 

@@ -3,8 +3,12 @@
 The same vote signature arrives alone, then inside a certificate, then inside blocks and
 timeouts. Each (signer, message, signature) is verified once; a bounded memory answers the rest.
 The same certificate arrives in every message of a round: whole ones are remembered too.
+
+A plain dict would look for its oldest key from its start, behind which all that were deleted still
+have their places: 2 us for 8,192 signatures, with an OrderedDict 0.2.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from ledger.core.certificate import Domain, QuorumCertificate, TimeoutCertificate
@@ -24,9 +28,9 @@ class RememberingDomain(Domain):
 
     def __init__(self, genesis_hash: bytes, epoch: Epoch, validators: ValidatorSet) -> None:
         super().__init__(genesis_hash, epoch, validators)
-        self._known: dict[SignatureCheck, None] = {}
-        self._certificates: dict[QuorumCertificate, None] = {}
-        self._timeout_certificates: dict[TimeoutCertificate, None] = {}
+        self._known: OrderedDict[SignatureCheck, None] = OrderedDict()
+        self._certificates: OrderedDict[QuorumCertificate, None] = OrderedDict()
+        self._timeout_certificates: OrderedDict[TimeoutCertificate, None] = OrderedDict()
 
     def has_verified(self, certificate: QuorumCertificate) -> bool:
         """Say whether exactly this certificate, with these signatures, was found valid."""
@@ -35,7 +39,7 @@ class RememberingDomain(Domain):
     def note_verified(self, certificate: QuorumCertificate) -> None:
         """Remember a valid certificate, and forget the oldest beyond the limit."""
         if len(self._certificates) >= VERIFIED_CERTIFICATES_MAX:
-            del self._certificates[next(iter(self._certificates))]
+            self._certificates.popitem(last=False)
         self._certificates[certificate] = None
 
     def require_timeout_certificate(
@@ -45,7 +49,7 @@ class RememberingDomain(Domain):
         if certificate not in self._timeout_certificates:
             certificate.verify(self, verify_qc)
             if len(self._timeout_certificates) >= VERIFIED_CERTIFICATES_MAX:
-                del self._timeout_certificates[next(iter(self._timeout_certificates))]
+                self._timeout_certificates.popitem(last=False)
             self._timeout_certificates[certificate] = None
 
     def verdicts(self, checks: list[SignatureCheck]) -> list[bool]:
@@ -66,7 +70,7 @@ class RememberingDomain(Domain):
     def remember(self, check: SignatureCheck) -> None:
         """Note that ``check`` holds, because it was verified or made here."""
         if len(self._known) >= VERIFIED_SIGNATURES_MAX:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known[check] = None
 
     def require(self, check: SignatureCheck) -> None:

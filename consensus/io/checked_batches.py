@@ -4,6 +4,8 @@ A batch is named by the digest of its bytes, so a mark never holds for other byt
 to save work: it may be forgotten at any time. Only trio's thread changes what is kept; any may ask.
 """
 
+from collections import OrderedDict
+
 from ledger.core.ids import BatchId
 from ledger.core.limits import CHECKED_BATCHES_REMEMBERED
 from ledger.core.scanning import Scan
@@ -19,7 +21,7 @@ class CheckedBatches:
     """
 
     def __init__(self) -> None:
-        self._ids: dict[BatchId, None] = {}
+        self._ids: OrderedDict[BatchId, None] = OrderedDict()
         self._bytes = 0  # of all scans together
         self.scans: dict[BatchId, Scan] = {}
 
@@ -34,7 +36,7 @@ class CheckedBatches:
         batches_max, bytes_max = CHECKED_BATCHES_REMEMBERED
         self._ids[batch_id] = None
         if len(self._ids) > batches_max:
-            del self._ids[next(iter(self._ids))]
+            self._ids.popitem(last=False)
         if scan is not None and batch_id not in self.scans:
             self.scans[batch_id] = scan
             self._bytes += scan.bytes_held

@@ -11,6 +11,7 @@ unchecked, so that changing any bit of one makes it refused.
 """
 
 from base64 import b64encode
+from collections import OrderedDict
 from typing import Annotated, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -273,8 +274,8 @@ class Verifier:
         """Trust ``genesis`` and nothing else."""
         self.chain_id = genesis.chain_id
         self._sets = SetChain(genesis)
-        self._certified: dict[Height, tuple[BlockId, QuorumCertificate]] = {}
-        self._events: dict[Sequence, EventId] = {}
+        self._certified: OrderedDict[Height, tuple[BlockId, QuorumCertificate]] = OrderedDict()
+        self._events: OrderedDict[Sequence, EventId] = OrderedDict()
         self._top: LedgerRoot | None = None
 
     def verify(self, bundle: ProofBundle) -> VerifiedEvent:
@@ -358,10 +359,10 @@ class Verifier:
         _put(self._certified, header.height, (header_id, certificate), PROOF_HEADERS_REMEMBERED_MAX)
 
 
-def _put(memory: dict[_K, _V], key: _K, value: _V, count_max: int) -> None:
+def _put(memory: OrderedDict[_K, _V], key: _K, value: _V, count_max: int) -> None:
     memory[key] = value
     if len(memory) > count_max:
-        del memory[next(iter(memory))]
+        memory.popitem(last=False)
 
 
 def verify_entry(entry: bytes, chain_id: str) -> OpenEntry:

@@ -7,6 +7,7 @@ certificate verified and begins again (``adapters/tmf/trust/compliance.py``). A 
 minute at most, so a revocation counts that soon.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -42,7 +43,7 @@ class Verdicts:
     def __init__(self, now_ms: Callable[[], int], count_max: int = TMF_VERDICTS_MAX) -> None:
         self._now_ms = now_ms
         self._count_max = count_max
-        self._verdicts: dict[bytes, Verdict] = {}
+        self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
 
     def of(self, certificate: Certificate) -> Verdict | None:
         """Give the verdict on a certificate while it holds."""
@@ -54,7 +55,7 @@ class Verdicts:
         self._verdicts.pop(certificate.digest, None)
         self._verdicts[certificate.digest] = verdict
         while len(self._verdicts) > self._count_max:
-            del self._verdicts[next(iter(self._verdicts))]
+            self._verdicts.popitem(last=False)
 
 
 class CertifiedRules(NeutralPolicy):

@@ -4,6 +4,7 @@ Owns a bounded number of rows. Consumers that catch up often read the same part 
 first one decodes an event, the others find it here. The log never changes, so nothing is stale.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from ledger.core.ids import Sequence
@@ -17,7 +18,7 @@ class RowCache:
     """Rows by sequence; the oldest give way. Threads may ask, one task alone adds."""
 
     def __init__(self) -> None:
-        self._rows: dict[Sequence, FeedRow] = {}
+        self._rows: OrderedDict[Sequence, FeedRow] = OrderedDict()
         self._bytes = 0
 
     def get(self, sequence: Sequence) -> FeedRow | None:
@@ -31,5 +32,5 @@ class RowCache:
                 self._rows[row.sequence] = row
                 self._bytes += len(row.opened.entry)
         while len(self._rows) > CONSUMER_CACHE_EVENTS_MAX or self._bytes > CONSUMER_CACHE_BYTES_MAX:
-            oldest = self._rows.pop(next(iter(self._rows)))
+            _, oldest = self._rows.popitem(last=False)
             self._bytes -= len(oldest.opened.entry)
