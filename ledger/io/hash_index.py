@@ -157,7 +157,10 @@ class HashIndex:
         # The key of a chunk is its last row: the first one from here on is in that chunk.
         if not self._cursor.set_range(key) or bytes(self._cursor.key()[:_NUMBER_BYTES]) != key[:8]:
             return None
-        found = number_at(bytes(self._cursor.value()), hash_, at_least)
+        try:
+            found = number_at(self._cursor.value(), hash_, at_least)
+        except ValueError as error:
+            raise damage(str(error)) from error
         return None if found < 0 else found
 
 
@@ -280,7 +283,7 @@ class HashWriter(HashIndex):
             raise damage("a run has lost rows")
         return chunks
 
-    def _pieces(self, run: int, after: bytes, read: list[bytes]) -> Iterator[bytes]:
+    def _pieces(self, run: int, after: bytes, read: list[bytes]) -> Iterator[memoryview]:
         """Give a run's chunks, from the first row behind ``after`` on; ``read`` gets their keys."""
         prefix, ahead = _packed(run), ReadAhead()
         with self._transaction.cursor(self._table) as cursor:
@@ -289,7 +292,7 @@ class HashWriter(HashIndex):
                 read.append(key)
                 value = cursor.value()
                 ahead.meet(value)
-                yield bytes(value)
+                yield value
                 found = cursor.next()
 
     # py-lmdb lets another thread have the interpreter in each call, so the fewer the better.

@@ -7,6 +7,7 @@ first bytes of its id are a hash already, and its subject is hashed with a key t
 knows, so that no publisher can choose subjects with one hash.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
@@ -97,7 +98,8 @@ def merge_rows(sources, bytes after not None, size_t rows_max, size_t chunk_rows
     """Merge ordered runs into one; give its first `rows_max` rows in chunks of `chunk_rows`.
 
     Args:
-        sources: an iterator for each run, which gives its rows in pieces (bytes, never empty).
+        sources: an iterator for each run, which gives its rows in pieces, never empty: bytes, or a
+            memoryview of what does not change until this returns.
         after: rows up to this one are passed over in the first piece of each; b"" passes none.
     """
     cdef hash_source heads[HASH_SOURCES_MAX]
@@ -140,12 +142,10 @@ def merge_rows(sources, bytes after not None, size_t rows_max, size_t chunk_rows
 cdef bint _pull(hash_source *head, list live, list pieces, size_t i, bytes after) except -1:
     """Take the next piece of a source that has rows left; say whether there is one."""
     cdef size_t count
-    cdef bytes piece
     cdef hash_row limit
     for piece in live[i]:
-        count = len(piece) // HASH_ROW_BYTES
-        _require(count > 0 and count * HASH_ROW_BYTES == <size_t>len(piece))
-        head.at = <const uint8_t *>PyBytes_AS_STRING(piece)
+        head.at = _rows_of(piece, &count)
+        _require(count > 0)
         head.end = head.at + count * HASH_ROW_BYTES
         if after:
             limit = hash_row_load(<const uint8_t *>PyBytes_AS_STRING(after))
@@ -157,11 +157,23 @@ cdef bint _pull(hash_source *head, list live, list pieces, size_t i, bytes after
     return False
 
 
-def number_at(bytes rows not None, uint64_t hash_, uint64_t at_least):
+cdef const uint8_t *_rows_of(rows, size_t *count) except NULL:
+    """Give the address of rows, and how many there are: valid as long as their owner is held."""
+    cdef Py_buffer buffer
+    PyObject_GetBuffer(rows, &buffer, PyBUF_SIMPLE)
+    cdef const uint8_t *data = <const uint8_t *>buffer.buf
+    cdef size_t length = buffer.len
+    PyBuffer_Release(&buffer)
+    _require(length % HASH_ROW_BYTES == 0)
+    count[0] = length // HASH_ROW_BYTES
+    return data
+
+
+def number_at(rows not None, uint64_t hash_, uint64_t at_least):
     """Give the lowest number from `at_least` on in a row with this hash; -1 when there is none."""
     cdef hash_row wanted, found
-    cdef size_t count = len(rows) // HASH_ROW_BYTES
-    cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(rows)
+    cdef size_t count
+    cdef const uint8_t *data = _rows_of(rows, &count)
     wanted.hash = hash_
     wanted.number = at_least
     cdef size_t place = hash_rows_below(data, count, wanted)

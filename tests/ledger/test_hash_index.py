@@ -264,3 +264,18 @@ def test_two_stores_have_two_keys(tmp_path: Path) -> None:
             index = HashIndex(store.table, store.meta, transaction)
             hashes.append(index.hash_of_subject("subject"))
     assert hashes[0] != hashes[1]
+
+
+def test_cut_rows_are_damage(tmp_path: Path) -> None:
+    """Rows that lost bytes are found, by who looks and by who merges, as damage of the store."""
+    store = Store(tmp_path)
+    store.add(9)
+    with store.env.begin(write=True) as transaction, transaction.cursor(store.table) as cursor:
+        for key, value in list(cursor):
+            transaction.put(key, value[:-1], db=store.table)
+    with store.env.begin(write=True, buffers=True) as transaction:
+        index = HashWriter(store.table, store.meta, transaction)
+        with pytest.raises(lmdb.CorruptedError, match="hash index"):
+            index.find(0, 0)
+        with pytest.raises(lmdb.CorruptedError, match="hash index"):
+            index.add(scan_entries(POOL[9:10]), 9, 9)

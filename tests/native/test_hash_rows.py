@@ -60,6 +60,35 @@ def test_steps_of_a_merge_give_every_row_once(
     assert merge_rows([pieces(run, size) for run in runs], after, step, chunk) == []
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 16, 33, 63, 64])
+def test_merge_of_as_many_runs_as_there_may_be(count: int) -> None:
+    """Any number of runs is merged, whatever stands in them: the last row of all too."""
+    last = 2**64 - 1
+    runs = [
+        [(k * step % 97 << 57, k) for step in range(9)] + [(last, last - 64 + k)]
+        for k in range(count)
+    ]
+    runs = [sorted(set(run)) for run in runs]
+    rows = sorted(row for run in runs for row in run)
+    sources = [map(memoryview, pieces(run, 5)) for run in runs]
+    assert b"".join(merge_rows(sources, b"", len(rows) + 1, 7)) == packed(rows)
+
+
+def test_more_runs_than_fit_are_refused() -> None:
+    """A merge of more than 64 runs is an error, before anything is read."""
+    with pytest.raises(ValueError, match="sources are few"):
+        merge_rows([iter(()) for _ in range(65)], b"", 1, 1)
+
+
+@pytest.mark.parametrize("rows", [b"x" * 15, memoryview(b"x" * 17)])
+def test_cut_rows_are_refused(rows: bytes | memoryview) -> None:
+    """Rows that are no multiple of their size are an error, and never read beyond their end."""
+    with pytest.raises(ValueError, match="have their sizes"):
+        number_at(rows, 1, 1)
+    with pytest.raises(ValueError, match="have their sizes"):
+        merge_rows([iter((rows,))], b"", 1, 1)
+
+
 @given(rows=rows_strategy, hash_=st.integers(0, 10), at_least=st.integers(0, 10))
 def test_lowest_number_under_a_hash(rows: list[Row], hash_: int, at_least: int) -> None:
     """A search finds the lowest number of the hash that is not below the limit."""

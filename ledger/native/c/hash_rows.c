@@ -112,23 +112,74 @@ size_t hash_rows_below(const uint8_t *rows, size_t count, hash_row limit)
     return low;
 }
 
+/* A row as one number of the same order. */
+typedef unsigned __int128 row_key;
+
+static inline row_key key_load(const uint8_t *at)
+{
+    return (row_key)load64_be(at) << 64 | load64_be(at + 8);
+}
+
+/* Which source is next: a tree of losers. Each node, from the root 1 on, holds the source that lost
+ * there, and `winner` lost nowhere. */
+typedef struct {
+    row_key keys[HASH_SOURCES_MAX]; /* the next row of each source */
+    uint8_t losers[HASH_SOURCES_MAX];
+    size_t leaves; /* a power of two */
+    size_t winner;
+} tournament;
+
+static void begin(tournament *of, const hash_source *sources, size_t count)
+{
+    uint8_t winners[2 * HASH_SOURCES_MAX];
+    for (of->leaves = 1; of->leaves < count; of->leaves *= 2) {
+    }
+    for (size_t i = 0; i < of->leaves; i++) {
+        /* Who is absent never wins: no row is behind its own, and of equals the first one wins. */
+        of->keys[i] = i < count ? key_load(sources[i].at) : ~(row_key)0;
+        winners[of->leaves + i] = (uint8_t)i;
+    }
+    for (size_t node = of->leaves - 1; node > 0; node--) {
+        const uint8_t left = winners[2 * node], right = winners[2 * node + 1];
+        const int is_right = of->keys[right] < of->keys[left];
+        winners[node] = is_right ? right : left;
+        of->losers[node] = is_right ? left : right;
+    }
+    of->winner = winners[1];
+}
+
+/* Let the winner's source go on with its next row, which plays on the way from its leaf to the root
+ * alone. Hashes are random, so no branch could be foreseen: who swaps does so under a mask. */
+static inline void go_on(tournament *of, row_key next)
+{
+    size_t winner = of->winner;
+    uint64_t hash = (uint64_t)(next >> 64), number = (uint64_t)next;
+    of->keys[winner] = next;
+    for (size_t node = (of->leaves + winner) / 2; node > 0; node /= 2) {
+        const size_t loser = of->losers[node];
+        const row_key key = of->keys[loser];
+        const uint64_t mask = -(uint64_t)(key < ((row_key)hash << 64 | number));
+        const size_t swapped = (loser ^ winner) & mask;
+        of->losers[node] = (uint8_t)(loser ^ swapped);
+        winner ^= swapped;
+        hash ^= ((uint64_t)(key >> 64) ^ hash) & mask;
+        number ^= ((uint64_t)key ^ number) & mask;
+    }
+    of->winner = winner;
+}
+
 size_t hash_rows_merge(hash_source *sources, size_t count, uint8_t *out, size_t room)
 {
-    hash_row heads[HASH_SOURCES_MAX];
-    for (size_t i = 0; i < count; i++) {
-        heads[i] = hash_row_load(sources[i].at);
-    }
+    tournament heads;
+    begin(&heads, sources, count);
     for (size_t made = 0; made < room; made++) {
-        size_t least = 0;
-        for (size_t i = 1; i < count; i++) {
-            least = is_before(heads[i], heads[least]) ? i : least;
-        }
-        hash_row_store(out + made * HASH_ROW_BYTES, heads[least]);
-        sources[least].at += HASH_ROW_BYTES;
-        if (sources[least].at == sources[least].end) {
+        hash_source *const next = &sources[heads.winner];
+        memcpy(out + made * HASH_ROW_BYTES, next->at, HASH_ROW_BYTES);
+        next->at += HASH_ROW_BYTES;
+        if (next->at == next->end) {
             return made + 1;
         }
-        heads[least] = hash_row_load(sources[least].at);
+        go_on(&heads, key_load(next->at));
     }
     return room;
 }
