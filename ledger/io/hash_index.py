@@ -29,7 +29,7 @@ span the same part of the log. A hash is a hint: two values may have one, so who
 compares the entry itself.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from secrets import token_bytes
 from typing import Final, NamedTuple
@@ -206,7 +206,8 @@ class HashWriter(HashIndex):
 
     def _append(self, rows: bytes, run: Run) -> None:
         """Write rows as the newest run, together with one that is still small."""
-        level, read, pieces = self._level(0), list[bytes](), [iter((rows,))]
+        level, read = self._level(0), list[bytes]()
+        pieces: list[Iterator[bytes | memoryview]] = [iter((rows,))]
         if level.runs and level.runs[-1].rows < self._shape.tail_rows:
             small = level.runs[-1]
             pieces.append(self._pieces(small.id, b"", read))
@@ -273,7 +274,9 @@ class HashWriter(HashIndex):
         self._enter(Run(merge.target, merge.rows, first, last))
         return made
 
-    def _merged(self, pieces: list[Iterator[bytes]], after: bytes, rows: int) -> list[bytes]:
+    def _merged(
+        self, pieces: Sequence[Iterator[bytes | memoryview]], after: bytes, rows: int
+    ) -> list[bytes]:
         """Give the next rows of several runs, which have so many."""
         try:
             chunks = merge_rows(pieces, after, rows, self._shape.chunk_rows)

@@ -270,9 +270,9 @@ def test_cut_rows_are_damage(tmp_path: Path) -> None:
     """Rows that lost bytes are found, by who looks and by who merges, as damage of the store."""
     store = Store(tmp_path)
     store.add(9)
-    with store.env.begin(write=True) as transaction, transaction.cursor(store.table) as cursor:
+    with store.env.begin(write=True) as cutting, cutting.cursor(store.table) as cursor:
         for key, value in list(cursor):
-            transaction.put(key, value[:-1], db=store.table)
+            cutting.put(key, value[:-1], db=store.table)
     with store.env.begin(write=True, buffers=True) as transaction:
         index = HashWriter(store.table, store.meta, transaction)
         with pytest.raises(lmdb.CorruptedError, match="hash index"):

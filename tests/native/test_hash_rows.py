@@ -70,7 +70,7 @@ def test_merge_of_as_many_runs_as_there_may_be(count: int) -> None:
     ]
     runs = [sorted(set(run)) for run in runs]
     rows = sorted(row for run in runs for row in run)
-    sources = [map(memoryview, pieces(run, 5)) for run in runs]
+    sources = [iter([memoryview(piece) for piece in pieces(run, 5)]) for run in runs]
     assert b"".join(merge_rows(sources, b"", len(rows) + 1, 7)) == packed(rows)
 
 
