@@ -3,23 +3,25 @@
 Ids and random subjects are spread over all keys, so a tree ordered by them would rewrite a page of
 4 KiB for each. Here each block appends its rows (hash, number) as one ordered *run*, and runs are
 merged into larger ones, so that a row is written a few times in pages full of others, however long
-the log is. The rows of a run decide its *level*, whoever made it: level i has the runs from
-s = ``tail_rows`` x ``fan_out`` ** i rows on, below ``fan_out`` times as many (level 0 also the
-newest, which may be smaller). When a level has ``fan_out`` x s rows, its oldest runs of together so
-many become one run of the next level.
+the log is. The rows of a run decide its *level*, whoever made it: a level has the runs from s rows
+on, its *size*, below f times as many, the size of the next one (level 0 also the newest, which may
+be smaller). When a level has f s rows, its oldest runs of together so many become one run of the
+next level.
 
 A merge goes on in steps beside the blocks that follow: for four rows that they add, each level may
 merge five. So nobody waits for a merge, whatever the sizes of blocks are, and both are bounded:
 
 - A block writes its rows and those of the newest run, and for each level fewer rows than a step
   and five for four of its own.
-- A level has at most ``2.6 f**2 / (f - 1)`` runs for a ``fan_out`` of f, 44 for 16, and the newest.
-  A merge has fewer than 2 f s rows, for at most f runs of which the last is below f s; it ends when
-  four fifths as many were added. So a level holds no more than f s rows that waited for it, 1.6 f s
-  that came meanwhile, and what the levels below held, whose sum is a geometric one.
+- A level has at most ``2.6 (f + m / (m - 1))`` runs, and the newest, where m is the smallest f of
+  all: 44 for an f of 16, 169 for 64. A merge has fewer than 2 f s rows, for at most f runs of which
+  the last is below f s; it ends when four fifths as many were added. So a level holds no more than
+  f s rows that waited for it, 1.6 f s that came meanwhile, and what the levels below held, whose
+  sum is a geometric one.
 
-The rows of a large merge were written minutes before, and may be on the disk alone by now: the
-kernel is asked for them before they are read, which else costs more than all the rest.
+The rows of a large merge were written minutes before, and may be on the disk alone by now. So the
+kernel is asked for them before they are read, which else costs more than all the rest; and large
+runs are merged in larger numbers: a row is merged once less, and a look asks more runs.
 
 While a merge goes on, rows up to its ``position`` are in its target, and all later ones in its
 sources.
@@ -67,16 +69,24 @@ class Shape(NamedTuple):
 
     Attributes:
         chunk_rows: rows stored under one key; tail_rows: a newest run below takes the next rows.
-        fan_out: how many times as many rows a run of the next level has.
+        fan_outs: how many times as many rows a run of the next level has, level by level; the last
+            one holds for all further levels.
         step_rows: rows of one step of a merge.
         mask: bits of a hash that count.
     """
 
     chunk_rows: int = 255  # fill one page of the store
     tail_rows: int = 255
-    fan_out: int = 16
+    fan_outs: tuple[int, ...] = (16, 16, 16, 64)
     step_rows: int = 64 * 255  # take about 0.7 ms
     mask: int = 2**64 - 1
+
+    def size(self, level: int) -> int:
+        """Give how many rows the smallest run of a level has."""
+        rows = self.tail_rows
+        for number in range(level):
+            rows *= self.fan_outs[min(number, len(self.fan_outs) - 1)]
+        return rows
 
 
 SHAPE: Final = Shape()
@@ -238,10 +248,11 @@ class HashWriter(HashIndex):
         level, rows, sources = self._level(number), 0, 0
         if level.merge is not None:
             return
+        size, size_of_next = self._shape.size(number), self._shape.size(number + 1)
         for run in level.runs:
-            if run.rows >= self._size(number):  # not the newest one, which still takes rows
+            if run.rows >= size:  # not the newest one, which still takes rows
                 rows, sources = rows + run.rows, sources + 1
-            if rows >= self._size(number + 1):
+            if rows >= size_of_next:
                 merge = Merge(sources, self._new_run(), 0, b"")
                 self._set_level(number, replace(level, merge=merge))
                 return
@@ -321,14 +332,9 @@ class HashWriter(HashIndex):
     def _number_of(self, run: Run) -> int:
         """Give the number of the level of a run's size."""
         number = 0
-        while self._size(number + 1) <= run.rows:
+        while self._shape.size(number + 1) <= run.rows:
             number += 1
         return number
-
-    def _size(self, number: int) -> int:
-        """Give how many rows the smallest run of a level has."""
-        size: int = self._shape.tail_rows * self._shape.fan_out**number
-        return size
 
     def _level(self, number: int) -> Level:
         return self._state.levels[number] if number < len(self._state.levels) else EMPTY_LEVEL

@@ -19,9 +19,9 @@ from tests.ledger.sample_network import GENESIS, START_MS, batch, entry, forged
 
 SHAPES = [
     Shape(),
-    Shape(chunk_rows=3, tail_rows=6, fan_out=2, step_rows=7),
-    Shape(chunk_rows=3, tail_rows=6, fan_out=2, step_rows=7, mask=7 << 61),
-    Shape(chunk_rows=2, tail_rows=2, fan_out=3, step_rows=4, mask=0),
+    Shape(chunk_rows=3, tail_rows=6, fan_outs=(2,), step_rows=7),
+    Shape(chunk_rows=3, tail_rows=6, fan_outs=(2,), step_rows=7, mask=7 << 61),
+    Shape(chunk_rows=2, tail_rows=2, fan_outs=(3,), step_rows=4, mask=0),
 ]
 TOPICS = ("catalog.a", "catalog.b", "catalog.c.d")
 

@@ -15,16 +15,18 @@ from ledger.core.event import open_entry
 from ledger.core.scanning import Scan, scan_entries
 from ledger.io import hash_index
 from ledger.io.hash_index import HashIndex, HashWriter, Shape
+from ledger.io.hash_runs import Level
 from tests.ledger.sample_network import entry
 
 POOL = [entry(number, subject=f"s{number % 11}") for number in range(300)]
 OPEN = [open_entry(data) for data in POOL]
 SHAPES = [
-    Shape(chunk_rows=2, tail_rows=4, fan_out=2, step_rows=4),
-    Shape(chunk_rows=3, tail_rows=1, fan_out=3, step_rows=5),
-    Shape(chunk_rows=4, tail_rows=9, fan_out=2, step_rows=64, mask=0xF << 60),
-    Shape(chunk_rows=5, tail_rows=20, fan_out=4, step_rows=20, mask=0),
-    Shape(chunk_rows=4, tail_rows=6, fan_out=3, step_rows=8, mask=1 << 63),
+    Shape(chunk_rows=2, tail_rows=4, fan_outs=(2,), step_rows=4),
+    Shape(chunk_rows=3, tail_rows=1, fan_outs=(3,), step_rows=5),
+    Shape(chunk_rows=4, tail_rows=9, fan_outs=(2,), step_rows=64, mask=0xF << 60),
+    Shape(chunk_rows=5, tail_rows=20, fan_outs=(4,), step_rows=20, mask=0),
+    Shape(chunk_rows=3, tail_rows=3, fan_outs=(2, 3, 8), step_rows=6),
+    Shape(chunk_rows=4, tail_rows=6, fan_outs=(3,), step_rows=8, mask=1 << 63),
 ]
 
 
@@ -106,7 +108,9 @@ def test_all_is_found_at_every_moment(
 def test_blocks_of_any_size(tmp_path_factory: pytest.TempPathFactory, blocks: list[int]) -> None:
     """However the log is cut into blocks, the rows are the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hash_index, "SHAPE", Shape(chunk_rows=4, tail_rows=8, fan_out=2, step_rows=8))
+        patch.setattr(
+            hash_index, "SHAPE", Shape(chunk_rows=4, tail_rows=8, fan_outs=(2,), step_rows=8)
+        )
         store = Store(tmp_path_factory.mktemp("index"))
         for count in blocks:
             store.add(min(count, len(POOL) - store.size) or 1)
@@ -116,7 +120,7 @@ def test_blocks_of_any_size(tmp_path_factory: pytest.TempPathFactory, blocks: li
 
 def test_work_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs and what a block rewrites grow with the logarithm of the log: all merges keep up."""
-    shape = Shape(chunk_rows=4, tail_rows=4, fan_out=2, step_rows=8)
+    shape = Shape(chunk_rows=4, tail_rows=4, fan_outs=(2,), step_rows=8)
     monkeypatch.setattr(hash_index, "SHAPE", shape)
     store = Store(tmp_path)
     written: list[int] = []
@@ -135,7 +139,7 @@ def test_work_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             state = HashIndex(store.table, store.meta, transaction)._state
         assert len(state.levels) <= levels
         for level in state.levels:
-            assert len(level.runs) <= 2 * shape.fan_out
+            assert len(level.runs) <= 2 * shape.fan_outs[0]
         assert store.rows() <= 4 * store.size
     assert max(written) <= 8 + levels * shape.step_rows
     assert sum(written) <= 4 * store.size * levels / 2
@@ -172,11 +176,12 @@ def sizes_of_blocks(name: str) -> list[int]:
         "dice",
     ],
 )
+@pytest.mark.parametrize("fan_outs", [(4,), (4, 4, 8)])
 def test_bounds_hold_for_any_sizes_of_blocks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fan_outs: tuple[int, ...]
 ) -> None:
     """Neither runs nor what a block rewrites exceed their bounds, however large blocks are."""
-    shape = Shape(chunk_rows=4, tail_rows=8, fan_out=4, step_rows=32)
+    shape = Shape(chunk_rows=4, tail_rows=8, fan_outs=fan_outs, step_rows=32)
     monkeypatch.setattr(hash_index, "SHAPE", shape)
     dice, made, written = random.Random(name), dict[bytes, int](), [0]
 
@@ -194,7 +199,6 @@ def test_bounds_hold_for_any_sizes_of_blocks(
     monkeypatch.setattr(HashWriter, "_put", counting)
     monkeypatch.setattr(hash_index, "event_hash_rows", rows)
     store, size = Store(tmp_path), 0
-    runs_max = 13 * shape.fan_out**2 // (5 * (shape.fan_out - 1)) + 1
     with store.env.begin(write=True, buffers=True) as transaction:
         for count in sizes_of_blocks(name):
             written[0] = 0
@@ -202,9 +206,8 @@ def test_bounds_hold_for_any_sizes_of_blocks(
             writer.add(cast("Scan", count), size, size + count - 1)
             size += count
             levels, added = writer._state.levels, 2 * count
-            assert max(len(level.runs) for level in levels) <= runs_max
-            smallest = shape.tail_rows * shape.fan_out ** (len(levels) - 1)
-            assert len(levels) == 1 or smallest <= 2 * size
+            assert_few_runs(shape, levels)
+            assert len(levels) == 1 or shape.size(len(levels) - 1) <= 2 * size
             step = len(levels) * (shape.step_rows + 5 * added // 4 + 1)
             assert written[0] <= added + shape.tail_rows + step
         index = HashIndex(store.table, store.meta, transaction)
@@ -213,12 +216,17 @@ def test_bounds_hold_for_any_sizes_of_blocks(
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("fan_outs", [(2, 4), (4, 2), (2, 3)])
+@pytest.mark.parametrize(
+    "fan_outs", [((2,), (4,)), ((4,), (2,)), ((2,), (3,)), ((2,), (2, 2, 4)), ((2, 2, 4), (2,))]
+)
 def test_store_of_another_release_is_regrouped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fan_outs: tuple[int, int], seed: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fan_outs: tuple[tuple[int, ...], tuple[int, ...]],
+    seed: int,
 ) -> None:
     """Runs come into their levels, one that is small stays the last, and merges go on."""
-    before, after = (Shape(3, tail_rows=5, fan_out=factor, step_rows=7) for factor in fan_outs)
+    before, after = (Shape(3, tail_rows=5, fan_outs=factors, step_rows=7) for factors in fan_outs)
     monkeypatch.setattr(hash_index, "SHAPE", before)
     dice, store = random.Random(seed), Store(tmp_path)
     while store.size < 150:
@@ -234,9 +242,15 @@ def test_store_of_another_release_is_regrouped(
         store.add(min(dice.choice((1, 3, 9, 20)), len(POOL) - store.size))
     store.check()
     with store.env.begin(buffers=True) as transaction:
-        levels = HashIndex(store.table, store.meta, transaction)._state.levels
-    runs_max = 13 * after.fan_out**2 // (5 * (after.fan_out - 1)) + 1
-    assert max(len(level.runs) for level in levels) <= runs_max
+        assert_few_runs(after, HashIndex(store.table, store.meta, transaction)._state.levels)
+
+
+def assert_few_runs(shape: Shape, levels: tuple[Level, ...]) -> None:
+    """Compare the runs of each level with their bound."""
+    least = min(shape.fan_outs)
+    for number, level in enumerate(levels):
+        factor = shape.size(number + 1) // shape.size(number)
+        assert len(level.runs) <= 2.6 * (factor + least / (least - 1)) + 1
 
 
 def regrouped(store: Store) -> bytes:
@@ -248,9 +262,9 @@ def regrouped(store: Store) -> bytes:
         stored = bytes(transaction.get(b"hash index", b"", db=store.meta))
     for number, level in enumerate(index._state.levels):
         waiting = level.runs[0 if level.merge is None else level.merge.sources :]
-        least = index._shape.tail_rows * index._shape.fan_out**number
-        assert all(run.rows < least * index._shape.fan_out for run in waiting)
-        assert all(run.rows >= least for run in (waiting if number else waiting[:-1]))
+        assert all(run.rows < index._shape.size(number + 1) for run in waiting)
+        finished = waiting if number else waiting[:-1]
+        assert all(run.rows >= index._shape.size(number) for run in finished)
     return stored
 
 

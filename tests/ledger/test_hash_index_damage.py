@@ -81,7 +81,7 @@ class Index:
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     """Give an index of small runs, in which the next block ends the merge."""
-    shape = Shape(chunk_rows=2, tail_rows=8, fan_out=2, step_rows=4)
+    shape = Shape(chunk_rows=2, tail_rows=8, fan_outs=(2,), step_rows=4)
     monkeypatch.setattr(hash_index, "SHAPE", shape)
     monkeypatch.setattr(hash_index, "_MERGED", 2 * hash_index._ADDED)
     return Index(tmp_path / "chain")
